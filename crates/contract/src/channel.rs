@@ -1,0 +1,258 @@
+//! Channels: the ways a contract travels, what is promised on each, and the topics they become.
+
+use crate::attribute::Attribute;
+use crate::id::{
+    AttributeName, AttributePath, CommandName, ContextId, ContractRef, EnumValue, EventName, InvariantName,
+    Reason, ViewId,
+};
+use crate::measure::{Span, Within};
+use std::fmt;
+
+/// What a channel carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChannelKind {
+    /// What happened, with a chain for each key.
+    Events,
+    /// The latest state for each key, compacted.
+    State,
+}
+
+/// One channel of a contract: its own, or that of a view.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId {
+    /// None: the contract's own.
+    pub view: Option<ViewId>,
+    /// What it carries.
+    pub kind: ChannelKind,
+}
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(view) = &self.view {
+            write!(f, "{view}.")?;
+        }
+        f.write_str(match self.kind {
+            ChannelKind::Events => "events",
+            ChannelKind::State => "state",
+        })
+    }
+}
+
+/// The topic template where an environment gives none.
+pub const DEFAULT_TOPICS: &str = "{context}.{contract}.v{major}.{channel}";
+
+/// Returns the name of a channel's topic under an environment's template.
+pub fn topic_name(template: &str, contract: &ContractRef, channel: &ChannelId) -> String {
+    template
+        .replace("{context}", contract.name.context.as_str())
+        .replace("{contract}", contract.name.contract.as_str())
+        .replace("{major}", &contract.major.to_string())
+        .replace("{channel}", &channel.to_string())
+}
+
+/// How often a channel is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Cadence {
+    /// As it happens.
+    #[default]
+    Continuous,
+    /// At fixed times, as source text (`daily 06:00`).
+    At(String),
+}
+
+/// The payload encoding of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Encoding {
+    /// Canonical JSON.
+    #[default]
+    Json,
+    /// Avro with Confluent framing.
+    Avro,
+}
+
+/// What every channel says, as written or by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelTerms {
+    /// The contexts that may read it beside those of views; none: see the classification.
+    pub readers: Option<Vec<ContextId>>,
+    /// How often it is sent.
+    pub cadence: Cadence,
+    /// The encoding.
+    pub encoding: Encoding,
+    /// The greatest size of a value in bytes.
+    pub limit_bytes: u64,
+}
+
+impl Default for ChannelTerms {
+    fn default() -> Self {
+        ChannelTerms {
+            readers: None,
+            cadence: Cadence::Continuous,
+            encoding: Encoding::Json,
+            limit_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// A flag of an event: what an expression over the state says at that moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The name.
+    pub name: InvariantName,
+    /// CEL over the state, boolean.
+    pub is: String,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// An event of a contract: a business change in the past tense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The name.
+    pub name: EventName,
+    /// What it means; empty when not written.
+    pub meaning: String,
+    /// The values that attributes have after it; each at least one.
+    pub becomes: Vec<(AttributeName, Vec<EnumValue>)>,
+    /// The attributes it may change.
+    pub sets: Vec<AttributePath>,
+    /// It ends the key.
+    pub ends: bool,
+    /// The attributes that travel with it beside those it changes.
+    pub with: Vec<AttributePath>,
+    /// Facts of the event that are no attributes of the state.
+    pub details: Vec<Attribute>,
+    /// What invariants say at that moment.
+    pub flags: Vec<Flag>,
+    /// Its reason codes with meanings; a reason is required when any is declared.
+    pub reasons: Vec<(Reason, String)>,
+    /// The attribute that says when it takes effect; none: given when publishing, else the commit.
+    pub effective: Option<AttributeName>,
+    /// Why it should no longer be used.
+    pub deprecated: Option<String>,
+}
+
+/// The events channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Events {
+    /// What every channel says.
+    pub terms: ChannelTerms,
+    /// The events, in the order written.
+    pub events: Vec<Event>,
+}
+
+/// A view: own topics that hold only what these contexts are entitled to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The id.
+    pub id: ViewId,
+    /// The contexts that may read it.
+    pub readers: Vec<ContextId>,
+    /// The attributes beside the key.
+    pub only: Vec<AttributePath>,
+    /// The events it carries.
+    pub events: Vec<EventName>,
+    /// The details it carries, each of an event.
+    pub details: Vec<(EventName, AttributeName)>,
+    /// It has a state topic.
+    pub state: bool,
+}
+
+/// An answer that a command may get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The name.
+    pub name: AttributeName,
+    /// What it means.
+    pub meaning: String,
+    /// The event that tells of it.
+    pub event: Option<EventName>,
+}
+
+/// A command: what another context may ask of the owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The name.
+    pub name: CommandName,
+    /// What it means.
+    pub meaning: String,
+    /// Who may send it.
+    pub senders: Vec<ContextId>,
+    /// What it says.
+    pub details: Vec<Attribute>,
+    /// The answers it may get.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What a replay of a channel yields, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Replay {
+    /// Whatever is left.
+    BestEffort,
+    /// Each key as it is now.
+    CurrentState,
+    /// Each key as it was at each change.
+    AuditState,
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Replay::BestEffort => "bestEffort",
+            Replay::CurrentState => "currentState",
+            Replay::AuditState => "auditState",
+        })
+    }
+}
+
+/// What is promised of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventGuarantees {
+    /// How long they are kept; none when not written, which is a finding.
+    pub retention: Option<Span>,
+    /// What a replay yields.
+    pub replay: Replay,
+    /// From taking effect to commit.
+    pub lateness: Option<Within>,
+    /// From commit to applied.
+    pub freshness: Option<Within>,
+}
+
+/// What is promised of state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateGuarantees {
+    /// From commit to applied; none when not written, which is a finding.
+    pub freshness: Option<Within>,
+    /// What a replay yields; never audit state.
+    pub replay: Replay,
+    /// How long a tombstone is kept; none when not written, which is a finding.
+    pub tombstones: Option<Span>,
+}
+
+/// What is promised, by channel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Guarantees {
+    /// Of events.
+    pub events: Option<EventGuarantees>,
+    /// Of state.
+    pub state: Option<StateGuarantees>,
+    /// How soon a command is answered.
+    pub commands_answer: Option<Within>,
+    /// How soon a request is answered.
+    pub requests_answer: Option<Within>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChannelId, ChannelKind, DEFAULT_TOPICS, topic_name};
+
+    #[test]
+    fn a_view_has_topics_of_its_own() {
+        let contract = "policy-administration/policy@2".parse().unwrap();
+        let channel = ChannelId { view: Some("eligibility".parse().unwrap()), kind: ChannelKind::Events };
+        assert_eq!(
+            topic_name(DEFAULT_TOPICS, &contract, &channel),
+            "policy-administration.policy.v2.eligibility.events"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! Environments: where systems and the log are. Secrets are named here, never written.
+
+use crate::id::{ContextId, EnvironmentId, SystemId};
+use crate::path::{DocumentId, ModelPath};
+
+/// Where a system is. Texts may hold `${NAME}`, replaced by who connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The system's context.
+    pub context: ContextId,
+    /// The system.
+    pub system: SystemId,
+    /// Its URL.
+    pub url: String,
+    /// Its user.
+    pub user: Option<String>,
+    /// Its password; always a `${NAME}`.
+    pub password: Option<String>,
+    /// Its schema.
+    pub schema: Option<String>,
+}
+
+/// The log of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogPlace {
+    /// A SQLite file, relative to the estate.
+    Embedded {
+        /// The file.
+        path: String,
+    },
+    /// Apache Kafka by librdkafka's property names.
+    Kafka {
+        /// Properties in the order written.
+        properties: Vec<(String, String)>,
+    },
+}
+
+/// An environment as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Where it is written.
+    pub document: DocumentId,
+    /// The id.
+    pub id: EnvironmentId,
+    /// Where systems are; one that is missing is a SQLite file beside an embedded log.
+    pub systems: Vec<Place>,
+    /// Texts for `${NAME}`.
+    pub variables: Vec<(String, String)>,
+    /// The log.
+    pub log: LogPlace,
+    /// The topic template.
+    pub topics: String,
+    /// Partitions of a new topic.
+    pub partitions: u32,
+    /// Replicas of a new topic.
+    pub replicas: u32,
+    /// The hub's URL and token.
+    pub hub: Option<(String, Option<String>)>,
+}
+
+impl Environment {
+    /// Returns the top of its document.
+    pub fn path(&self) -> ModelPath {
+        ModelPath::top(&self.document)
+    }
+}

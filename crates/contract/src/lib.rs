@@ -1,0 +1,16 @@
+//! The model: contexts, contracts, attributes, channels, guarantees, subscriptions, versions.
+
+pub mod attribute;
+pub mod channel;
+pub mod context;
+pub mod contract;
+pub mod environment;
+pub mod estate;
+pub mod finding;
+pub mod id;
+pub mod measure;
+pub mod path;
+pub mod publication;
+pub mod resolve;
+pub mod subscription;
+pub mod value;

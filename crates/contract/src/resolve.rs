@@ -1,0 +1,242 @@
+//! Resolution: a contract with every inherited and carried thing filled in. Pure; what cannot be resolved is a value.
+
+use crate::attribute::{Attribute, Classification, Origin, Shape, Type};
+use crate::channel::{ChannelId, ChannelKind, Event, View};
+use crate::contract::Contract;
+use crate::estate::Estate;
+use crate::id::{
+    AttributeIdentity, AttributeName, AttributePath, AttributeRef, ContractRef, EventName, PurposeId, ViewId,
+};
+
+/// An attribute with everything filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedAttribute {
+    /// The name here.
+    pub name: AttributeName,
+    /// The shape, the owner's when carried; dates have a zone where the estate gives one.
+    pub shape: Shape,
+    /// The meaning, the owner's when carried.
+    pub meaning: String,
+    /// It may have no value.
+    pub optional: bool,
+    /// Its own, else inherited; none where nothing is said at all, which is a finding.
+    pub classification: Option<Classification>,
+    /// The purposes it may serve; none allows any.
+    pub purposes: Option<Vec<PurposeId>>,
+    /// Who decides it.
+    pub owner: AttributeIdentity,
+    /// It is carried from another contract.
+    pub carried: bool,
+    /// The CEL that computes it, in a derived contract.
+    pub computed: Option<String>,
+}
+
+/// A contract with everything filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedContract {
+    /// As written.
+    pub contract: Contract,
+    /// In the order written; the slots of a row.
+    pub attributes: Vec<ResolvedAttribute>,
+    /// The slots of the key, in the order of the key.
+    pub key: Vec<usize>,
+    /// The slots of the key that decide the partition; never empty.
+    pub partition_by: Vec<usize>,
+}
+
+/// Why a contract cannot be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// There is no such contract.
+    #[error("there is no contract `{0}`")]
+    NoContract(ContractRef),
+    /// A carried attribute leads nowhere.
+    #[error("`{attribute}` is carried from `{from}`, which does not exist")]
+    NoAttribute {
+        /// The attribute here.
+        attribute: AttributeName,
+        /// What it names.
+        from: AttributeRef,
+    },
+    /// Carried attributes lead in a circle.
+    #[error("`{attribute}` is carried in a circle through `{from}`")]
+    Circle {
+        /// The attribute here.
+        attribute: AttributeName,
+        /// Where the circle was noticed.
+        from: AttributeRef,
+    },
+    /// A key names no attribute.
+    #[error("the key names `{0}`, which is no attribute")]
+    NoKey(AttributeName),
+}
+
+/// How many contracts an attribute may be carried through.
+const CARRY_DEPTH_MAX: usize = 16;
+
+/// Resolves one contract of an estate. All reasons come at once.
+///
+/// # Errors
+/// Every attribute and key that cannot be resolved, in the order written.
+pub fn resolve(estate: &Estate, reference: &ContractRef) -> Result<ResolvedContract, Vec<Unresolved>> {
+    let contract =
+        estate.contract(reference).ok_or_else(|| vec![Unresolved::NoContract(reference.clone())])?;
+    let mut attributes = Vec::with_capacity(contract.attributes.len());
+    let mut unresolved = Vec::new();
+    for attribute in &contract.attributes {
+        match resolve_attribute(estate, contract, attribute) {
+            Ok(resolved) => attributes.push(resolved),
+            Err(reason) => unresolved.push(reason),
+        }
+    }
+    if !unresolved.is_empty() {
+        return Err(unresolved);
+    }
+    let slots = |names: &[AttributeName]| -> Result<Vec<usize>, Vec<Unresolved>> {
+        let slot = |name: &AttributeName| attributes.iter().position(|attribute| &attribute.name == name);
+        names.iter().map(|name| slot(name).ok_or_else(|| vec![Unresolved::NoKey(name.clone())])).collect()
+    };
+    let key = slots(&contract.key)?;
+    let partition_by =
+        if contract.partition_by.is_empty() { key.clone() } else { slots(&contract.partition_by)? };
+    Ok(ResolvedContract { contract: contract.clone(), attributes, key, partition_by })
+}
+
+fn resolve_attribute(
+    estate: &Estate,
+    contract: &Contract,
+    attribute: &Attribute,
+) -> Result<ResolvedAttribute, Unresolved> {
+    let mut home = contract;
+    let mut decided = attribute;
+    let mut path = AttributePath::from(attribute.name.clone());
+    let mut classification = strictest(attribute.classification, contract.classification);
+    let mut purposes = attribute.purposes.clone().or_else(|| contract.purposes.clone());
+    for _ in 0..CARRY_DEPTH_MAX {
+        let from = match &decided.origin {
+            Origin::Own(shape) => {
+                let mut shape = shape.clone();
+                fill_zone(&mut shape, estate.settings.zone.as_deref());
+                return Ok(ResolvedAttribute {
+                    name: attribute.name.clone(),
+                    shape,
+                    meaning: decided.meaning.clone(),
+                    optional: attribute.optional,
+                    classification: classification.or(estate.settings.classification),
+                    purposes,
+                    owner: AttributeIdentity { contract: home.name.clone(), path },
+                    carried: !std::ptr::eq(decided, attribute),
+                    computed: attribute.computed.clone(),
+                });
+            }
+            Origin::Carried(from) => from,
+        };
+        let missing = || Unresolved::NoAttribute { attribute: attribute.name.clone(), from: from.clone() };
+        home = estate.contract(&from.contract).ok_or_else(missing)?;
+        decided = crate::attribute::at_path(&home.attributes, &from.path).ok_or_else(missing)?;
+        path = from.path.clone();
+        let there = strictest(decided.classification, home.classification);
+        classification = attribute.classification.max(there);
+        purposes =
+            attribute.purposes.clone().or_else(|| decided.purposes.clone()).or_else(|| home.purposes.clone());
+    }
+    let from = match &decided.origin {
+        Origin::Carried(from) => from.clone(),
+        Origin::Own(_) => unreachable!("an own attribute ends the walk"),
+    };
+    Err(Unresolved::Circle { attribute: attribute.name.clone(), from })
+}
+
+/// An attribute's own classification wins, even a laxer one: `internal` inside a `pii` contract is meant.
+fn strictest(own: Option<Classification>, inherited: Option<Classification>) -> Option<Classification> {
+    own.or(inherited)
+}
+
+fn fill_zone(shape: &mut Shape, zone: Option<&str>) {
+    match &mut shape.ty {
+        Type::Date if shape.zone.is_none() => shape.zone = zone.map(ToOwned::to_owned),
+        Type::Object(members) => members.iter_mut().for_each(|member| fill_member(member, zone)),
+        Type::Map(element) | Type::List(element) => fill_member(element, zone),
+        _ => {}
+    }
+}
+
+fn fill_member(member: &mut Attribute, zone: Option<&str>) {
+    if let Origin::Own(shape) = &mut member.origin {
+        fill_zone(shape, zone);
+    }
+}
+
+impl ResolvedContract {
+    /// Returns the slot of an attribute.
+    pub fn slot(&self, name: &AttributeName) -> Option<usize> {
+        self.attributes.iter().position(|attribute| &attribute.name == name)
+    }
+
+    /// Returns the view of an id; none for none.
+    ///
+    /// # Errors
+    /// The id, when the contract has no such view.
+    pub fn view<'a>(&self, id: Option<&'a ViewId>) -> Result<Option<&View>, &'a ViewId> {
+        id.map(|id| self.contract.view(id).ok_or(id)).transpose()
+    }
+
+    /// Returns the paths that a channel carries: the key and what a view names; all top-level attributes without one.
+    pub fn carried_paths(&self, view: Option<&View>) -> Vec<AttributePath> {
+        let all = self.attributes.iter().map(|attribute| AttributePath::from(attribute.name.clone()));
+        let Some(view) = view else { return all.collect() };
+        let key = self.contract.key.iter().map(|name| AttributePath::from(name.clone()));
+        let mut paths: Vec<AttributePath> = key.collect();
+        for path in &view.only {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        paths
+    }
+
+    /// Returns the paths that travel with an event: what it becomes, sets and takes along, cut to a view; no key.
+    pub fn event_paths(&self, event: &Event, view: Option<&View>) -> Vec<AttributePath> {
+        let becomes = event.becomes.iter().map(|(name, _)| AttributePath::from(name.clone()));
+        let mut paths: Vec<AttributePath> = Vec::new();
+        for path in becomes.chain(event.sets.iter().cloned()).chain(event.with.iter().cloned()) {
+            let is_key = path.names().len() == 1 && self.contract.key.contains(path.first());
+            let entitled = view.is_none_or(|view| {
+                view.only.iter().any(|only| path.names().starts_with(only.names()) || path == *only)
+            });
+            if !is_key && entitled && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    /// Returns the channels of events and state that one outbox row may go to, own ones first, in a fixed order.
+    pub fn channels(&self) -> Vec<ChannelId> {
+        let mut channels = Vec::new();
+        if self.contract.events.is_some() {
+            channels.push(ChannelId { view: None, kind: ChannelKind::Events });
+        }
+        if self.contract.state.is_some() {
+            channels.push(ChannelId { view: None, kind: ChannelKind::State });
+        }
+        for view in &self.contract.views {
+            if !view.events.is_empty() {
+                channels.push(ChannelId { view: Some(view.id.clone()), kind: ChannelKind::Events });
+            }
+            if view.state && self.contract.state.is_some() {
+                channels.push(ChannelId { view: Some(view.id.clone()), kind: ChannelKind::State });
+            }
+        }
+        channels
+    }
+
+    /// Returns whether an event travels on a channel of events.
+    pub fn on_channel(&self, event: &EventName, channel: &ChannelId) -> bool {
+        channel.kind == ChannelKind::Events
+            && match &channel.view {
+                None => self.contract.event(event).is_some(),
+                Some(view) => self.contract.view(view).is_some_and(|view| view.events.contains(event)),
+            }
+    }
+}

@@ -1,0 +1,1 @@
+//! Finds and reads the files of an estate and hands them to the language.

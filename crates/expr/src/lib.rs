@@ -1,0 +1,1 @@
+//! The CEL profile: types, checker, closures.

@@ -1,0 +1,1 @@
+//! The data plane: ports, relay, projector, rehearsal, reconciliation, cases.

@@ -1,0 +1,1 @@
+//! Envelope, payload codec and validation compiled from a contract, canonical bytes, digests.

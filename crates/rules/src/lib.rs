@@ -1,0 +1,1 @@
+//! Lint: a finding is a value with a path into the model.

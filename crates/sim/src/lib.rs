@@ -1,0 +1,1 @@
+//! Seeded simulator of sources, log and stores, faults and invariants.

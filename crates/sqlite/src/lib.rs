@@ -1,0 +1,1 @@
+//! Source, Store and Log on SQLite: the embedded default.
