@@ -3,10 +3,11 @@
 use crate::attribute::{Attribute, Classification, Origin, Shape, Type};
 use crate::channel::{ChannelId, ChannelKind, Event, View};
 use crate::contract::Contract;
-use crate::estate::Estate;
+use crate::estate::{Estate, Settings};
 use crate::id::{
     AttributeIdentity, AttributeName, AttributePath, AttributeRef, ContractRef, EventName, PurposeId, ViewId,
 };
+use std::collections::BTreeMap;
 
 /// An attribute with everything filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +18,9 @@ pub struct ResolvedAttribute {
     pub shape: Shape,
     /// The meaning, the owner's when carried.
     pub meaning: String,
-    /// It may have no value.
+    /// It may have no value, here or where it is decided.
     pub optional: bool,
-    /// Its own, else inherited; none where nothing is said at all, which is a finding.
+    /// Its own, else inherited, and never laxer than where it is carried from; none where nothing is said at all, which is a finding.
     pub classification: Option<Classification>,
     /// The purposes it may serve; none allows any.
     pub purposes: Option<Vec<PurposeId>>,
@@ -29,6 +30,21 @@ pub struct ResolvedAttribute {
     pub carried: bool,
     /// The CEL that computes it, in a derived contract.
     pub computed: Option<String>,
+}
+
+/// What stands at a path of a resolved contract: an attribute or a member of one, which inherits from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttributeAt<'a> {
+    /// The shape.
+    pub shape: &'a Shape,
+    /// The meaning.
+    pub meaning: &'a str,
+    /// It, or what it is a member of, may have no value.
+    pub optional: bool,
+    /// Its own, else that of what it is a member of.
+    pub classification: Option<Classification>,
+    /// The purposes it may serve; none allows any.
+    pub purposes: Option<&'a [PurposeId]>,
 }
 
 /// A contract with everything filled in.
@@ -81,10 +97,35 @@ const CARRY_DEPTH_MAX: usize = 16;
 pub fn resolve(estate: &Estate, reference: &ContractRef) -> Result<ResolvedContract, Vec<Unresolved>> {
     let contract =
         estate.contract(reference).ok_or_else(|| vec![Unresolved::NoContract(reference.clone())])?;
+    resolve_contract(&estate.settings, &|reference| estate.contract(reference), contract)
+}
+
+/// What became of each contract of an estate.
+pub type Resolutions = BTreeMap<ContractRef, Result<ResolvedContract, Vec<Unresolved>>>;
+
+/// Resolves every contract of an estate, each once; where two texts claim one reference, the first counts.
+pub fn resolve_all(estate: &Estate) -> Resolutions {
+    let mut contracts = BTreeMap::new();
+    for contract in &estate.contracts {
+        contracts.entry(contract.reference()).or_insert(contract);
+    }
+    let find = |reference: &ContractRef| contracts.get(reference).copied();
+    let resolved = |contract| resolve_contract(&estate.settings, &find, contract);
+    contracts.iter().map(|(reference, contract)| (reference.clone(), resolved(contract))).collect()
+}
+
+/// Finds a contract by reference.
+type Find<'f, 'e> = &'f dyn Fn(&ContractRef) -> Option<&'e Contract>;
+
+fn resolve_contract<'e>(
+    settings: &Settings,
+    find: Find<'_, 'e>,
+    contract: &'e Contract,
+) -> Result<ResolvedContract, Vec<Unresolved>> {
     let mut attributes = Vec::with_capacity(contract.attributes.len());
     let mut unresolved = Vec::new();
     for attribute in &contract.attributes {
-        match resolve_attribute(estate, contract, attribute) {
+        match resolve_attribute(settings, find, contract, attribute) {
             Ok(resolved) => attributes.push(resolved),
             Err(reason) => unresolved.push(reason),
         }
@@ -102,54 +143,84 @@ pub fn resolve(estate: &Estate, reference: &ContractRef) -> Result<ResolvedContr
     Ok(ResolvedContract { contract: contract.clone(), attributes, key, partition_by })
 }
 
-fn resolve_attribute(
-    estate: &Estate,
-    contract: &Contract,
-    attribute: &Attribute,
+fn resolve_attribute<'e>(
+    settings: &Settings,
+    find: Find<'_, 'e>,
+    contract: &'e Contract,
+    attribute: &'e Attribute,
 ) -> Result<ResolvedAttribute, Unresolved> {
-    let mut home = contract;
-    let mut decided = attribute;
+    let mut at = Written { contract, lineage: vec![attribute] };
     let mut path = AttributePath::from(attribute.name.clone());
-    let mut classification = strictest(attribute.classification, contract.classification);
-    let mut purposes = attribute.purposes.clone().or_else(|| contract.purposes.clone());
+    let (mut classification, mut purposes, mut optional) = (None, None, false);
     for _ in 0..CARRY_DEPTH_MAX {
+        let decided = at.decided();
+        optional |= at.lineage.iter().any(|attribute| attribute.optional);
         let from = match &decided.origin {
             Origin::Own(shape) => {
                 let mut shape = shape.clone();
-                fill_zone(&mut shape, estate.settings.zone.as_deref());
+                fill_zone(&mut shape, settings.zone.as_deref());
                 return Ok(ResolvedAttribute {
                     name: attribute.name.clone(),
                     shape,
                     meaning: decided.meaning.clone(),
-                    optional: attribute.optional,
-                    classification: classification.or(estate.settings.classification),
-                    purposes,
-                    owner: AttributeIdentity { contract: home.name.clone(), path },
+                    optional,
+                    classification: classification.max(at.classification().or(settings.classification)),
+                    purposes: purposes.or_else(|| at.purposes()),
+                    owner: AttributeIdentity { contract: at.contract.name.clone(), path },
                     carried: !std::ptr::eq(decided, attribute),
                     computed: attribute.computed.clone(),
                 });
             }
             Origin::Carried(from) => from,
         };
+        classification = classification.max(decided.classification);
+        purposes = purposes.or_else(|| decided.purposes.clone());
         let missing = || Unresolved::NoAttribute { attribute: attribute.name.clone(), from: from.clone() };
-        home = estate.contract(&from.contract).ok_or_else(missing)?;
-        decided = crate::attribute::at_path(&home.attributes, &from.path).ok_or_else(missing)?;
+        let home = find(&from.contract).ok_or_else(missing)?;
+        at = Written { contract: home, lineage: lineage(home, &from.path).ok_or_else(missing)? };
         path = from.path.clone();
-        let there = strictest(decided.classification, home.classification);
-        classification = attribute.classification.max(there);
-        purposes =
-            attribute.purposes.clone().or_else(|| decided.purposes.clone()).or_else(|| home.purposes.clone());
     }
-    let from = match &decided.origin {
+    let from = match &at.decided().origin {
         Origin::Carried(from) => from.clone(),
-        Origin::Own(_) => unreachable!("an own attribute ends the walk"),
+        Origin::Own(_) => AttributeRef { contract: at.contract.reference(), path },
     };
     Err(Unresolved::Circle { attribute: attribute.name.clone(), from })
 }
 
-/// An attribute's own classification wins, even a laxer one: `internal` inside a `pii` contract is meant.
-fn strictest(own: Option<Classification>, inherited: Option<Classification>) -> Option<Classification> {
-    own.or(inherited)
+/// An attribute as written, with what it is a member of before it.
+struct Written<'e> {
+    contract: &'e Contract,
+    lineage: Vec<&'e Attribute>,
+}
+
+impl<'e> Written<'e> {
+    fn decided(&self) -> &'e Attribute {
+        self.lineage.last().expect("a lineage ends with its attribute")
+    }
+
+    /// An attribute's own classification wins, even a laxer one: `internal` inside a `pii` contract is meant.
+    fn classification(&self) -> Option<Classification> {
+        let own = self.lineage.iter().rev().find_map(|attribute| attribute.classification);
+        own.or(self.contract.classification)
+    }
+
+    fn purposes(&self) -> Option<Vec<PurposeId>> {
+        let own = self.lineage.iter().rev().find_map(|attribute| attribute.purposes.clone());
+        own.or_else(|| self.contract.purposes.clone())
+    }
+}
+
+fn lineage<'e>(contract: &'e Contract, path: &AttributePath) -> Option<Vec<&'e Attribute>> {
+    let mut members = contract.attributes.as_slice();
+    let mut lineage: Vec<&Attribute> = Vec::new();
+    for name in path.names() {
+        if let Some(parent) = lineage.last() {
+            let Type::Object(inner) = &parent.own_shape()?.ty else { return None };
+            members = inner;
+        }
+        lineage.push(members.iter().find(|attribute| &attribute.name == name)?);
+    }
+    Some(lineage)
 }
 
 fn fill_zone(shape: &mut Shape, zone: Option<&str>) {
@@ -171,6 +242,30 @@ impl ResolvedContract {
     /// Returns the slot of an attribute.
     pub fn slot(&self, name: &AttributeName) -> Option<usize> {
         self.attributes.iter().position(|attribute| &attribute.name == name)
+    }
+
+    /// Returns what stands at a path; none where the path leads nowhere.
+    pub fn at(&self, path: &AttributePath) -> Option<AttributeAt<'_>> {
+        let attribute = self.attributes.iter().find(|attribute| &attribute.name == path.first())?;
+        let mut place = AttributeAt {
+            shape: &attribute.shape,
+            meaning: &attribute.meaning,
+            optional: attribute.optional,
+            classification: attribute.classification,
+            purposes: attribute.purposes.as_deref(),
+        };
+        for name in &path.names()[1..] {
+            let Type::Object(members) = &place.shape.ty else { return None };
+            let member = members.iter().find(|member| &member.name == name)?;
+            place = AttributeAt {
+                shape: member.own_shape()?,
+                meaning: &member.meaning,
+                optional: place.optional || member.optional,
+                classification: member.classification.or(place.classification),
+                purposes: member.purposes.as_deref().or(place.purposes),
+            };
+        }
+        Some(place)
     }
 
     /// Returns the view of an id; none for none.
