@@ -1,1 +1,11 @@
-//! The data plane: ports, relay, projector, rehearsal, reconciliation, cases.
+//! The data plane: ports, relay, projector, reactor, rehearsal, reconciliation, cases. It names no vendor.
+
+pub mod port;
+pub mod clock;
+pub mod position;
+pub mod log;
+pub mod source;
+pub mod ledger;
+pub mod store;
+pub mod case;
+pub mod drift;
