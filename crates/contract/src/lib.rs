@@ -8,6 +8,7 @@ pub mod environment;
 pub mod estate;
 pub mod finding;
 pub mod id;
+pub mod meaning;
 pub mod measure;
 pub mod path;
 pub mod publication;

@@ -78,7 +78,7 @@ impl FromStr for Within {
 impl fmt::Display for Within {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} p{}", self.span, self.permille / 10)?;
-        if self.permille % 10 != 0 { write!(f, ".{}", self.permille % 10) } else { Ok(()) }
+        if !self.permille.is_multiple_of(10) { write!(f, ".{}", self.permille % 10) } else { Ok(()) }
     }
 }
 

@@ -1,0 +1,220 @@
+//! The meaning that a consumer uses, facet by facet, and the digest that pins it when it is accepted.
+//!
+//! The canonical text is one line a facet: subject, aspect and text, with a tab between, ended by a line feed. White
+//! space within a text counts as one space, so that wrapping a sentence anew changes nothing. Facets come in a fixed
+//! order: attributes by path, then events by name, then channels; what has no order in the contract (values, moves,
+//! reasons, what an event sets) is sorted. The text begins with the line `seamline meaning 1`.
+
+use crate::attribute::{Attribute, Origin, Shape, Type, Unit};
+use crate::channel::{ChannelId, ChannelKind, Event};
+use crate::id::{AttributePath, EventName};
+use crate::resolve::ResolvedContract;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The first line of the canonical text; its number rises when the text's form does.
+const FORM: &str = "seamline meaning 1\n";
+
+/// What a facet says of its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Aspect {
+    /// The sentence.
+    Meaning,
+    /// The type, of objects, lists and maps the outermost.
+    Type,
+    /// A value of an enumeration with its meaning; `*` for values not listed.
+    Value,
+    /// A step that an enumeration may take.
+    Move,
+    /// What a quantity counts in.
+    Unit,
+    /// Where a day begins.
+    Zone,
+    /// It may have no value.
+    Optional,
+    /// What an attribute has become once the event happened; the key's end is `ends`.
+    Becomes,
+    /// An attribute that the event may change.
+    Sets,
+    /// A reason code with its meaning.
+    Reason,
+    /// What is promised of a channel.
+    Guarantee,
+}
+
+impl fmt::Display for Aspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Aspect::Meaning => "meaning",
+            Aspect::Type => "type",
+            Aspect::Value => "value",
+            Aspect::Move => "move",
+            Aspect::Unit => "unit",
+            Aspect::Zone => "zone",
+            Aspect::Optional => "optional",
+            Aspect::Becomes => "becomes",
+            Aspect::Sets => "sets",
+            Aspect::Reason => "reason",
+            Aspect::Guarantee => "guarantee",
+        })
+    }
+}
+
+/// One thing that a consumer relies on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Facet {
+    /// An attribute's path, an event's name, `events` or `state`.
+    pub subject: String,
+    /// What it says of it.
+    pub aspect: Aspect,
+    /// What it says, on one line.
+    pub text: String,
+}
+
+/// Returns everything that the use of these attributes, events and channels relies on, in canonical order.
+/// Names that the contract does not have are passed over.
+pub fn facets(
+    contract: &ResolvedContract,
+    attributes: &BTreeSet<AttributePath>,
+    events: &[EventName],
+    channels: &[ChannelId],
+) -> Vec<Facet> {
+    let mut facets = Facets(Vec::new());
+    for path in attributes {
+        if let Some(at) = contract.at(path) {
+            facets.attribute(&path.to_string(), at.meaning, at.shape, at.optional);
+        }
+    }
+    let names: BTreeSet<&EventName> = events.iter().collect();
+    for event in names.into_iter().filter_map(|name| contract.contract.event(name)) {
+        facets.event(event);
+    }
+    let kinds: BTreeSet<ChannelKind> = channels.iter().map(|channel| channel.kind).collect();
+    for kind in kinds {
+        facets.guarantees(contract, kind);
+    }
+    facets.0
+}
+
+/// Returns the digest of the meaning that these uses rely on: `b3-` and the first eight hexadecimal digits of the
+/// BLAKE3 hash of the canonical text. Nothing but a listed facet changes it.
+pub fn meaning_digest(
+    contract: &ResolvedContract,
+    attributes: &BTreeSet<AttributePath>,
+    events: &[EventName],
+    channels: &[ChannelId],
+) -> String {
+    let mut text = FORM.to_owned();
+    for Facet { subject, aspect, text: says } in facets(contract, attributes, events, channels) {
+        text.push_str(&format!("{subject}\t{aspect}\t{says}\n"));
+    }
+    format!("b3-{}", &blake3::hash(text.as_bytes()).to_hex()[..8])
+}
+
+struct Facets(Vec<Facet>);
+
+impl Facets {
+    fn push(&mut self, subject: &str, aspect: Aspect, text: &str) {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.0.push(Facet { subject: subject.to_owned(), aspect, text });
+    }
+
+    fn sorted(&mut self, subject: &str, aspect: Aspect, texts: impl Iterator<Item = String>) {
+        for text in texts.collect::<BTreeSet<_>>() {
+            self.push(subject, aspect, &text);
+        }
+    }
+
+    fn attribute(&mut self, subject: &str, meaning: &str, shape: &Shape, optional: bool) {
+        self.push(subject, Aspect::Meaning, meaning);
+        self.push(subject, Aspect::Type, &type_text(shape));
+        let values = shape.values.iter().map(|(value, meaning)| format!("{value}: {meaning}"));
+        self.sorted(subject, Aspect::Value, values.chain(shape.open.then(|| "*".to_owned())));
+        if let Some(moves) = &shape.moves {
+            self.sorted(subject, Aspect::Move, moves.iter().map(ToString::to_string));
+        }
+        match &shape.unit {
+            Some(Unit::Fixed(unit)) => self.push(subject, Aspect::Unit, unit),
+            Some(Unit::In(attribute)) => self.push(subject, Aspect::Unit, &format!("in {attribute}")),
+            None => {}
+        }
+        if let Some(zone) = &shape.zone {
+            self.push(subject, Aspect::Zone, zone);
+        }
+        if optional {
+            self.push(subject, Aspect::Optional, "true");
+        }
+        match &shape.ty {
+            Type::Object(members) => members.iter().for_each(|member| self.member(subject, member)),
+            Type::Map(element) | Type::List(element) => self.member(subject, element),
+            _ => {}
+        }
+    }
+
+    fn member(&mut self, parent: &str, member: &Attribute) {
+        let subject = format!("{parent}.{}", member.name);
+        match &member.origin {
+            Origin::Own(shape) => self.attribute(&subject, &member.meaning, shape, member.optional),
+            Origin::Carried(from) => self.push(&subject, Aspect::Type, &format!("from {from}")),
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        let subject = event.name.as_str();
+        self.push(subject, Aspect::Meaning, &event.meaning);
+        let becomes = event
+            .becomes
+            .iter()
+            .flat_map(|(attribute, values)| values.iter().map(move |value| format!("{attribute}: {value}")));
+        self.sorted(subject, Aspect::Becomes, becomes.chain(event.ends.then(|| "ends".to_owned())));
+        self.sorted(subject, Aspect::Sets, event.sets.iter().map(ToString::to_string));
+        let reasons = event.reasons.iter().map(|(reason, meaning)| format!("{reason}: {meaning}"));
+        self.sorted(subject, Aspect::Reason, reasons);
+    }
+
+    fn guarantees(&mut self, contract: &ResolvedContract, kind: ChannelKind) {
+        let guarantees = &contract.contract.guarantees;
+        let mut say = |subject: &str, name: &str, promise: Option<String>| {
+            if let Some(promise) = promise {
+                self.push(subject, Aspect::Guarantee, &format!("{name}: {promise}"));
+            }
+        };
+        match kind {
+            ChannelKind::Events => {
+                let Some(events) = &guarantees.events else { return };
+                say("events", "freshness", events.freshness.map(|promise| promise.to_string()));
+                say("events", "lateness", events.lateness.map(|promise| promise.to_string()));
+                say("events", "replay", Some(events.replay.to_string()));
+                say("events", "retention", events.retention.map(|promise| promise.to_string()));
+            }
+            ChannelKind::State => {
+                let Some(state) = &guarantees.state else { return };
+                say("state", "freshness", state.freshness.map(|promise| promise.to_string()));
+                say("state", "replay", Some(state.replay.to_string()));
+                say("state", "tombstones", state.tombstones.map(|promise| promise.to_string()));
+            }
+        }
+    }
+}
+
+fn type_text(shape: &Shape) -> String {
+    let text = match &shape.ty {
+        Type::String => "string".to_owned(),
+        Type::Integer => "integer".to_owned(),
+        Type::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
+        Type::Boolean => "boolean".to_owned(),
+        Type::Date => "date".to_owned(),
+        Type::Timestamp => "timestamp".to_owned(),
+        Type::Uuid => "uuid".to_owned(),
+        Type::Bytes => "bytes".to_owned(),
+        Type::Duration => "duration".to_owned(),
+        Type::Enum => "enum".to_owned(),
+        Type::Object(_) => "object".to_owned(),
+        Type::Map(_) => "map".to_owned(),
+        Type::List(_) => "list".to_owned(),
+    };
+    if shape.approximate { text + " approximate" } else { text }
+}
+
+#[cfg(test)]
+mod tests;
