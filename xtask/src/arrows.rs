@@ -1,0 +1,19 @@
+//! The arrows between crates: which may depend on which. A new one is a decision; ARCHITECTURE.md shows them.
+
+/// Crate, what it may depend on (beside tests), in the order of layers.
+pub(crate) const ARROWS: [(&str, &[&str]); 11] = [
+    ("contract", &[]),
+    ("expr", &["contract"]),
+    ("lang", &["contract"]),
+    ("estate", &["contract", "lang"]),
+    ("rules", &["contract", "expr"]),
+    ("message", &["contract", "expr"]),
+    ("flow", &["contract", "expr", "message"]),
+    ("sqlite", &["contract", "flow", "message"]),
+    ("sim", &["contract", "flow", "lang", "message"]),
+    ("agent", &["contract", "flow", "message", "sqlite"]),
+    ("cli", &["agent", "contract", "estate", "expr", "flow", "lang", "message", "rules", "sqlite"]),
+];
+
+/// Crates without async, I/O, clock or randomness.
+pub(crate) const CORE: [&str; 5] = ["contract", "expr", "lang", "rules", "message"];
