@@ -1,0 +1,87 @@
+//! Deliberate bugs, so that a proof can show that it would notice them. Without the feature `mutants` there are none.
+
+/// A deliberate bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutant {
+    /// The relay reads rows above the last id it saw, and loses late commits.
+    IdAfterLast,
+    /// The projector stores its position before its rows.
+    PositionBeforeRows,
+    /// A deletion leaves no tombstone at the consumer.
+    LostTombstone,
+    /// Sets are summed by exclusive or, in which pairs cancel.
+    XorForSum,
+    /// The digest is taken of what was meant, not of what was read.
+    DigestOfMeant,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 5] = [
+        Mutant::IdAfterLast,
+        Mutant::PositionBeforeRows,
+        Mutant::LostTombstone,
+        Mutant::XorForSum,
+        Mutant::DigestOfMeant,
+    ];
+
+    /// Returns the name by which `SEAMLINE_MUTANT` chooses it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mutant::IdAfterLast => "id-after-last",
+            Mutant::PositionBeforeRows => "position-before-rows",
+            Mutant::LostTombstone => "lost-tombstone",
+            Mutant::XorForSum => "xor-for-sum",
+            Mutant::DigestOfMeant => "digest-of-meant",
+        }
+    }
+}
+
+/// Returns whether a bug is switched on; never, without the feature.
+#[cfg(not(feature = "mutants"))]
+pub const fn is(_mutant: Mutant) -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+pub use chosen::{is, with};
+
+#[cfg(feature = "mutants")]
+mod chosen {
+    use super::Mutant;
+    use std::cell::Cell;
+    use std::sync::OnceLock;
+
+    thread_local! {
+        static OVERRIDE: Cell<Option<Option<Mutant>>> = const { Cell::new(None) };
+    }
+
+    /// Returns whether a bug is switched on: by `with` on this thread, else by the variable `SEAMLINE_MUTANT`.
+    ///
+    /// # Panics
+    /// When the variable names no mutant: a control that controls nothing must not pass.
+    pub fn is(mutant: Mutant) -> bool {
+        OVERRIDE.get().unwrap_or_else(from_environment) == Some(mutant)
+    }
+
+    /// Runs a function on this thread with a bug, or with none, whatever the environment says.
+    pub fn with<T>(mutant: Option<Mutant>, run: impl FnOnce() -> T) -> T {
+        struct Restore(Option<Option<Mutant>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                OVERRIDE.set(self.0);
+            }
+        }
+        let _restore = Restore(OVERRIDE.replace(Some(mutant)));
+        run()
+    }
+
+    fn from_environment() -> Option<Mutant> {
+        static CHOSEN: OnceLock<Option<Mutant>> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let name = std::env::var("SEAMLINE_MUTANT").ok().filter(|name| !name.is_empty())?;
+            let mutant = Mutant::ALL.into_iter().find(|mutant| mutant.name() == name);
+            Some(mutant.unwrap_or_else(|| panic!("SEAMLINE_MUTANT names no mutant: `{name}`")))
+        })
+    }
+}
