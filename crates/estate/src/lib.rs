@@ -1,1 +1,4 @@
 //! Finds and reads the files of an estate and hands them to the language.
+
+pub mod open;
+mod walk;

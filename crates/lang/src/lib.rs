@@ -1,1 +1,10 @@
 //! Text to model and back, with byte spans.
+
+pub mod estate;
+pub mod lock;
+pub mod node;
+mod read;
+pub mod rule;
+pub mod schema;
+pub mod source;
+pub mod yaml;

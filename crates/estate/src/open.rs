@@ -1,0 +1,195 @@
+//! Opens an estate: from a folder to its settings, its roots, its documents and what is wrong with them.
+
+use crate::walk::{Found, read};
+use seamline_contract::estate::Root;
+use seamline_contract::finding::Finding;
+use seamline_contract::path::{DocumentId, ModelPath};
+use seamline_lang::estate::{LOCK_FILE, Reading, read_estate};
+use seamline_lang::rule;
+use seamline_lang::source::Document;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+/// The file that the settings of an estate are written in.
+pub const SETTINGS_FILE: &str = "seamline.yaml";
+
+/// An estate as it lies on disk.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The folder of the estate, absolute.
+    pub root: PathBuf,
+    /// The texts of its documents, the settings and the lock among them.
+    pub files: BTreeMap<DocumentId, String>,
+    /// The document of the settings, whether or not there is one.
+    pub settings: DocumentId,
+    /// What was read.
+    pub reading: Reading,
+}
+
+/// Why no estate can be opened at a path. What is wrong inside one is a finding.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is nothing at the path, or it cannot be looked at.
+    #[error("`{path}` cannot be opened")]
+    NotThere {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is too much below the folder for it to be an estate.
+    #[error("`{path}` holds too many files for an estate: name its folders as `roots` in `seamline.yaml`")]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl Opened {
+    /// Returns whether a file or folder exists, by its path relative to the estate; never for one outside it.
+    pub fn exists(&self, relative: &str) -> bool {
+        below(relative).is_some_and(|path| self.root.join(path).exists())
+    }
+}
+
+/// Opens the estate that a folder lies in: that of the nearest `seamline.yaml` upward, else the folder with all
+/// documents below it.
+///
+/// # Errors
+/// When there is no such folder, or far too much in it. Nothing else: findings are in `reading`.
+pub fn open(path: &Path) -> Result<Opened, OpenError> {
+    let given =
+        path.canonicalize().map_err(|source| OpenError::NotThere { path: path.to_owned(), source })?;
+    let folder = if given.is_dir() { given.as_path() } else { given.parent().unwrap_or(&given) };
+    let root = folder.ancestors().find(|above| above.join(SETTINGS_FILE).is_file()).unwrap_or(folder);
+    let settings = DocumentId(SETTINGS_FILE.to_owned());
+    let mut found = Found::default();
+    let too_many = |_| OpenError::TooMany { path: root.to_owned() };
+    if !root.join(SETTINGS_FILE).is_file() {
+        found.walk(root, "").map_err(too_many)?;
+        return Ok(finish(root, settings, found));
+    }
+    match read(&root.join(SETTINGS_FILE)) {
+        Ok(text) => {
+            found.files.insert(settings.clone(), text);
+        }
+        Err(reason) => found.unreadable(SETTINGS_FILE, &reason),
+    }
+    let roots = read_estate(&found.files, settings.clone()).estate.settings.roots;
+    for (idx, declared) in roots.iter().enumerate() {
+        let at = ModelPath::top(&settings).key("roots").index(idx);
+        match resolve(root, declared, at) {
+            Ok(within) => found.walk(root, &within).map_err(too_many)?,
+            Err(finding) => found.findings.push(finding),
+        }
+    }
+    if root.join(LOCK_FILE).exists() {
+        match read(&root.join(LOCK_FILE)) {
+            Ok(text) => {
+                found.files.insert(DocumentId(LOCK_FILE.to_owned()), text);
+            }
+            Err(reason) => found.unreadable(LOCK_FILE, &reason),
+        }
+    }
+    Ok(finish(root, settings, found))
+}
+
+/// Returns the folder of a root relative to the estate, or why it cannot be read.
+fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Finding> {
+    let folder = match declared {
+        Root::Directory(folder) => folder,
+        Root::Git { .. } | Root::Hub { .. } => {
+            let message = "a root outside the estate's folder is read through `seamline pull`, which this version has not";
+            let finding = Finding::new(rule::UNSUPPORTED, at, message);
+            return Err(
+                finding.help("check the documents out below the estate and name their folder instead")
+            );
+        }
+    };
+    // A document's id is its path in the estate: what lies outside has none, and a clone of the estate would lack it.
+    let Some(within) = below(folder) else {
+        let finding =
+            Finding::new(rule::ROOT, at, format!("the root `{folder}` lies outside the estate's folder"));
+        return Err(finding.help("move `seamline.yaml` up, so that all roots lie below it"));
+    };
+    if root.join(&within).is_dir() {
+        return Ok(within);
+    }
+    let finding = Finding::new(rule::ROOT, at, format!("there is no folder `{folder}`"));
+    Err(finding.help("create it, or remove the root"))
+}
+
+/// Returns a relative path without `.` and `..`, with `/` between folders; none when it leaves the estate.
+fn below(relative: &str) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for part in Path::new(relative).components() {
+        match part {
+            Component::Normal(name) => names.push(name.to_str()?),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                names.pop()?;
+            }
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(names.join("/"))
+}
+
+fn finish(root: &Path, settings: DocumentId, found: Found) -> Opened {
+    let mut reading = read_estate(&found.files, settings.clone());
+    reading.findings.extend(found.findings);
+    for (id, text) in found.misnamed {
+        let parsed = seamline_lang::yaml::parse(&text).0;
+        let kind = parsed.as_ref().and_then(|node| node.entry("kind")?.value.text()).unwrap_or_default();
+        let suffix = kind.to_lowercase();
+        let help = match kind {
+            "Estate" => "an estate has one `seamline.yaml`, in the folder that it is opened from".to_owned(),
+            "Lock" => "a lock is called `seamline.lock` and lies beside `seamline.yaml`".to_owned(),
+            _ => format!("call it `<id>.{suffix}.yaml`"),
+        };
+        let at = ModelPath::top(&id).key("kind");
+        let finding =
+            Finding::new(rule::FILE_NAME, at, "the file's name does not say its kind, so it is not read");
+        reading.findings.push(finding.help(help));
+        reading.sources.insert(Document { id, text, root: parsed });
+    }
+    check_lock(&found.files, &mut reading);
+    reading.sort();
+    Opened { root: root.to_owned(), files: found.files, settings, reading }
+}
+
+/// Holds the folders that a lock lists against their digests.
+fn check_lock(files: &BTreeMap<DocumentId, String>, reading: &mut Reading) {
+    let Some(lock) = &reading.lock else { return };
+    for (idx, locked) in lock.roots.iter().enumerate() {
+        let declared = Root::Directory(locked.root.clone());
+        let (Some(within), true) = (below(&locked.root), reading.estate.settings.roots.contains(&declared))
+        else {
+            continue;
+        };
+        let digest = digest(files, &within);
+        if digest != locked.digest {
+            let at = ModelPath::top(&DocumentId(LOCK_FILE.to_owned())).key("roots").index(idx).key("digest");
+            let message = format!("the root `{}` is not what was locked", locked.root);
+            let help = format!("its digest is `{digest}`: a folder of the estate needs no entry here");
+            reading.findings.push(Finding::new(rule::ROOT, at, message).help(help));
+        }
+    }
+}
+
+/// Returns the digest of the documents below a folder of the estate: `b3-` and the BLAKE3 hash in hexadecimal of,
+/// for each document in the order of ids, the id and the text, each behind its length in eight bytes, little end first.
+/// The settings and the lock are not among them.
+pub fn digest(files: &BTreeMap<DocumentId, String>, within: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (id, text) in files {
+        let inside = within.is_empty() || id.0.strip_prefix(within).is_some_and(|rest| rest.starts_with('/'));
+        if inside && id.0 != SETTINGS_FILE && id.0 != LOCK_FILE {
+            for part in [&id.0, text] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part.as_bytes());
+            }
+        }
+    }
+    format!("b3-{}", hasher.finalize().to_hex())
+}

@@ -1,0 +1,257 @@
+//! Reads the documents of an estate together: kinds, inherited contexts, identities.
+
+use crate::lock::{Lock, lock};
+use crate::read;
+use crate::read::header::{FileName, file_name, folder};
+use crate::read::{At, Reader};
+use crate::rule;
+use crate::schema::UNEXAMINED;
+use crate::source::{Document, Sources};
+use crate::yaml::{self, Problem};
+use seamline_contract::estate::{Estate, Settings, Unexamined};
+use seamline_contract::finding::Finding;
+use seamline_contract::id::ContextId;
+use seamline_contract::path::{DocumentId, ModelPath};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The file that a lock is written in.
+pub const LOCK_FILE: &str = "seamline.lock";
+
+/// What reading an estate yields: all that is right in it, and all that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// What could be read. A document too broken to place is not in it.
+    pub estate: Estate,
+    /// The lock, when there is one that can be read.
+    pub lock: Option<Lock>,
+    /// The texts, for places of findings.
+    pub sources: Sources,
+    /// What is wrong, by document and position.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the documents of an estate. `settings` is the id of `seamline.yaml`, whether or not it is among the files.
+/// Findings of documents whose context is known name it.
+pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -> Reading {
+    let mut reading = Reading::default();
+    reading.estate.settings = Settings { document: settings.clone(), ..Settings::default() };
+    for (id, text) in files {
+        let (root, problems) = yaml::parse(text);
+        reading.findings.extend(problems.into_iter().map(|problem| problem_finding(id, problem)));
+        reading.sources.insert(Document { id: id.clone(), text: text.clone(), root });
+    }
+    // Contexts come first: other documents inherit them.
+    let mut owners: BTreeMap<DocumentId, ContextId> = BTreeMap::new();
+    let mut folders: BTreeMap<String, Vec<ContextId>> = BTreeMap::new();
+    let sources = std::mem::take(&mut reading.sources);
+    let (contexts, others): (Vec<&Document>, Vec<&Document>) =
+        sources.documents().partition(|document| is_context(document));
+    for document in contexts {
+        if let Some(id) = read_document(document, &settings, None, &mut reading) {
+            folders.entry(folder(&document.id).to_owned()).or_default().push(id.clone());
+            owners.insert(document.id.clone(), id);
+        }
+    }
+    for document in others {
+        let inherited = inherited(&folders, folder(&document.id));
+        if let Some(id) = read_document(document, &settings, inherited, &mut reading) {
+            owners.insert(document.id.clone(), id);
+        }
+    }
+    reading.sources = sources;
+    refuse_twins(&mut reading);
+    finish(&mut reading, &owners);
+    reading
+}
+
+fn problem_finding(id: &DocumentId, problem: Problem) -> Finding {
+    let part = |bytes: Range<usize>| ModelPath::top(id).part(bytes);
+    let mut finding = Finding::new(problem.rule, part(problem.bytes), problem.message);
+    finding.help = problem.help;
+    if let Some((bytes, message)) = problem.note {
+        finding = finding.note(part(bytes), message);
+    }
+    finding
+}
+
+fn is_context(document: &Document) -> bool {
+    let written = document.root.as_ref().and_then(|root| root.entry("kind")?.value.text());
+    match written {
+        Some(kind) => kind == "Context",
+        None => file_name(&document.id).kind == Some("Context"),
+    }
+}
+
+/// Returns the one context of the nearest folder upward that has any.
+fn inherited<'f>(folders: &'f BTreeMap<String, Vec<ContextId>>, folder: &str) -> Option<&'f ContextId> {
+    let mut folder = folder;
+    loop {
+        if let Some(found) = folders.get(folder) {
+            let [only] = found.as_slice() else { return None };
+            return Some(only);
+        }
+        if folder.is_empty() {
+            return None;
+        }
+        folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+}
+
+/// Reads one document into the estate and returns whose it is, when that is known.
+fn read_document(
+    document: &Document,
+    settings: &DocumentId,
+    inherited: Option<&ContextId>,
+    reading: &mut Reading,
+) -> Option<ContextId> {
+    let root = document.root.as_ref()?;
+    let top = At { node: root, path: ModelPath::top(&document.id) };
+    let mut reader = Reader::new(&document.text, Some(root), &document.id);
+    let estate = &mut reading.estate;
+    let is_lock = document.id.0.rsplit('/').next() == Some(LOCK_FILE);
+    let name = file_name(&document.id);
+    let expected = match (&document.id == settings, is_lock) {
+        (true, _) => Some("Estate"),
+        (_, true) => Some("Lock"),
+        _ => name.kind,
+    };
+    let kind = reader.kind(&top, expected);
+    let owner = match kind {
+        Some("Estate") if &document.id == settings => {
+            estate.settings = read::settings::settings(&mut reader, &top);
+            None
+        }
+        Some("Lock") if is_lock => {
+            reading.lock = lock(&mut reader, &top);
+            None
+        }
+        Some("Context") => {
+            let context = read::context::context(&mut reader, &top);
+            let id = context.as_ref().map(|context| context.id.clone());
+            estate.contexts.extend(context);
+            id
+        }
+        Some("Contract") => {
+            let contract = read::contract::contract(&mut reader, &top, inherited);
+            estate.contracts.extend(contract);
+            owner_of(&top, inherited)
+        }
+        Some("Publication") => {
+            let publication = read::publication::publication(&mut reader, &top, inherited);
+            estate.publications.extend(publication);
+            owner_of(&top, inherited)
+        }
+        Some("Subscription") => {
+            let subscription = read::subscription::subscription(&mut reader, &top, inherited);
+            estate.subscriptions.extend(subscription);
+            owner_of(&top, inherited)
+        }
+        Some("Environment") => {
+            estate.environments.extend(read::environment::environment(&mut reader, &top));
+            None
+        }
+        Some(kind) if UNEXAMINED.contains(&kind) => {
+            unexamined(&mut reader, &top, &name);
+            estate.unexamined.push(Unexamined { document: document.id.clone(), kind: kind.to_owned() });
+            owner_of(&top, inherited)
+        }
+        _ => {
+            misplaced(&mut reader, &top, kind);
+            None
+        }
+    };
+    reading.findings.append(&mut reader.findings);
+    owner
+}
+
+/// Returns whose a document is, however broken it is otherwise.
+fn owner_of(top: &At<'_>, inherited: Option<&ContextId>) -> Option<ContextId> {
+    match top.node.entry("context") {
+        Some(entry) => entry.value.text()?.parse().ok(),
+        None => inherited.cloned(),
+    }
+}
+
+fn unexamined<'n>(reader: &mut Reader<'n>, top: &At<'n>, name: &FileName) {
+    for key in ["apiVersion", "kind"] {
+        if top.node.entry(key).is_none() {
+            let message = format!("the document has no `{key}`");
+            reader.report(Finding::new(rule::REQUIRED, top.path.clone(), message));
+        }
+    }
+    reader.id::<seamline_contract::id::ContractId>(top, name);
+}
+
+fn misplaced(reader: &mut Reader<'_>, top: &At<'_>, kind: Option<&str>) {
+    let (message, help) = match kind {
+        Some("Estate") => ("an estate has one settings file", "merge it into `seamline.yaml`, or remove it"),
+        Some("Lock") => ("a lock is written in `seamline.lock`", "remove this file"),
+        // A kind that is wrong was reported where it is written.
+        _ if top.node.entry("kind").is_some() || top.node.entries().is_none() => return,
+        _ => ("the document does not say what it is", "write `kind:`"),
+    };
+    reader.report(Finding::new(rule::KIND, top.path.clone(), message).help(help));
+}
+
+/// Reports documents that have the identity of an earlier one; both stay in the estate.
+fn refuse_twins(reading: &mut Reading) {
+    let estate = &reading.estate;
+    let mut identities: Vec<(String, &DocumentId)> = Vec::new();
+    identities.extend(estate.contexts.iter().map(|it| (format!("the context `{}`", it.id), &it.document)));
+    for contract in &estate.contracts {
+        identities.push((format!("the contract `{}`", contract.reference()), &contract.document));
+        if !contract.frozen {
+            identities
+                .push((format!("the current text of the contract `{}`", contract.name), &contract.document));
+        }
+    }
+    identities.extend(
+        estate.publications.iter().map(|it| (format!("the publication of `{}`", it.contract), &it.document)),
+    );
+    identities.extend(
+        estate.subscriptions.iter().map(|it| (format!("the subscription `{}`", it.name), &it.document)),
+    );
+    identities
+        .extend(estate.environments.iter().map(|it| (format!("the environment `{}`", it.id), &it.document)));
+    let mut first: BTreeMap<String, &DocumentId> = BTreeMap::new();
+    let mut twins: Vec<(&DocumentId, Finding)> = Vec::new();
+    for (identity, document) in identities {
+        let Some(earlier) = first.get(&identity) else {
+            first.insert(identity, document);
+            continue;
+        };
+        if twins.iter().any(|(reported, _)| *reported == document) {
+            continue;
+        }
+        let message = format!("{identity} is written twice");
+        let finding = Finding::new(rule::IDENTITY, ModelPath::top(document), message)
+            .help("keep one of the two, or give this one another id or context")
+            .note(ModelPath::top(earlier), "it is written here, too");
+        twins.push((document, finding));
+    }
+    let twins: Vec<Finding> = twins.into_iter().map(|(_, finding)| finding).collect();
+    reading.findings.extend(twins);
+}
+
+fn finish(reading: &mut Reading, owners: &BTreeMap<DocumentId, ContextId>) {
+    let estate = &mut reading.estate;
+    estate.contexts.sort_by(|a, b| a.document.cmp(&b.document));
+    for finding in &mut reading.findings {
+        if finding.context.is_none() {
+            finding.context = owners.get(&finding.at.document).cloned();
+        }
+    }
+    reading.sort();
+}
+
+impl Reading {
+    /// Sorts the findings by document, position and rule.
+    pub fn sort(&mut self) {
+        let sources = &self.sources;
+        self.findings.sort_by_cached_key(|finding| {
+            let location = sources.locate(&finding.at);
+            (location.document, location.bytes.start, finding.rule)
+        });
+    }
+}

@@ -1,0 +1,345 @@
+//! Reads channels: events, commands, views, what is promised on each.
+
+use super::attribute::attributes;
+use super::{At, Fields, One, Reader};
+use crate::node::Content;
+use crate::rule;
+use crate::schema::{self, Table};
+use seamline_contract::attribute::Attribute;
+use seamline_contract::channel::{
+    Cadence, ChannelTerms, Command, Encoding, Event, EventGuarantees, Events, Flag, Guarantees, Outcome,
+    Replay, StateGuarantees, View,
+};
+use seamline_contract::contract::{Reconciliation, Repair};
+use seamline_contract::finding::Finding;
+use seamline_contract::id::{AttributeName, CommandName, EventName, IdError, InvariantName, ViewId};
+use seamline_contract::measure::{Span, Within};
+
+/// The words for what a replay yields.
+pub(crate) const REPLAYS: [(&str, Replay); 3] = [
+    ("auditState", Replay::AuditState),
+    ("currentState", Replay::CurrentState),
+    ("bestEffort", Replay::BestEffort),
+];
+const ENCODINGS: [(&str, Encoding); 2] = [("json", Encoding::Json), ("avro", Encoding::Avro)];
+const COMPATIBILITY: [(&str, ()); 2] = [("backward", ()), ("full", ())];
+/// The one order that can be promised.
+pub(crate) const ORDERINGS: [(&str, &str); 1] = [("perKey", "perKey")];
+/// Ids of views that topics of a contract's own use.
+const TAKEN_VIEWS: [&str; 3] = ["events", "state", "ledger"];
+
+/// Reads what every channel says from its mapping.
+pub(crate) fn terms<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ChannelTerms> {
+    let fields = reader.fields(at, &schema::CHANNEL)?;
+    Some(terms_of(reader, &fields))
+}
+
+fn terms_of<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> ChannelTerms {
+    let default = ChannelTerms::default();
+    ChannelTerms {
+        readers: reader.names(fields, "for", One::Never),
+        cadence: reader.opt(fields, "cadence", cadence).unwrap_or_default(),
+        encoding: reader
+            .opt(fields, "encoding", |reader, at| reader.keyword(at, &ENCODINGS))
+            .unwrap_or_default(),
+        limit_bytes: reader.opt(fields, "limit", limit).unwrap_or(default.limit_bytes),
+    }
+}
+
+fn cadence<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Cadence> {
+    let text = reader.word(at)?;
+    if text == "continuous" {
+        return Some(Cadence::Continuous);
+    }
+    if is_cadence(text) {
+        return Some(Cadence::At(text.to_owned()));
+    }
+    let message =
+        format!("`{text}` is not a cadence such as `every 15m`, `hourly :30` or `daily 06:00 Europe/Berlin`");
+    reader.report(Finding::new(rule::VALUE, at.path.clone(), message));
+    None
+}
+
+fn is_cadence(text: &str) -> bool {
+    let words: Vec<&str> = text.split(' ').collect();
+    let minute = |text: &str| text.len() == 2 && text.parse::<u8>().is_ok_and(|minute| minute < 60);
+    let time = |text: &str| {
+        let hour = |text: &str| text.len() == 2 && text.parse::<u8>().is_ok_and(|hour| hour < 24);
+        text.split_once(':').is_some_and(|(hours, minutes)| hour(hours) && minute(minutes))
+    };
+    let zone = |rest: &[&str]| match rest {
+        [] => true,
+        [zone] => *zone == "UTC" || zone.contains('/'),
+        _ => false,
+    };
+    match words[..] {
+        ["every", span] => span.parse::<Span>().is_ok_and(|span| !span.0.is_zero()),
+        ["hourly", at] => at.strip_prefix(':').is_some_and(minute),
+        ["daily" | "weekdays", at, ref rest @ ..] => time(at) && zone(rest),
+        ["weekly", "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun", at, ref rest @ ..] => {
+            time(at) && zone(rest)
+        }
+        ["monthly", day, at, ref rest @ ..] => {
+            day.parse::<u8>().is_ok_and(|day| (1..=31).contains(&day)) && time(at) && zone(rest)
+        }
+        _ => false,
+    }
+}
+
+fn limit<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<u64> {
+    let text = reader.word(at)?;
+    let (digits, factor) = match (text.strip_suffix("KiB"), text.strip_suffix("MiB")) {
+        (Some(digits), _) => (digits, 1024),
+        (_, Some(digits)) => (digits, 1024 * 1024),
+        _ => (text, 1),
+    };
+    let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(factor));
+    let bytes = bytes.filter(|bytes| plain && *bytes > 0);
+    if bytes.is_none() {
+        let message = format!("`{text}` is not a size such as `256KiB`");
+        reader.report(Finding::new(rule::VALUE, at.path.clone(), message));
+    }
+    bytes
+}
+
+/// Splits the keys of a channel from the names it declares: the former begin in lower case.
+fn declared<'n>(reader: &mut Reader<'n>, at: &At<'n>, what: &str) -> Vec<(&'n str, At<'n>)> {
+    let mut names = Vec::new();
+    for (key, place) in reader.each(at, what) {
+        if schema::CHANNEL.keys.iter().any(|due| due.name == key) {
+            continue;
+        }
+        if key.starts_with(|letter: char| letter.is_ascii_lowercase()) {
+            reader.unknown_key(at, key, &schema::CHANNEL);
+        } else {
+            names.push((key, place));
+        }
+    }
+    names
+}
+
+fn name<T: std::str::FromStr<Err = IdError>>(reader: &mut Reader<'_>, key: &str, at: &At<'_>) -> Option<T> {
+    key.parse()
+        .map_err(|error: IdError| {
+            reader.report(Finding::new(rule::VALUE, at.path.clone().the_key(), error.to_string()));
+        })
+        .ok()
+}
+
+/// Reads the events channel.
+pub(crate) fn events<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Events> {
+    let declared = declared(reader, at, "`events`");
+    let terms = terms_of(reader, &Fields { at: at.clone() });
+    let mut events = Vec::with_capacity(declared.len());
+    for (key, at) in declared {
+        if let Some(name) = name(reader, key, &at) {
+            events.extend(event(reader, name, &at));
+        }
+    }
+    Some(Events { terms, events })
+}
+
+fn event<'n>(reader: &mut Reader<'n>, name: EventName, at: &At<'n>) -> Option<Event> {
+    let fields = reader.fields(at, &schema::EVENT)?;
+    let meaning = reader.meaning(&fields);
+    let becomes = reader.opt(&fields, "becomes", |reader, at| {
+        let named = reader.each_named(at, "`becomes`").into_iter();
+        let values = named.filter_map(|(name, at)| Some((name, reader.list(&at, One::May, Reader::parse)?)));
+        Some(values.filter(|(_, values): &(_, Vec<_>)| !values.is_empty()).collect())
+    });
+    let sets = reader.names(&fields, "sets", One::Never);
+    let ends = reader.opt(&fields, "ends", |reader, at| reader.keyword(at, &[("true", true)]));
+    if !["becomes", "sets", "ends"].iter().any(|key| fields.has(key)) {
+        let message = format!("`{name}` does not say what it changes");
+        let finding = Finding::new(rule::REQUIRED, fields.at.path.clone().the_key(), message);
+        reader.report(
+            finding.help(
+                "write at least one of `becomes: {attribute: value}`, `sets: [attribute]`, `ends: true`",
+            ),
+        );
+    }
+    let reasons = reader.opt(&fields, "reasons", |reader, at| {
+        let named = reader.each_named(at, "`reasons`").into_iter();
+        Some(named.map(|(reason, at)| (reason, reader.prose(&at).unwrap_or_default())).collect())
+    });
+    Some(Event {
+        name,
+        meaning,
+        becomes: becomes.unwrap_or_default(),
+        sets: sets.unwrap_or_default(),
+        ends: ends.unwrap_or(false),
+        with: reader.names(&fields, "with", One::Never).unwrap_or_default(),
+        details: details(reader, &fields),
+        flags: reader.opt(&fields, "flags", flags).unwrap_or_default(),
+        reasons: reasons.unwrap_or_default(),
+        effective: reader.opt(&fields, "effective", Reader::parse),
+        deprecated: reader.opt(&fields, "deprecated", Reader::prose),
+    })
+}
+
+fn details<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> Vec<Attribute> {
+    reader.opt(fields, "details", attributes).unwrap_or_default()
+}
+
+fn flags<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Flag>> {
+    let named = reader.each_named::<InvariantName>(at, "`flags`").into_iter();
+    let flag = |(name, at): (InvariantName, At<'n>)| {
+        let fields = reader.fields(&at, &schema::FLAG)?;
+        let is = reader.opt(&fields, "is", Reader::verbatim);
+        Some(Flag { name, is: is?, meaning: reader.meaning(&fields) })
+    };
+    Some(named.filter_map(flag).collect())
+}
+
+/// Reads the commands; what their channel says is checked, and every command names its senders itself.
+pub(crate) fn commands<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Command>> {
+    let declared = declared(reader, at, "`commands`");
+    terms_of(reader, &Fields { at: at.clone() });
+    let mut commands = Vec::with_capacity(declared.len());
+    for (key, at) in declared {
+        if let Some(name) = name(reader, key, &at) {
+            commands.extend(command(reader, name, &at));
+        }
+    }
+    Some(commands)
+}
+
+fn command<'n>(reader: &mut Reader<'n>, name: CommandName, at: &At<'n>) -> Option<Command> {
+    let fields = reader.fields(at, &schema::COMMAND)?;
+    let meaning = reader.meaning(&fields);
+    let senders = reader.names(&fields, "for", One::Never).unwrap_or_default();
+    let details = details(reader, &fields);
+    let outcomes = reader.opt(&fields, "outcomes", |reader, at| {
+        let named = reader.each_named(at, "`outcomes`").into_iter();
+        Some(named.filter_map(|(name, at)| outcome(reader, name, &at)).collect())
+    });
+    Some(Command { name, meaning, senders, details, outcomes: outcomes.unwrap_or_default() })
+}
+
+fn outcome<'n>(reader: &mut Reader<'n>, name: AttributeName, at: &At<'n>) -> Option<Outcome> {
+    let fields = reader.fields(at, &schema::OUTCOME)?;
+    reader.unsupported(&fields, "details");
+    let meaning = reader.meaning(&fields);
+    Some(Outcome { name, meaning, event: reader.opt(&fields, "event", Reader::parse) })
+}
+
+/// Reads the views.
+pub(crate) fn views<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<View>> {
+    let named = reader.each_named::<ViewId>(at, "`views`").into_iter();
+    Some(named.filter_map(|(id, at)| view(reader, id, &at)).collect())
+}
+
+fn view<'n>(reader: &mut Reader<'n>, id: ViewId, at: &At<'n>) -> Option<View> {
+    if TAKEN_VIEWS.contains(&id.as_str()) {
+        let message = format!("the id `{id}` is taken by a contract's own topics");
+        reader
+            .report(Finding::new(rule::VALUE, at.path.clone().the_key(), message).help("choose another id"));
+    }
+    let fields = reader.fields(at, &schema::VIEW)?;
+    Some(View {
+        id,
+        readers: reader.names(&fields, "for", One::Never).unwrap_or_default(),
+        only: reader.names(&fields, "only", One::Never).unwrap_or_default(),
+        events: reader.names(&fields, "events", One::Never).unwrap_or_default(),
+        details: reader
+            .opt(&fields, "details", |reader, at| reader.list(at, One::Never, event_detail))
+            .unwrap_or_default(),
+        state: reader.opt(&fields, "state", Reader::boolean).unwrap_or(true),
+    })
+}
+
+fn event_detail<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<(EventName, AttributeName)> {
+    let text = reader.word(at)?;
+    let parts =
+        text.split_once('.').and_then(|(event, detail)| Some((event.parse().ok()?, detail.parse().ok()?)));
+    if parts.is_none() {
+        let message = format!("`{text}` is not a detail of an event such as `PaymentReceived.amount`");
+        reader.report(Finding::new(rule::VALUE, at.path.clone(), message));
+    }
+    parts
+}
+
+/// Reads what is promised.
+pub(crate) fn guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Guarantees> {
+    let fields = reader.fields(at, &schema::GUARANTEES)?;
+    let events = reader.opt(&fields, "events", event_guarantees);
+    let state = reader.opt(&fields, "state", state_guarantees);
+    reader.opt(&fields, "reference", |reader, at| {
+        let fields = copied(reader, at, &schema::REFERENCE_GUARANTEES)?;
+        reader.opt(&fields, "freshness", Reader::parse::<Within>);
+        reader.opt(&fields, "sets", |reader, at| reader.number(at, 1_u32))
+    });
+    let requests_answer = reader.opt(&fields, "requests", |reader, at| {
+        let fields = copied(reader, at, &schema::REQUEST_GUARANTEES)?;
+        reader.opt(&fields, "freshness", Reader::parse::<Within>);
+        reader.opt(&fields, "answer", Reader::parse)
+    });
+    let commands_answer = reader.opt(&fields, "commands", |reader, at| {
+        let fields = copied(reader, at, &schema::COMMAND_GUARANTEES)?;
+        reader.opt(&fields, "answer", Reader::parse)
+    });
+    Some(Guarantees { events, state, commands_answer, requests_answer })
+}
+
+/// Checks the keys of a channel's guarantees, and its compatibility, which `apiVersion` fixes at its least.
+fn copied<'n>(reader: &mut Reader<'n>, at: &At<'n>, table: &Table) -> Option<Fields<'n>> {
+    let fields = reader.fields(at, table)?;
+    reader.opt(&fields, "compatibility", |reader, at| reader.keyword(at, &COMPATIBILITY));
+    Some(fields)
+}
+
+fn event_guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<EventGuarantees> {
+    let fields = copied(reader, at, &schema::EVENT_GUARANTEES)?;
+    reader.opt(&fields, "ordering", |reader, at| reader.keyword(at, &ORDERINGS));
+    let replay = reader.opt(&fields, "replay", |reader, at| reader.keyword(at, &REPLAYS));
+    Some(EventGuarantees {
+        retention: reader.opt(&fields, "retention", Reader::parse),
+        replay: replay.unwrap_or(Replay::BestEffort),
+        lateness: reader.opt(&fields, "lateness", Reader::parse),
+        freshness: reader.opt(&fields, "freshness", Reader::parse),
+    })
+}
+
+fn state_guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<StateGuarantees> {
+    let fields = copied(reader, at, &schema::STATE_GUARANTEES)?;
+    // Audit state is read, so that the rule about compacted channels can speak of it.
+    let replay = reader.opt(&fields, "replay", |reader, at| reader.keyword(at, &REPLAYS));
+    Some(StateGuarantees {
+        freshness: reader.opt(&fields, "freshness", Reader::parse),
+        replay: replay.unwrap_or(Replay::CurrentState),
+        tombstones: reader.opt(&fields, "tombstones", Reader::parse),
+    })
+}
+
+/// Reads how divergence is found and mended.
+pub(crate) fn reconciliation<'n>(
+    reader: &mut Reader<'n>,
+    at: &At<'n>,
+    table: &Table,
+    repairs: &[(&str, Repair)],
+) -> Option<Reconciliation> {
+    let fields = reader.fields(at, table)?;
+    Some(Reconciliation {
+        every: reader.opt(&fields, "every", Reader::parse),
+        count_by: reader.opt(&fields, "countBy", Reader::parse),
+        page: reader.opt(&fields, "page", Reader::parse),
+        warn: reader.opt(&fields, "warn", Reader::parse),
+        repair: reader.opt(&fields, "repair", |reader, at| reader.keyword(at, repairs)),
+        runbook: reader.opt(&fields, "runbook", Reader::verbatim),
+    })
+}
+
+impl<'n> Reader<'n> {
+    /// Says of a key that is right that this version does not act on it.
+    pub(crate) fn unsupported(&mut self, fields: &Fields<'n>, key: &str) {
+        if fields
+            .get(key)
+            .is_some_and(|at| !matches!(&at.node.content, Content::Mapping(entries) if entries.is_empty()))
+        {
+            let message = format!("`{key}` is not read here by this version");
+            let finding = Finding::new(rule::UNSUPPORTED, fields.path(key).the_key(), message);
+            self.report(finding.help("remove it: nothing would act on it"));
+        }
+    }
+}

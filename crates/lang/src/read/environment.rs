@@ -1,0 +1,130 @@
+//! Reads environments.
+
+use super::header::file_name;
+use super::{At, Fields, Reader};
+use crate::rule;
+use crate::schema;
+use seamline_contract::channel::DEFAULT_TOPICS;
+use seamline_contract::environment::{Environment, LogPlace, Place};
+use seamline_contract::finding::Finding;
+use seamline_contract::id::IdError;
+
+/// Properties of librdkafka that hold a secret.
+const SECRET_PROPERTIES: [&str; 4] =
+    ["sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret"];
+
+/// Reads an environment; none when its id or its log is not known.
+pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Environment> {
+    let fields = reader.fields(top, &schema::ENVIRONMENT)?;
+    let id = reader.id(top, &file_name(reader.document));
+    let systems = reader.opt(&fields, "systems", |reader, at| {
+        let systems = reader.each(at, "`systems`").into_iter();
+        Some(systems.filter_map(|(name, at)| place(reader, name, &at)).collect())
+    });
+    let variables = reader.opt(&fields, "variables", |reader, at| Some(texts(reader, at, "`variables`")));
+    let log_fields = reader.opt(&fields, "log", |reader, at| reader.fields(at, &schema::LOG));
+    let log = log_fields.as_ref().and_then(|log_fields| log(reader, log_fields));
+    let number = |reader: &mut Reader<'n>, key: &str, default: u32| {
+        let fields = log_fields.as_ref()?;
+        Some(reader.opt(fields, key, |reader, at| reader.number(at, 1)).unwrap_or(default))
+    };
+    let partitions = number(reader, "partitions", 12);
+    let replicas = number(reader, "replicas", 3);
+    let topics = log_fields.as_ref().and_then(|fields| reader.opt(fields, "topics", Reader::verbatim));
+    let hub = reader.opt(&fields, "hub", |reader, at| {
+        let fields = reader.fields(at, &schema::HUB)?;
+        let url = reader.opt(&fields, "url", Reader::verbatim);
+        let token = reader.opt(&fields, "token", secret);
+        Some((url?, token))
+    });
+    Some(Environment {
+        document: reader.document.clone(),
+        id: id?,
+        systems: systems.unwrap_or_default(),
+        variables: variables.unwrap_or_default(),
+        log: log?,
+        topics: topics.unwrap_or_else(|| DEFAULT_TOPICS.to_owned()),
+        partitions: partitions?,
+        replicas: replicas?,
+        hub,
+    })
+}
+
+fn place<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<Place> {
+    let ids = name
+        .split_once('/')
+        .and_then(|(context, system)| Some((context.parse().ok()?, system.parse().ok()?)));
+    if ids.is_none() {
+        let error = IdError { text: name.to_owned(), expected: "a system such as `claims/claims-db`" };
+        reader.report(Finding::new(rule::VALUE, at.path.clone().the_key(), error.to_string()));
+    }
+    let fields = reader.fields(at, &schema::PLACE)?;
+    let url = reader.opt(&fields, "url", |reader, at| {
+        let url = reader.verbatim(at)?;
+        refuse_password_in_url(reader, at, &url);
+        Some(url)
+    });
+    let user = reader.opt(&fields, "user", Reader::verbatim);
+    let password = reader.opt(&fields, "password", secret);
+    let schema = reader.opt(&fields, "schema", Reader::verbatim);
+    let (context, system) = ids?;
+    Some(Place { context, system, url: url?, user, password, schema })
+}
+
+/// A URL such as `postgres://user:secret@host` holds a literal secret.
+fn refuse_password_in_url<'n>(reader: &mut Reader<'n>, at: &At<'n>, url: &str) {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    if user.split_once(':').is_some_and(|(_, password)| !is_reference(password)) {
+        literal_secret(reader, at);
+    }
+}
+
+/// Reads a secret, which is named and never written.
+fn secret<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<String> {
+    let text = reader.verbatim(at)?;
+    if !is_reference(&text) {
+        literal_secret(reader, at);
+    }
+    Some(text)
+}
+
+fn is_reference(text: &str) -> bool {
+    text.starts_with("${") && text.ends_with('}')
+}
+
+fn literal_secret<'n>(reader: &mut Reader<'n>, at: &At<'n>) {
+    let finding = Finding::new(rule::VALUE, at.path.clone(), "a secret is written here");
+    reader.report(
+        finding.help("name it, `${NAME}`: the variable NAME or the file that NAME_FILE names holds it"),
+    );
+}
+
+fn texts<'n>(reader: &mut Reader<'n>, at: &At<'n>, what: &str) -> Vec<(String, String)> {
+    let entries = reader.each(at, what).into_iter();
+    entries.filter_map(|(name, at)| Some((name.to_owned(), reader.verbatim(&at)?))).collect()
+}
+
+fn log<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> Option<LogPlace> {
+    match (fields.get("embedded"), fields.get("kafka")) {
+        (Some(embedded), None) => reader.verbatim(&embedded).map(|path| LogPlace::Embedded { path }),
+        (None, Some(kafka)) => {
+            for (property, at) in reader.each(&kafka, "`kafka`") {
+                if SECRET_PROPERTIES.contains(&property) {
+                    secret(reader, &at);
+                }
+            }
+            Some(LogPlace::Kafka { properties: texts(reader, &kafka, "`kafka`") })
+        }
+        (both, _) => {
+            let message = if both.is_some() {
+                "a log is embedded or Kafka, not both"
+            } else {
+                "a log is embedded or Kafka"
+            };
+            let finding = Finding::new(rule::REQUIRED, fields.at.path.clone().the_key(), message);
+            reader.report(finding.help("write `embedded:` with a path, or `kafka:` with properties"));
+            None
+        }
+    }
+}
