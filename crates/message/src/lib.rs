@@ -6,9 +6,14 @@ pub mod key;
 
 pub mod violation;
 
+pub mod envelope;
+
+pub mod codec;
+
 pub mod canonical;
-pub mod digest;
 mod json;
+
+pub mod digest;
 pub mod sums;
 
 pub mod mutant;

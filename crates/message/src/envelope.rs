@@ -1,0 +1,306 @@
+//! The envelope: what travels in the headers of a record, as CloudEvents 1.0 for Kafka in binary mode.
+
+use crate::canonical;
+use crate::sequence::Sequence;
+use crate::violation::{Rule, Violation};
+use jiff::Timestamp;
+use seamline_contract::id::{ContractName, ContractRef, EventName, Version};
+use seamline_contract::value::Value;
+
+/// A header of a record. Names can repeat, values can be absent or any bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The name.
+    pub name: String,
+    /// The bytes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageKind {
+    /// An event of the contract.
+    Event(EventName),
+    /// The state of a key, or its deletion.
+    State,
+    /// What stands in the chain in place of an event that was discarded or lost.
+    Void,
+}
+
+/// What travels in the headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The id of the message, unique in its source.
+    pub id: String,
+    /// Who says it, `/context`.
+    pub source: String,
+    /// What it is.
+    pub kind: MessageKind,
+    /// When it was committed.
+    pub time: Timestamp,
+    /// The contract at a major.
+    pub contract: ContractRef,
+    /// The version that wrote it; of the same major.
+    pub version: Version,
+    /// The canonical text of the key.
+    pub key_text: String,
+    /// The version of the key.
+    pub sequence: Sequence,
+    /// The key's sequence before it on this topic; none begins a chain.
+    pub previous: Option<Sequence>,
+    /// What request or process it belongs to.
+    pub correlation: Option<String>,
+    /// The message that caused it.
+    pub causation: Option<String>,
+    /// When it takes effect, a day or an instant.
+    pub effective: Option<String>,
+    /// The trace, as W3C Trace Context writes it.
+    pub traceparent: Option<String>,
+}
+
+const CONTENT_TYPE: &str = "content-type";
+const JSON: &str = "application/json";
+const SPEC_VERSION: &str = "ce_specversion";
+const ID: &str = "ce_id";
+const SOURCE: &str = "ce_source";
+const TYPE: &str = "ce_type";
+const SUBJECT: &str = "ce_subject";
+const TIME: &str = "ce_time";
+const DATA_SCHEMA: &str = "ce_dataschema";
+const PARTITION_KEY: &str = "ce_partitionkey";
+const SEQUENCE: &str = "ce_sequence";
+const PREVIOUS: &str = "ce_previous";
+const CORRELATION: &str = "ce_correlationid";
+const CAUSATION: &str = "ce_causationid";
+const EFFECTIVE: &str = "ce_effectivetime";
+const TRACE_PARENT: &str = "traceparent";
+
+/// What comes before contract and version in `ce_dataschema`.
+const SCHEMA_PREFIX: &str = "urn:seamline:";
+
+impl Envelope {
+    /// Returns the headers, in a fixed order.
+    pub fn to_headers(&self) -> Vec<Header> {
+        let name = &self.contract.name;
+        let kind = match &self.kind {
+            MessageKind::Event(event) => event.as_str(),
+            MessageKind::State => "state",
+            MessageKind::Void => "void",
+        };
+        let time = canonical::text(&Value::Timestamp(self.time)).expect("an instant has a text");
+        let mut headers = Vec::with_capacity(16);
+        let mut push = |name: &str, value: String| {
+            headers.push(Header { name: name.to_owned(), value: Some(value.into_bytes()) })
+        };
+        push(CONTENT_TYPE, JSON.to_owned());
+        push(SPEC_VERSION, "1.0".to_owned());
+        push(ID, self.id.clone());
+        push(SOURCE, self.source.clone());
+        push(TYPE, format!("{}.{}.{kind}", name.context, name.contract));
+        push(SUBJECT, self.key_text.clone());
+        push(TIME, time);
+        push(DATA_SCHEMA, format!("{SCHEMA_PREFIX}{name}@{}", self.version));
+        push(PARTITION_KEY, self.key_text.clone());
+        push(SEQUENCE, self.sequence.to_string());
+        let optional = [
+            (PREVIOUS, self.previous.map(|previous| previous.to_string())),
+            (CORRELATION, self.correlation.clone()),
+            (CAUSATION, self.causation.clone()),
+            (EFFECTIVE, self.effective.clone()),
+            (TRACE_PARENT, self.traceparent.clone()),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                push(name, value);
+            }
+        }
+        headers
+    }
+
+    /// Reads the headers of a record. Headers of others are ignored.
+    ///
+    /// # Errors
+    /// HEADER with the path of the header that is missing, repeated, null, not UTF-8, malformed or at odds with another.
+    pub fn from_headers(headers: &[Header]) -> Result<Envelope, Violation> {
+        let read = Headers(headers);
+        if read.text(SPEC_VERSION)? != "1.0" {
+            return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
+        }
+        if !matches!(read.optional(CONTENT_TYPE)?, None | Some(JSON)) {
+            return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
+        }
+        let (name, version) = read_schema(read.text(DATA_SCHEMA)?)
+            .ok_or_else(|| wrong(DATA_SCHEMA, "not a contract with a version"))?;
+        let kind = read_kind(read.text(TYPE)?, &name)
+            .ok_or_else(|| wrong(TYPE, "not an event, `state` or `void` of the contract of the schema"))?;
+        let source = read.text(SOURCE)?;
+        if source.strip_prefix('/') != Some(name.context.as_str()) {
+            return Err(wrong(SOURCE, "not the context of the schema"));
+        }
+        let key_text = read.text(SUBJECT)?;
+        if read.optional(PARTITION_KEY)?.is_some_and(|key| key != key_text) {
+            return Err(wrong(PARTITION_KEY, "not the subject"));
+        }
+        let sequence =
+            |name: &str, text: &str| text.parse().map_err(|_| wrong(name, "not a sequence of 19 digits"));
+        Ok(Envelope {
+            id: read.text(ID)?.to_owned(),
+            source: source.to_owned(),
+            kind,
+            time: read.text(TIME)?.parse().map_err(|_| wrong(TIME, "not an instant of RFC 3339"))?,
+            contract: ContractRef { name, major: version.major },
+            version,
+            key_text: key_text.to_owned(),
+            sequence: sequence(SEQUENCE, read.text(SEQUENCE)?)?,
+            previous: read.optional(PREVIOUS)?.map(|text| sequence(PREVIOUS, text)).transpose()?,
+            correlation: read.optional(CORRELATION)?.map(ToOwned::to_owned),
+            causation: read.optional(CAUSATION)?.map(ToOwned::to_owned),
+            effective: read.optional(EFFECTIVE)?.map(ToOwned::to_owned),
+            traceparent: read.optional(TRACE_PARENT)?.map(ToOwned::to_owned),
+        })
+    }
+}
+
+fn wrong(header: &str, message: &str) -> Violation {
+    Violation::new(Rule::Header, format!("headers.{header}"), message)
+}
+
+fn read_schema(text: &str) -> Option<(ContractName, Version)> {
+    let (name, version) = text.strip_prefix(SCHEMA_PREFIX)?.split_once('@')?;
+    let (context, contract) = name.split_once('/')?;
+    let name = ContractName { context: context.parse().ok()?, contract: contract.parse().ok()? };
+    Some((name, version.parse().ok()?))
+}
+
+fn read_kind(text: &str, name: &ContractName) -> Option<MessageKind> {
+    let rest = text.strip_prefix(name.context.as_str())?.strip_prefix('.')?;
+    match rest.strip_prefix(name.contract.as_str())?.strip_prefix('.')? {
+        "state" => Some(MessageKind::State),
+        "void" => Some(MessageKind::Void),
+        event => event.parse().ok().map(MessageKind::Event),
+    }
+}
+
+/// The headers of a record as they came.
+struct Headers<'a>(&'a [Header]);
+
+impl<'a> Headers<'a> {
+    fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
+        let mut found = self.0.iter().filter(|header| header.name == name);
+        let Some(header) = found.next() else { return Ok(None) };
+        if found.next().is_some() {
+            return Err(wrong(name, "there twice"));
+        }
+        let bytes = header.value.as_deref().ok_or_else(|| wrong(name, "null"))?;
+        std::str::from_utf8(bytes).map(Some).map_err(|_| wrong(name, "not UTF-8"))
+    }
+
+    fn text(&self, name: &str) -> Result<&'a str, Violation> {
+        self.optional(name)?.filter(|text| !text.is_empty()).ok_or_else(|| wrong(name, "missing"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Envelope, Header, MessageKind};
+    use crate::sequence::Sequence;
+
+    fn envelope() -> Envelope {
+        Envelope {
+            id: "0000000000000000042-policy".into(),
+            source: "/policy-administration".into(),
+            kind: MessageKind::Event("PolicySuspended".parse().unwrap()),
+            time: "2026-01-02T03:04:05.000006Z".parse().unwrap(),
+            contract: "policy-administration/policy@2".parse().unwrap(),
+            version: "2.1.0".parse().unwrap(),
+            key_text: "[\"P-00000001\"]".into(),
+            sequence: Sequence(42),
+            previous: Some(Sequence(41)),
+            correlation: Some("a".into()),
+            causation: None,
+            effective: Some("2026-01-01".into()),
+            traceparent: None,
+        }
+    }
+
+    /// Changes the headers of an envelope and returns the path of what is then wrong; none when nothing is.
+    fn refused(change: impl FnOnce(&mut Vec<Header>)) -> Option<String> {
+        let mut headers = envelope().to_headers();
+        change(&mut headers);
+        Envelope::from_headers(&headers).err().map(|violation| violation.path)
+    }
+
+    fn set(headers: &mut [Header], name: &str, value: Option<&[u8]>) {
+        let header = headers.iter_mut().find(|header| header.name == name).unwrap();
+        header.value = value.map(<[u8]>::to_vec);
+    }
+
+    #[test]
+    fn an_envelope_reads_as_it_was_written() {
+        for kind in [MessageKind::State, MessageKind::Void, envelope().kind] {
+            let envelope = Envelope { kind, ..envelope() };
+            assert_eq!(Envelope::from_headers(&envelope.to_headers()).unwrap(), envelope);
+        }
+    }
+
+    #[test]
+    fn headers_of_others_are_ignored_even_null_binary_or_repeated() {
+        assert_eq!(
+            refused(|headers| {
+                for value in [None, Some(vec![0xff])] {
+                    headers.push(Header { name: "x-other".into(), value });
+                }
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn a_broken_header_is_named() {
+        for name in [
+            "ce_id",
+            "ce_type",
+            "ce_source",
+            "ce_subject",
+            "ce_time",
+            "ce_dataschema",
+            "ce_sequence",
+            "ce_previous",
+        ] {
+            let path = Some(format!("headers.{name}"));
+            assert_eq!(refused(|headers| set(headers, name, None)), path, "null {name}");
+            assert_eq!(refused(|headers| set(headers, name, Some(b"\xff"))), path, "binary {name}");
+            assert_eq!(
+                refused(|headers| headers.push(Header { name: name.into(), value: None })),
+                path,
+                "repeated {name}"
+            );
+            if name != "ce_previous" {
+                assert_eq!(
+                    refused(|headers| headers.retain(|header| header.name != name)),
+                    path,
+                    "missing {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn headers_at_odds_are_refused() {
+        for (name, value) in [
+            ("ce_type", "policy-administration.policy.lowercase"),
+            ("ce_type", "claims.policy.state"),
+            ("ce_source", "/claims"),
+            ("ce_partitionkey", "[\"P-00000002\"]"),
+            ("ce_sequence", "42"),
+            ("ce_dataschema", "urn:seamline:policy-administration/policy@2"),
+            ("ce_specversion", "0.3"),
+            ("ce_time", "yesterday"),
+        ] {
+            assert_eq!(
+                refused(|headers| set(headers, name, Some(value.as_bytes()))),
+                Some(format!("headers.{name}"))
+            );
+        }
+    }
+}
