@@ -165,13 +165,7 @@ impl Codec {
     }
 
     /// Puts the values of the key into the row, when the payload has the record's.
-    fn settle(
-        &self,
-        _key: &RecordKey,
-        keyed: bool,
-        values: Vec<Value>,
-        row: &mut [Value],
-    ) -> Result<(), Violation> {
+    fn settle(&self, keyed: bool, values: Vec<Value>, row: &mut [Value]) -> Result<(), Violation> {
         if !keyed {
             return Err(Violation::new(Rule::Key, "key", "not the key of the record"));
         }
