@@ -1,1 +1,5 @@
-//! The data plane of one context.
+//! The data plane of one context: opens its database and the log, installs, and steps relay, projectors and reactors.
+
+pub mod clock;
+pub mod site;
+pub mod agent;

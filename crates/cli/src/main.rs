@@ -1,1 +1,49 @@
-fn main() {}
+//! `seamline`: data synchronization contracts, checked before they ship and held at run time.
+
+mod accept;
+mod check;
+mod exit;
+mod opened;
+mod rules;
+mod show;
+mod terminal;
+
+use clap::{Parser, Subcommand};
+use exit::{Exit, Refusal};
+use std::process::ExitCode;
+
+/// Keeps the copies of business data that services hold of one another true to a contract.
+#[derive(Debug, Parser)]
+#[command(name = "seamline", version, after_help = "Begin with `seamline demo`.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Show(show::Args),
+    Rules(rules::ListArgs),
+    Explain(rules::ExplainArgs),
+    Accept(accept::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Rules(args) => Ok(rules::list(&args)),
+        Command::Explain(args) => rules::explain(&args),
+        Command::Accept(args) => accept::run(&args),
+    };
+    let exit = done.unwrap_or_else(|error| {
+        let refusal = error.downcast_ref::<Refusal>();
+        eprintln!("error: {error:#}");
+        if let Some(refusal) = refusal {
+            eprintln!("help: {}", refusal.help);
+        }
+        refusal.map_or(Exit::Internal, |refusal| refusal.exit)
+    });
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,105 @@
+//! The estate that a command works on, opened and reviewed.
+
+use crate::exit::{Exit, Refusal, usage};
+use anyhow::Result;
+use seamline_contract::environment::Environment;
+use seamline_contract::estate::Estate;
+use seamline_contract::finding::{Finding, Level};
+use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
+use seamline_contract::subscription::Subscription;
+use seamline_estate::open::{Opened, open};
+use seamline_rules::review::{Facts, review, runbooks};
+use std::path::Path;
+
+/// Opens an estate.
+///
+/// # Errors
+/// When there is none at the path.
+pub(crate) fn opened(path: &Path) -> Result<Opened> {
+    open(path).map_err(|error| {
+        usage(format!("{error:#}"), "name the folder of an estate with `--estate`, the one that holds `seamline.yaml`")
+    })
+}
+
+/// Returns all findings of an estate, of the language and of the rules, by document and position.
+pub(crate) fn findings(opened: &Opened) -> Vec<Finding> {
+    let reading = &opened.reading;
+    let wanted = runbooks(&reading.estate);
+    let facts = Facts { runbooks: wanted.into_iter().filter(|path| opened.exists(path)).collect() };
+    let mut findings = reading.findings.clone();
+    findings.extend(review(&reading.estate, &facts));
+    findings.sort_by_cached_key(|finding| {
+        let place = reading.sources.locate(&finding.at);
+        (place.document.clone(), place.bytes.start, place.bytes.end, finding.rule)
+    });
+    findings
+}
+
+/// Opens an estate to run it: errors in it are a refusal.
+///
+/// # Errors
+/// When there is no estate, or it has findings at level error.
+pub(crate) fn opened_to_run(path: &Path) -> Result<Opened> {
+    let opened = opened(path)?;
+    let n_errors = findings(&opened).iter().filter(|finding| finding.level == Level::Error).count();
+    if n_errors == 0 {
+        return Ok(opened);
+    }
+    let message = format!("the estate in `{}` has {n_errors} errors", opened.root.display());
+    Err(Refusal { exit: Exit::Findings, message, help: "run `seamline check` and mend them".to_owned() }.into())
+}
+
+/// Returns the environment by id, or the only one there is.
+///
+/// # Errors
+/// When it is not there, or there are several and none was named.
+pub(crate) fn environment<'e>(estate: &'e Estate, id: Option<&str>) -> Result<&'e Environment> {
+    let names: Vec<&str> = estate.environments.iter().map(|it| it.id.as_str()).collect();
+    let list = if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    match (id, estate.environments.as_slice()) {
+        (Some(id), all) => all
+            .iter()
+            .find(|it| it.id.as_str() == id)
+            .ok_or_else(|| usage(format!("there is no environment `{id}`"), format!("name another with `--env`; {list}"))),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(usage("it is not clear which environment is meant", format!("name one with `--env`; {list}"))),
+    }
+}
+
+/// Returns a context of the estate.
+///
+/// # Errors
+/// When it is no id, or not there.
+pub(crate) fn context(estate: &Estate, id: &str) -> Result<ContextId> {
+    let found = estate.contexts.iter().find(|context| context.id.as_str() == id);
+    let names: Vec<&str> = estate.contexts.iter().map(|context| context.id.as_str()).collect();
+    match found {
+        Some(context) => Ok(context.id.clone()),
+        None => Err(usage(format!("there is no context `{id}`"), format!("there are: {}", names.join(", ")))),
+    }
+}
+
+/// Returns a subscription by `context/subscription`.
+///
+/// # Errors
+/// When it is no reference, or not there.
+pub(crate) fn subscription<'e>(estate: &'e Estate, text: &str) -> Result<&'e Subscription> {
+    let reference: SubscriptionRef =
+        text.parse().map_err(|error| usage(format!("{error}"), "`seamline show` lists what there is"))?;
+    estate.subscription(&reference).ok_or_else(|| {
+        usage(format!("there is no subscription `{reference}`"), "`seamline show` lists what there is")
+    })
+}
+
+/// Returns a contract reference that the estate has; `context/contract` without a major means the current one.
+///
+/// # Errors
+/// When it is no reference, or not there.
+pub(crate) fn contract(estate: &Estate, text: &str) -> Result<ContractRef> {
+    let missing = || usage(format!("there is no contract `{text}`"), "`seamline show` lists what there is");
+    if let Ok(reference) = text.parse::<ContractRef>() {
+        return estate.contract(&reference).map(|_| reference).ok_or_else(missing);
+    }
+    let found = estate.contracts.iter().find(|contract| !contract.frozen && contract.name.to_string() == text);
+    found.map(seamline_contract::contract::Contract::reference).ok_or_else(missing)
+}

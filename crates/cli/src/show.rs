@@ -1,0 +1,237 @@
+//! `seamline show [REF]`: what there is, what a contract promises, what a subscription uses.
+
+use crate::exit::{Exit, unreachable};
+use crate::opened::{contract, opened, subscription};
+use crate::terminal::{Format, columns};
+use anyhow::Result;
+use seamline_contract::attribute::{Type, Unit};
+use seamline_contract::channel::{DEFAULT_TOPICS, topic_name};
+use seamline_contract::estate::Estate;
+use seamline_contract::resolve::{ResolvedAttribute, ResolvedContract, resolve};
+use seamline_contract::subscription::{ColumnSource, Subscription};
+use seamline_rules::uses::uses;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Shows what a contract promises or a subscription uses; without a reference, what there is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A contract (context/contract or context/contract@major) or a subscription (context/subscription).
+    reference: Option<String>,
+    /// A folder of the estate.
+    #[arg(long, default_value = ".")]
+    estate: PathBuf,
+    /// With everything that is inherited, carried or a default.
+    #[arg(long)]
+    resolved: bool,
+    /// How to speak.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the reference leads nowhere, or the contract does not resolve.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let opened = opened(&args.estate)?;
+    let estate = &opened.reading.estate;
+    let document = match &args.reference {
+        None => list(estate),
+        Some(reference) if is_subscription(estate, reference) => show_subscription(estate, subscription(estate, reference)?),
+        Some(reference) => {
+            let reference = contract(estate, reference)?;
+            let resolved = resolve(estate, &reference).map_err(|reasons| {
+                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+                unreachable(reasons.join("; "), "run `seamline check` and mend it first")
+            })?;
+            show_contract(estate, &resolved, args.resolved)
+        }
+    };
+    match args.format {
+        Format::Json => println!("{document}"),
+        Format::Text => {
+            print!("{}", plain(&document));
+            println!("next: {}", if args.reference.is_some() { "seamline check" } else { "seamline show REF" });
+        }
+    }
+    Ok(Exit::Clean)
+}
+
+fn is_subscription(estate: &Estate, reference: &str) -> bool {
+    estate.subscriptions.iter().any(|subscription| subscription.name.to_string() == reference)
+}
+
+fn list(estate: &Estate) -> Value {
+    let contracts: Vec<Value> = estate
+        .contracts
+        .iter()
+        .map(|it| json!({ "contract": it.reference().to_string(), "status": it.status.to_string(), "meaning": it.meaning }))
+        .collect();
+    let subscriptions: Vec<Value> = estate
+        .subscriptions
+        .iter()
+        .map(|it| json!({ "subscription": it.name.to_string(), "of": it.contract.to_string(), "role": it.role.to_string() }))
+        .collect();
+    json!({ "contracts": contracts, "subscriptions": subscriptions })
+}
+
+fn show_contract(estate: &Estate, resolved: &ResolvedContract, in_full: bool) -> Value {
+    let contract = &resolved.contract;
+    let team = estate.context(&contract.name.context).map(|context| context.team.to_string());
+    let attributes: Vec<Value> = resolved.attributes.iter().map(|it| attribute(it, in_full)).collect();
+    let events: Vec<Value> = contract
+        .events
+        .iter()
+        .flat_map(|events| &events.events)
+        .map(|event| {
+            let carries: Vec<String> = resolved.event_paths(event, None).iter().map(ToString::to_string).collect();
+            json!({ "event": event.name.to_string(), "carries": carries.join(", "), "meaning": event.meaning })
+        })
+        .collect();
+    let consumers: Vec<Value> = estate
+        .subscriptions
+        .iter()
+        .filter(|it| it.contract == contract.reference())
+        .map(|it| json!({ "consumer": it.name.to_string(), "view": it.view.as_ref().map(ToString::to_string), "purpose": it.purpose.as_ref().map(ToString::to_string) }))
+        .collect();
+    let channels: Vec<Value> = resolved
+        .channels()
+        .iter()
+        .map(|channel| {
+            json!({ "channel": channel.to_string(), "topic": topic_name(DEFAULT_TOPICS, &contract.reference(), channel) })
+        })
+        .collect();
+    let key: Vec<String> = contract.key.iter().map(ToString::to_string).collect();
+    json!({
+        "contract": contract.reference().to_string(),
+        "version": contract.version.to_string(),
+        "status": contract.status.to_string(),
+        "owner": team,
+        "meaning": contract.meaning,
+        "key": key.join(", "),
+        "attributes": attributes,
+        "events": events,
+        "channels": channels,
+        "promises": promises(resolved),
+        "consumers": consumers,
+    })
+}
+
+fn attribute(attribute: &ResolvedAttribute, in_full: bool) -> Value {
+    let shape = &attribute.shape;
+    let ty = match &shape.ty {
+        Type::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
+        Type::Enum => {
+            let values: Vec<String> = shape.values.iter().map(|(value, _)| value.to_string()).collect();
+            format!("enum {}", values.join("|"))
+        }
+        Type::Object(_) => "object".to_owned(),
+        Type::List(_) => "list".to_owned(),
+        Type::Map(_) => "map".to_owned(),
+        plain => format!("{plain:?}").to_lowercase(),
+    };
+    let optional = if attribute.optional { "?" } else { "" };
+    let mut shown = json!({
+        "attribute": format!("{}{optional}", attribute.name),
+        "type": ty,
+        "owner": attribute.owner.to_string(),
+        "meaning": attribute.meaning,
+    });
+    if in_full {
+        let unit = match &shape.unit {
+            Some(Unit::Fixed(unit)) => Some(unit.clone()),
+            Some(Unit::In(name)) => Some(format!("in {name}")),
+            None => None,
+        };
+        let purposes = attribute.purposes.as_ref();
+        shown["classification"] = json!(attribute.classification.map(|it| it.to_string()));
+        shown["purposes"] = json!(purposes.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+        shown["unit"] = json!(unit);
+        shown["zone"] = json!(shape.zone);
+    }
+    shown
+}
+
+fn promises(resolved: &ResolvedContract) -> Value {
+    let guarantees = &resolved.contract.guarantees;
+    let mut promises = serde_json::Map::new();
+    if let Some(events) = &guarantees.events {
+        promises.insert("events.ordering".to_owned(), json!("perKey"));
+        promises.insert("events.retention".to_owned(), json!(events.retention.map(|it| it.to_string())));
+        promises.insert("events.replay".to_owned(), json!(events.replay.to_string()));
+        promises.insert("events.lateness".to_owned(), json!(events.lateness.map(|it| it.to_string())));
+    }
+    if let Some(state) = &guarantees.state {
+        promises.insert("state.freshness".to_owned(), json!(state.freshness.map(|it| it.to_string())));
+        promises.insert("state.replay".to_owned(), json!(state.replay.to_string()));
+        promises.insert("state.tombstones".to_owned(), json!(state.tombstones.map(|it| it.to_string())));
+    }
+    promises.retain(|_, promise| !promise.is_null());
+    Value::Object(promises)
+}
+
+fn show_subscription(estate: &Estate, subscription: &Subscription) -> Value {
+    let used = uses(estate, subscription);
+    let columns: Vec<Value> = subscription
+        .projection()
+        .map(|(_, columns)| columns)
+        .unwrap_or_default()
+        .iter()
+        .map(|column| match &column.source {
+            ColumnSource::Path(path) => json!({ "column": column.name, "is": path.to_string(), "meaning": null }),
+            ColumnSource::Is { is, meaning, .. } => json!({ "column": column.name, "is": is, "meaning": meaning }),
+        })
+        .collect();
+    let attributes: Vec<String> = used.attributes.iter().map(ToString::to_string).collect();
+    let reacts: Vec<String> = subscription.reacts_to.iter().map(ToString::to_string).collect();
+    json!({
+        "subscription": subscription.name.to_string(),
+        "of": subscription.contract.to_string(),
+        "view": subscription.view.as_ref().map(ToString::to_string),
+        "purpose": subscription.purpose.as_ref().map(ToString::to_string),
+        "role": subscription.role.to_string(),
+        "uses": attributes.join(", "),
+        "reactsTo": reacts.join(", "),
+        "needs": subscription.needs.as_ref().map(|needs| needs.because.clone()),
+        "table": subscription.projection().map(|(table, _)| table),
+        "columns": columns,
+        "accepted": subscription.accepted.as_ref().map(|it| format!("{} {}", it.version, it.meaning)),
+    })
+}
+
+/// Prints a document of texts and lists of rows as people read it.
+fn plain(document: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in document.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(rows) if !rows.is_empty() => {
+                let table: Vec<Vec<String>> = rows
+                    .iter()
+                    .map(|row| {
+                        let cells = row.as_object().into_iter().flat_map(|row| row.values());
+                        std::iter::once(String::new()).chain(cells.map(cell)).collect()
+                    })
+                    .collect();
+                text.push_str(&format!("{name}:\n{}", columns(&table)));
+            }
+            Value::Object(facts) if !facts.is_empty() => {
+                let table: Vec<Vec<String>> =
+                    facts.iter().map(|(fact, value)| vec![String::new(), fact.clone(), cell(value)]).collect();
+                text.push_str(&format!("{name}:\n{}", columns(&table)));
+            }
+            Value::String(value) if !value.is_empty() => text.push_str(&format!("{name}: {value}\n")),
+            _ => {}
+        }
+    }
+    text
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) if text.is_empty() => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
