@@ -9,3 +9,8 @@ pub mod ledger;
 pub mod store;
 pub mod case;
 pub mod drift;
+pub mod intake;
+pub mod hold;
+pub mod points;
+pub mod projector;
+pub mod reactor;

@@ -77,6 +77,7 @@ pub struct Grip {
 
 /// The answer to taking a lane.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "lanes are taken rarely, and nearly always with success")]
 pub enum Gripped {
     /// It is ours.
     Held(Grip),

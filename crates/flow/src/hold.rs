@@ -1,0 +1,339 @@
+//! Holding a lane: taking it, starting it, checking that its position is in this very topic, writing under its epoch.
+
+use crate::case::{CaseKind, NewCase};
+use crate::clock::Clock;
+use crate::intake::Intake;
+use crate::log::{Fetched, Log};
+use crate::port::PortError;
+use crate::position::{Accounting, Position, TopicIdentity};
+use crate::store::{Batch, Committed, Grip, Gripped, Lane, LaneState, Projection, Store};
+use jiff::Timestamp;
+use seamline_message::digest::DigestKey;
+use seamline_message::sums::Sums;
+use std::time::Duration;
+
+/// The ports of a consumer, and on whose behalf they are used.
+#[derive(Debug)]
+pub struct Ports<'a, S, L, C> {
+    /// The consumer's database.
+    pub store: &'a S,
+    /// The log.
+    pub log: &'a L,
+    /// The clock.
+    pub clock: &'a C,
+    /// Who takes lanes.
+    pub holder: &'a str,
+    /// How long a lane stays taken without a commit.
+    pub ttl: Duration,
+}
+
+impl<S, L, C> Clone for Ports<'_, S, L, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, L, C> Copy for Ports<'_, S, L, C> {}
+
+/// The digest key of a topic and its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestEpoch {
+    /// The number.
+    pub epoch: u32,
+    /// The key.
+    pub key: DigestKey,
+}
+
+/// What became of the wish to hold a lane.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Take<T> {
+    /// It is held.
+    Held(T),
+    /// Another holds it.
+    Busy {
+        /// Until when, unless renewed.
+        until: Timestamp,
+    },
+    /// The topic is not there yet.
+    NoTopic,
+    /// It must not be read on. The case is raised.
+    Stopped(Box<NewCase>),
+}
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// The position moved, durably.
+    Moved(Moved),
+    /// There is nothing to read.
+    Idle,
+    /// The next reaction waits for its projection.
+    Waiting,
+    /// Somebody else took the lane; the next step takes it again.
+    Fenced,
+    /// Another holds the lane.
+    Busy {
+        /// Until when, unless renewed.
+        until: Timestamp,
+    },
+    /// The topic is not there.
+    NoTopic,
+    /// It must not be read on. The case is raised.
+    Stopped(Box<NewCase>),
+}
+
+/// How far a step came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moved {
+    /// Records handed over.
+    pub handed: u64,
+    /// Of these, broken ones that were set aside.
+    pub aside: u64,
+    /// Reactions put into the inbox, released ones among them.
+    pub inbox: u64,
+    /// Offsets between here and the end.
+    pub behind: u64,
+}
+
+/// Where a lane starts that was never read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest record.
+    Oldest,
+    /// With what comes from now on.
+    End,
+}
+
+/// One lane, as long as it is ours.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// The lane.
+    pub lane: Lane,
+    /// The topic that it reads.
+    pub topic: TopicIdentity,
+    /// The claim; none: it must be taken again.
+    pub grip: Option<Grip>,
+    written: Timestamp,
+}
+
+impl Hold {
+    /// Takes a lane. One that was never read gets its start, durably.
+    ///
+    /// # Errors
+    /// The ports'. After `Unknown` the lane may be taken and started; take it again.
+    pub async fn take<S: Store, L: Log, C: Clock>(
+        ports: Ports<'_, S, L, C>,
+        intake: &Intake,
+        lane: Lane,
+        start: Start,
+        digest_epoch: u32,
+        force: bool,
+    ) -> Result<Take<Hold>, PortError> {
+        let Some(topic) = ports.log.topic(&lane.topic).await? else { return Ok(Take::NoTopic) };
+        let now = ports.clock.now();
+        let grip = match ports.store.grip(&lane, ports.holder, now, ports.ttl, force).await? {
+            Gripped::Held(grip) => grip,
+            Gripped::Busy { until } => return Ok(Take::Busy { until }),
+        };
+        let mut hold = Hold { lane, topic, grip: Some(grip.clone()), written: now };
+        match &grip.state.position {
+            Some(position) if position.is_in(&hold.topic) => Ok(Take::Held(hold)),
+            Some(_) => {
+                let case = other_topic(intake, &hold.lane);
+                Ok(match hold.stop(ports, case).await? {
+                    Step::Stopped(case) => Take::Stopped(case),
+                    _ => Take::Busy { until: now },
+                })
+            }
+            None => {
+                let Some((oldest, end)) = ends(ports.log, &hold.topic, hold.lane.partition).await? else {
+                    return Ok(Take::NoTopic);
+                };
+                let offset = if start == Start::End { end } else { oldest };
+                let batch = hold.batch(hold.first(offset, end, digest_epoch));
+                Ok(match hold.commit(ports, None, batch).await? {
+                    Committed::Done => Take::Held(hold),
+                    Committed::Fenced => Take::Busy { until: now },
+                })
+            }
+        }
+    }
+
+    fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
+        LaneState {
+            position: Some(Position {
+                cluster: self.topic.cluster.clone(),
+                topic_id: self.topic.id.clone(),
+                partition: self.lane.partition,
+                leader_epoch: -1,
+                offset,
+            }),
+            bootstrap_end: Some(end),
+            sums: Sums::new(),
+            digest_epoch,
+            accounting: Accounting { from: offset, to: offset, ..Accounting::default() },
+        }
+    }
+
+    /// Returns the lane's state as it is stored.
+    ///
+    /// # Panics
+    /// When the lane is not held.
+    pub fn state(&self) -> &LaneState {
+        &self.grip.as_ref().expect("the lane is held").state
+    }
+
+    /// Returns the next offset to read.
+    ///
+    /// # Panics
+    /// When the lane is not held.
+    pub fn offset(&self) -> u64 {
+        self.state().position.as_ref().expect("a held lane was started").offset
+    }
+
+    /// Returns whether the lane has read all that was there when it began.
+    pub fn bootstrapped(&self) -> bool {
+        self.state().bootstrap_end.is_none_or(|end| self.offset() >= end)
+    }
+
+    /// Returns a batch that changes the lane's state and nothing else.
+    ///
+    /// # Panics
+    /// When the lane is not held.
+    pub fn batch(&self, next: LaneState) -> Batch {
+        let grip = self.grip.as_ref().expect("the lane is held");
+        Batch {
+            lane: self.lane.clone(),
+            epoch: grip.epoch,
+            expected: grip.state.position.clone(),
+            next,
+            rows: Vec::new(),
+            ended: Vec::new(),
+            purge: Vec::new(),
+            restore: Vec::new(),
+            chains: Vec::new(),
+            inbox: Vec::new(),
+            aside: Vec::new(),
+            released: Vec::new(),
+            received_aside: Vec::new(),
+            cases: Vec::new(),
+        }
+    }
+
+    /// Writes a batch. Whatever the answer, the grip afterwards says what is known.
+    ///
+    /// # Errors
+    /// The store's. After `Unknown` the lane is not held: take it again, and go on from what it says.
+    pub async fn commit<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        projection: Option<&Projection>,
+        batch: Batch,
+    ) -> Result<Committed, PortError> {
+        let now = ports.clock.now();
+        let answer = ports.store.commit(projection, &batch, now, ports.ttl).await;
+        match &answer {
+            Ok(Committed::Done) => {
+                self.written = now;
+                if let Some(grip) = &mut self.grip {
+                    grip.state = batch.next;
+                }
+            }
+            Ok(Committed::Fenced) | Err(PortError::Unknown(_)) => self.grip = None,
+            Err(PortError::NotApplied(_)) => {}
+        }
+        answer
+    }
+
+    /// Raises a case under the grip, and leaves the lane where it is.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    pub async fn stop<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        case: NewCase,
+    ) -> Result<Step, PortError> {
+        let mut batch = self.batch(self.state().clone());
+        batch.cases.push(case.clone());
+        Ok(match self.commit(ports, None, batch).await? {
+            Committed::Done => Step::Stopped(Box::new(case)),
+            Committed::Fenced => Step::Fenced,
+        })
+    }
+
+    /// Prolongs the lease once half of it is over; an idle lane stays ours.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    pub async fn renew<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        idle: Step,
+    ) -> Result<Step, PortError> {
+        let age = Duration::try_from(ports.clock.now().duration_since(self.written)).unwrap_or(ports.ttl);
+        if age < ports.ttl / 2 {
+            return Ok(idle);
+        }
+        let batch = self.batch(self.state().clone());
+        Ok(match self.commit(ports, None, batch).await? {
+            Committed::Done => idle,
+            Committed::Fenced => Step::Fenced,
+        })
+    }
+}
+
+/// Returns the oldest offset of a partition and its end; none where there is no such partition.
+///
+/// # Errors
+/// The log's.
+pub async fn ends<L: Log>(
+    log: &L,
+    topic: &TopicIdentity,
+    partition: u32,
+) -> Result<Option<(u64, u64)>, PortError> {
+    Ok(match log.fetch(topic, partition, 0, 1).await? {
+        Fetched::Records(fetch) => Some((fetch.start, fetch.end)),
+        Fetched::OutOfRange { start, end } => Some((start, end)),
+        Fetched::NoTopic => None,
+    })
+}
+
+/// The position is in a topic that is not this one, though it has the same name.
+pub fn other_topic(intake: &Intake, lane: &Lane) -> NewCase {
+    topic_case(intake, lane, "other", "is another topic of the same name; a bootstrap is needed, not a guess")
+}
+
+/// The records at the position are gone, or were never there.
+pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
+    topic_case(intake, lane, "range", "does not hold the position any more; records may have been missed")
+}
+
+fn topic_case(intake: &Intake, lane: &Lane, cause: &str, what: &str) -> NewCase {
+    NewCase {
+        kind: CaseKind::Topic,
+        fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
+        subject: lane.subscription.to_string(),
+        owed_by: intake.consumer().clone(),
+        summary: format!("partition {} of `{}` {what}", lane.partition, lane.topic),
+        details: details(lane, &[]),
+    }
+}
+
+/// Returns the details of a case about a lane: its topic and partition, and more facts.
+pub fn details(lane: &Lane, more: &[(&str, String)]) -> String {
+    let mut facts = serde_json::Map::new();
+    facts.insert("topic".to_owned(), lane.topic.clone().into());
+    facts.insert("partition".to_owned(), lane.partition.into());
+    for (name, fact) in more {
+        facts.insert((*name).to_owned(), fact.clone().into());
+    }
+    serde_json::Value::Object(facts).to_string()
+}
+
+/// Adds a case to those of a batch, once for each fingerprint.
+pub fn raise(cases: &mut Vec<NewCase>, case: NewCase) {
+    if !cases.iter().any(|raised| raised.fingerprint == case.fingerprint) {
+        cases.push(case);
+    }
+}

@@ -1,0 +1,423 @@
+//! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
+
+use crate::store::{Column, Lane, Projection};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use seamline_contract::attribute::Type;
+use seamline_contract::channel::{ChannelId, ChannelKind, topic_name};
+use seamline_contract::id::{AttributePath, ContextId, ContractRef, EventName, SubscriptionRef, ViewId};
+use seamline_contract::resolve::ResolvedContract;
+use seamline_contract::subscription::{
+    ColumnSource, OnDelete, OnInvalid, ProjectionColumn, Role, StartsAt, Subscription,
+};
+use seamline_contract::value::Value;
+use seamline_expr::kind::Kind;
+use seamline_expr::program::{Program, compile};
+use seamline_expr::scope::Scope;
+use seamline_message::codec::Codec;
+use seamline_message::violation::{Rule, Violation};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a reaction waits for its projection where nothing else is said.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// One subscription, ready to run.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// Whose it is.
+    pub subscription: SubscriptionRef,
+    /// What it reads.
+    pub contract: ContractRef,
+    /// The view it reads; none: the contract's own channels.
+    pub view: Option<ViewId>,
+    /// Reads its messages.
+    pub codec: Codec,
+    /// What it keeps, and so which links are compared.
+    pub role: Role,
+    /// Its projection; none: reactions only.
+    pub state: Option<StateLane>,
+    /// Its reactions; none: a projection only.
+    pub events: Option<EventLane>,
+}
+
+/// The projection of a subscription.
+#[derive(Debug, Clone)]
+pub struct StateLane {
+    /// The topic.
+    pub topic: String,
+    /// The table.
+    pub projection: Projection,
+    /// The column by which rows are counted: the contract's `countBy` where it has one, else the first of few values.
+    pub count_by: Option<usize>,
+    columns: Vec<Derivation>,
+}
+
+/// The reactions of a subscription.
+#[derive(Debug, Clone)]
+pub struct EventLane {
+    /// The topic.
+    pub topic: String,
+    /// The events that go to the inbox.
+    pub reacts_to: BTreeSet<EventName>,
+    /// What happens behind a broken event.
+    pub on_invalid: OnInvalid,
+    /// Where it begins.
+    pub starts_at: StartsAt,
+    /// Events that the log took before are passed over; none passes over nothing.
+    pub since: Option<Timestamp>,
+    /// How long a reaction waits for the projection, from the moment the log took it.
+    pub deadline: Duration,
+}
+
+/// Why a subscription cannot run. `check` says the same with places.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The contract has no such view.
+    #[error("`{contract}` has no view `{view}`")]
+    NoView {
+        /// The contract.
+        contract: ContractRef,
+        /// The view.
+        view: ViewId,
+    },
+    /// The contract does not compile.
+    #[error("`{0}` does not compile: {1}")]
+    Codec(ContractRef, String),
+    /// It has a table, and its view or contract has no state channel.
+    #[error("`{0}` keeps a table, and what it reads has no state channel")]
+    NoState(SubscriptionRef),
+    /// A column names nothing.
+    #[error("column `{column}` holds `{path}`, which does not exist")]
+    NoPath {
+        /// The column.
+        column: String,
+        /// What it names.
+        path: AttributePath,
+    },
+    /// A translation does not compile.
+    #[error("column `{column}`: {reason}")]
+    Translation {
+        /// The column.
+        column: String,
+        /// Why.
+        reason: String,
+    },
+    /// The type of a translation cannot be inferred.
+    #[error("column `{0}` needs a `type`")]
+    NeedsType(String),
+    /// The start is no moment.
+    #[error("`{0}` is no moment such as `2026-01-31T00:00:00Z`")]
+    Moment(String),
+    /// No column holds an attribute of the key as it is.
+    #[error("no column of `{subscription}` holds `{attribute}` of the key as it is")]
+    NoKeyColumn {
+        /// The subscription.
+        subscription: SubscriptionRef,
+        /// The attribute.
+        attribute: String,
+    },
+}
+
+/// How a column's value is made.
+#[derive(Debug, Clone)]
+enum Derivation {
+    /// The slot and the members below it.
+    Path(usize, Vec<String>),
+    /// A translation.
+    Is(Program),
+}
+
+impl Intake {
+    /// Compiles a subscription.
+    ///
+    /// # Errors
+    /// The first reason why it cannot run.
+    pub fn compile(
+        subscription: &Subscription,
+        contract: &ResolvedContract,
+        template: &str,
+    ) -> Result<Intake, IntakeError> {
+        let reference = contract.contract.reference();
+        let view = contract
+            .view(subscription.view.as_ref())
+            .map_err(|view| IntakeError::NoView { contract: reference.clone(), view: view.clone() })?;
+        let codec = Codec::compile(contract)
+            .map_err(|error| IntakeError::Codec(reference.clone(), error.to_string()))?;
+        let channels = contract.channels();
+        let topic = |kind| {
+            let channel = ChannelId { view: view.map(|view| view.id.clone()), kind };
+            channels.contains(&channel).then(|| topic_name(template, &reference, &channel))
+        };
+        let state = match subscription.projection() {
+            None => None,
+            Some((table, columns)) => {
+                let topic = topic(ChannelKind::State)
+                    .ok_or_else(|| IntakeError::NoState(subscription.name.clone()))?;
+                Some(StateLane::compile(subscription, contract, topic, table, columns)?)
+            }
+        };
+        let events = match topic(ChannelKind::Events) {
+            Some(topic) if !subscription.reacts_to.is_empty() => Some(EventLane {
+                topic,
+                since: since(&subscription.starts_at)?,
+                reacts_to: subscription.reacts_to.iter().cloned().collect(),
+                on_invalid: subscription.on_invalid,
+                starts_at: subscription.starts_at.clone(),
+                deadline: WAIT_MAX,
+            }),
+            _ => None,
+        };
+        Ok(Intake {
+            subscription: subscription.name.clone(),
+            contract: reference,
+            view: subscription.view.clone(),
+            codec,
+            role: subscription.role,
+            state,
+            events,
+        })
+    }
+
+    /// Returns the context that must act on what breaks here.
+    pub fn consumer(&self) -> &ContextId {
+        &self.subscription.context
+    }
+
+    /// Returns one partition of one of its topics as it reads it.
+    pub fn lane(&self, topic: &str, partition: u32) -> Lane {
+        Lane { subscription: self.subscription.clone(), topic: topic.to_owned(), partition }
+    }
+
+    /// Derives the columns of a row; none without a table.
+    ///
+    /// # Errors
+    /// When a translation fails, or its value does not fit its column.
+    pub fn derive(&self, row: &[Value]) -> Result<Vec<Value>, Violation> {
+        let Some(state) = &self.state else { return Ok(Vec::new()) };
+        let columns = state.projection.columns.iter().zip(&state.columns);
+        columns.map(|(column, derivation)| derivation.value(column, row)).collect()
+    }
+}
+
+impl StateLane {
+    fn compile(
+        subscription: &Subscription,
+        contract: &ResolvedContract,
+        topic: String,
+        table: &str,
+        written: &[ProjectionColumn],
+    ) -> Result<StateLane, IntakeError> {
+        let mut columns = Vec::with_capacity(written.len());
+        let mut derivations = Vec::with_capacity(written.len());
+        for column in written {
+            let (column, derivation) = compile_column(contract, column)?;
+            columns.push(column);
+            derivations.push(derivation);
+        }
+        let key = key_columns(subscription, contract, &derivations)?;
+        let count_by = count_column(contract, &columns, &derivations);
+        let keep_ended = subscription.on_delete == OnDelete::Mark;
+        let projection = Projection {
+            subscription: subscription.name.clone(),
+            table: table.to_owned(),
+            columns,
+            key,
+            keep_ended,
+        };
+        Ok(StateLane { topic, projection, count_by, columns: derivations })
+    }
+}
+
+fn since(starts_at: &StartsAt) -> Result<Option<Timestamp>, IntakeError> {
+    match starts_at {
+        StartsAt::Now | StartsAt::Earliest => Ok(None),
+        StartsAt::At(text) => text.parse().map(Some).map_err(|_| IntakeError::Moment(text.clone())),
+    }
+}
+
+fn compile_column(
+    contract: &ResolvedContract,
+    written: &ProjectionColumn,
+) -> Result<(Column, Derivation), IntakeError> {
+    let name = written.name.clone();
+    match &written.source {
+        ColumnSource::Path(path) => {
+            let missing = || IntakeError::NoPath { column: name.clone(), path: path.clone() };
+            let at = contract.at(path).ok_or_else(missing)?;
+            let slot = contract.slot(path.first()).ok_or_else(missing)?;
+            let members = path.names()[1..].iter().map(ToString::to_string).collect();
+            let column = Column { name, ty: at.shape.ty.clone(), optional: at.optional };
+            Ok((column, Derivation::Path(slot, members)))
+        }
+        ColumnSource::Is { is, ty, .. } => {
+            if let Some(path) = plain_path(contract, is) {
+                let plain = ProjectionColumn { name, source: ColumnSource::Path(path) };
+                let (column, derivation) = compile_column(contract, &plain)?;
+                if ty.as_ref().is_none_or(|ty| *ty == column.ty) {
+                    return Ok((column, derivation));
+                }
+            }
+            let name = written.name.clone();
+            let program = compile(is, &Scope::of(contract)).map_err(|errors| {
+                let reasons: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                IntakeError::Translation { column: name.clone(), reason: reasons.join("; ") }
+            })?;
+            let inferred = ty.clone().or_else(|| type_of(program.kind()));
+            let ty = inferred.ok_or_else(|| IntakeError::NeedsType(name.clone()))?;
+            Ok((Column { name, ty, optional: program.optional() }, Derivation::Is(program)))
+        }
+    }
+}
+
+/// A translation that only names an attribute holds it as it is.
+fn plain_path(contract: &ResolvedContract, text: &str) -> Option<AttributePath> {
+    let path: AttributePath = text.trim().parse().ok()?;
+    contract.at(&path).map(|_| path)
+}
+
+/// Returns the type of a column that holds values of a kind; none where the kind does not say enough.
+fn type_of(kind: &Kind) -> Option<Type> {
+    match kind {
+        Kind::Boolean => Some(Type::Boolean),
+        Kind::Integer => Some(Type::Integer),
+        Kind::String | Kind::Enum(..) => Some(Type::String),
+        Kind::Date => Some(Type::Date),
+        Kind::Timestamp => Some(Type::Timestamp),
+        Kind::Duration => Some(Type::Duration),
+        Kind::Bytes => Some(Type::Bytes),
+        Kind::Uuid => Some(Type::Uuid),
+        _ => None,
+    }
+}
+
+fn key_columns(
+    subscription: &Subscription,
+    contract: &ResolvedContract,
+    derivations: &[Derivation],
+) -> Result<Vec<usize>, IntakeError> {
+    let column = |slot: &usize| {
+        let holds = |derivation: &Derivation| match derivation {
+            Derivation::Path(holds, members) => holds == slot && members.is_empty(),
+            Derivation::Is(_) => false,
+        };
+        derivations.iter().position(holds).ok_or_else(|| IntakeError::NoKeyColumn {
+            subscription: subscription.name.clone(),
+            attribute: contract.attributes[*slot].name.to_string(),
+        })
+    };
+    contract.key.iter().map(column).collect()
+}
+
+fn count_column(
+    contract: &ResolvedContract,
+    columns: &[Column],
+    derivations: &[Derivation],
+) -> Option<usize> {
+    let declared = contract.contract.reconciliation.as_ref().and_then(|terms| terms.count_by.as_ref());
+    let slot = declared.and_then(|name| contract.slot(name));
+    let carries = |derivation: &Derivation| match derivation {
+        Derivation::Path(holds, members) => members.is_empty() && Some(*holds) == slot,
+        Derivation::Is(_) => false,
+    };
+    let of_few = |column: &Column| matches!(column.ty, Type::Boolean | Type::Enum);
+    derivations.iter().position(carries).or_else(|| columns.iter().position(of_few))
+}
+
+impl Derivation {
+    fn value(&self, column: &Column, row: &[Value]) -> Result<Value, Violation> {
+        let path = || format!("into.{}", column.name);
+        let value = match self {
+            Derivation::Path(slot, members) => {
+                members.iter().fold(&row[*slot], |value, member| member_of(value, member)).clone()
+            }
+            Derivation::Is(program) => {
+                let value = program.eval(row).map_err(|error| {
+                    Violation::new(Rule::Type, path(), format!("cannot be translated: {error}"))
+                })?;
+                fit(value, &column.ty).ok_or_else(|| {
+                    Violation::new(Rule::Type, path(), "the translation does not fit its type")
+                })?
+            }
+        };
+        if value.is_null() && !column.optional {
+            return Err(Violation::new(Rule::Required, path(), "the column has no value"));
+        }
+        Ok(value)
+    }
+}
+
+fn member_of<'v>(value: &'v Value, member: &str) -> &'v Value {
+    match value {
+        Value::Map(members) => members.get(member).unwrap_or(&Value::Null),
+        _ => &Value::Null,
+    }
+}
+
+/// Brings a translated value to the form that its column's type stores exactly; none where it has none.
+fn fit(value: Value, ty: &Type) -> Option<Value> {
+    match (value, ty) {
+        (Value::Null, _) => Some(Value::Null),
+        (Value::Integer(number), Type::Decimal { precision, scale }) => {
+            fit_decimal(Decimal::from(number), *precision, *scale)
+        }
+        (Value::Decimal(number), Type::Decimal { precision, scale }) => {
+            fit_decimal(number, *precision, *scale)
+        }
+        (Value::Approximate(number), Type::Decimal { .. }) => Some(Value::Approximate(number)),
+        (value, ty) => {
+            let fits = matches!(
+                (&value, ty),
+                (Value::Boolean(_), Type::Boolean)
+                    | (Value::Integer(_), Type::Integer)
+                    | (Value::String(_), Type::String | Type::Enum)
+                    | (Value::Date(_), Type::Date)
+                    | (Value::Timestamp(_), Type::Timestamp)
+                    | (Value::Duration(_), Type::Duration)
+                    | (Value::Bytes(_), Type::Bytes)
+                    | (Value::Uuid(_), Type::Uuid)
+                    | (Value::List(_), Type::List(_))
+                    | (Value::Map(_), Type::Map(_) | Type::Object(_))
+            );
+            fits.then_some(value)
+        }
+    }
+}
+
+fn fit_decimal(number: Decimal, precision: u8, scale: u8) -> Option<Value> {
+    let mut exact = number;
+    exact.rescale(u32::from(scale));
+    let digits = exact.mantissa().unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+    (exact == number && exact.scale() == u32::from(scale) && digits <= u32::from(precision))
+        .then_some(Value::Decimal(exact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fit, type_of};
+    use rust_decimal::Decimal;
+    use seamline_contract::attribute::Type;
+    use seamline_contract::value::Value;
+    use seamline_expr::kind::Kind;
+
+    #[test]
+    fn a_translated_decimal_is_stored_at_the_scale_of_its_column() {
+        let ty = Type::Decimal { precision: 4, scale: 2 };
+        assert_eq!(fit(Value::Integer(12), &ty), Some(Value::Decimal(Decimal::new(1200, 2))));
+        assert_eq!(fit(Value::Decimal(Decimal::new(15, 1)), &ty), Some(Value::Decimal(Decimal::new(150, 2))));
+    }
+
+    #[test]
+    fn a_value_that_would_be_rounded_or_cut_does_not_fit() {
+        let ty = Type::Decimal { precision: 4, scale: 2 };
+        assert_eq!(fit(Value::Decimal(Decimal::new(1234, 3)), &ty), None);
+        assert_eq!(fit(Value::Decimal(Decimal::new(12345, 2)), &ty), None);
+        assert_eq!(fit(Value::String("1".to_owned()), &Type::Integer), None);
+    }
+
+    #[test]
+    fn a_decimal_translation_does_not_say_its_scale() {
+        assert_eq!(type_of(&Kind::Boolean), Some(Type::Boolean));
+        assert_eq!(type_of(&Kind::Decimal), None);
+    }
+}

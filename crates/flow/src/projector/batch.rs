@@ -1,0 +1,310 @@
+//! What a run of state records does to a projection: one batch, made from the records and what is known of their keys.
+
+use crate::case::{CaseKind, NewCase};
+use crate::hold::{Hold, Moved, details, raise};
+use crate::intake::Intake;
+use crate::log::{Fetch, Incoming};
+use crate::points::{Point, passed};
+use crate::position::Accounting;
+use crate::projector::decide::{Verdict, decide, in_sums};
+use crate::projector::open::{AsideFacts, Content, Opened, aside, invalid, quarantine_case};
+use crate::store::{AsideCause, AsideRecord, Batch, KeyEnd, Lane, Marker, Markers, RowWrite};
+use jiff::Timestamp;
+use seamline_message::digest::Digest;
+use seamline_message::key::RecordKey;
+use seamline_message::mutant::{self, Mutant};
+use seamline_message::sequence::Sequence;
+use seamline_message::sums::Sums;
+use seamline_message::violation::Violation;
+use std::collections::BTreeMap;
+
+/// What is known of a key before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    /// Its markers.
+    pub markers: Markers,
+    /// Its records in quarantine on this lane: offset and sequence.
+    pub waiting: Vec<(u64, Sequence)>,
+}
+
+/// A batch with what it passes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// To write.
+    pub batch: Batch,
+    /// The points passed, to remember once it is durable.
+    pub points: Vec<Point>,
+    /// How far it comes.
+    pub moved: Moved,
+}
+
+/// Makes the batch of a run of records. `opened` is aligned with the records.
+///
+/// `comparable` says that the digests that are stored were made under the key of today; where they were not, an equal
+/// sequence is taken for the same record.
+pub fn make(
+    intake: &Intake,
+    hold: &Hold,
+    fetch: &Fetch,
+    opened: Vec<Opened>,
+    known: BTreeMap<RecordKey, Known>,
+    comparable: bool,
+    now: Timestamp,
+) -> Made {
+    let from = hold.offset();
+    let mut fold = Fold::new(intake, hold, known, comparable, now);
+    let mut marks = passed(from, fetch.next).into_iter().peekable();
+    let mut points = Vec::new();
+    for (record, opened) in fetch.records.iter().zip(opened) {
+        while let Some(offset) = marks.next_if(|mark| *mark <= record.offset) {
+            points.push(Point { offset, sums: fold.sums.clone() });
+        }
+        fold.take(record, opened);
+    }
+    points.extend(marks.map(|offset| Point { offset, sums: fold.sums.clone() }));
+    let handed = fetch.records.len() as u64;
+    fold.accounting.handed += handed;
+    fold.accounting.to = fetch.next;
+    fold.accounting.absent += fetch.next - from - handed;
+    let mut batch = fold.finish(hold);
+    if let Some(position) = &mut batch.next.position {
+        position.offset = fetch.next;
+        position.leader_epoch = fetch.records.last().map_or(position.leader_epoch, |last| last.leader_epoch);
+    }
+    let moved = Moved {
+        handed,
+        aside: batch.aside.len() as u64,
+        inbox: 0,
+        behind: fetch.end.saturating_sub(fetch.next),
+    };
+    Made { batch, points, moved }
+}
+
+/// Folds state records into what one transaction writes.
+#[derive(Debug)]
+pub struct Fold<'a> {
+    intake: &'a Intake,
+    lane: &'a Lane,
+    comparable: bool,
+    now: Timestamp,
+    keys: BTreeMap<RecordKey, Work>,
+    /// The sums so far.
+    pub sums: Sums,
+    /// The accounting so far; what was handed over, and the offsets, are the caller's.
+    pub accounting: Accounting,
+    aside: Vec<AsideRecord>,
+    released: Vec<u64>,
+    cases: Vec<NewCase>,
+}
+
+/// One key in the course of a fold.
+#[derive(Debug)]
+struct Work {
+    before: Markers,
+    now: Markers,
+    waiting: Vec<(u64, Sequence)>,
+    write: Option<Write>,
+}
+
+#[derive(Debug)]
+enum Write {
+    Row(Vec<seamline_contract::value::Value>, Marker),
+    End(Marker),
+}
+
+impl<'a> Fold<'a> {
+    /// Begins with the lane as it is.
+    pub fn new(
+        intake: &'a Intake,
+        hold: &'a Hold,
+        known: BTreeMap<RecordKey, Known>,
+        comparable: bool,
+        now: Timestamp,
+    ) -> Fold<'a> {
+        let work = |known: Known| Work {
+            before: known.markers.clone(),
+            now: known.markers,
+            waiting: known.waiting,
+            write: None,
+        };
+        Fold {
+            intake,
+            lane: &hold.lane,
+            comparable,
+            now,
+            keys: known.into_iter().map(|(key, known)| (key, work(known))).collect(),
+            sums: hold.state().sums.clone(),
+            accounting: hold.state().accounting,
+            aside: Vec::new(),
+            released: Vec::new(),
+            cases: Vec::new(),
+        }
+    }
+
+    /// Takes the next record in, and returns what it was to its key; none for one that is nobody's.
+    pub fn take(&mut self, record: &Incoming, opened: Opened) -> Option<Verdict> {
+        match opened {
+            Opened::Foreign { digest, violation } => {
+                self.set_aside(record, None, None, digest, &violation);
+                None
+            }
+            Opened::Known { key, sequence, digest, content } => {
+                let work = self.keys.get(&key).expect("the markers of every key are read");
+                let verdict = match decide(&work.now, sequence, digest) {
+                    Verdict::Conflict if !self.comparable => Verdict::Duplicate,
+                    verdict => verdict,
+                };
+                match verdict {
+                    Verdict::Duplicate => self.accounting.duplicates += 1,
+                    Verdict::Superseded => self.accounting.superseded += 1,
+                    Verdict::Conflict => {
+                        self.accounting.conflicts += 1;
+                        let case = conflict_case(self.intake, self.lane, record.offset, &key, sequence);
+                        raise(&mut self.cases, case);
+                    }
+                    Verdict::Apply => self.apply(record, &key, sequence, digest, content),
+                }
+                Some(verdict)
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        record: &Incoming,
+        key: &RecordKey,
+        sequence: Sequence,
+        digest: Digest,
+        content: Content,
+    ) {
+        let marker = |written| Marker { sequence, offset: record.offset, received: digest, written };
+        let keep_ended = self.intake.state.as_ref().is_some_and(|state| state.projection.keep_ended);
+        let work = self.keys.get_mut(key).expect("the markers of every key are read");
+        let before = in_sums(&work.now);
+        let write = match content {
+            Content::Invalid(violation) => {
+                if work.now.aside.is_none_or(|(aside, _)| aside < sequence) {
+                    work.now.aside = Some((sequence, digest));
+                }
+                let after = in_sums(&work.now);
+                self.change_sums(key, before, after);
+                self.set_aside(record, Some(key), Some(sequence), digest, &violation);
+                return;
+            }
+            Content::Row(values, written) => {
+                work.now.row = Some(marker(written));
+                Write::Row(values, marker(written))
+            }
+            Content::End(written) => {
+                work.now.ended = Some(marker(written));
+                if !keep_ended {
+                    work.now.row = None;
+                }
+                Write::End(marker(written))
+            }
+        };
+        if work.write.replace(write).is_some() {
+            self.accounting.coalesced += 1;
+        } else {
+            self.accounting.applied += 1;
+        }
+        if work.now.aside.is_some_and(|(aside, _)| aside < sequence) {
+            work.now.aside = None;
+        }
+        let after = in_sums(&work.now);
+        self.change_sums(key, before, after);
+        self.release_overtaken(key, sequence);
+    }
+
+    fn change_sums(
+        &mut self,
+        key: &RecordKey,
+        before: Option<(Sequence, Digest)>,
+        after: Option<(Sequence, Digest)>,
+    ) {
+        if before == after {
+            return;
+        }
+        if let Some((sequence, digest)) = before {
+            self.sums.subtract(key, sequence, digest);
+        }
+        if let Some((sequence, digest)) = after {
+            self.sums.add(key, sequence, digest);
+        }
+    }
+
+    /// Broken records of a key that a valid one overtakes have nothing left to wait for.
+    fn release_overtaken(&mut self, key: &RecordKey, sequence: Sequence) {
+        let pending = self.aside.len();
+        self.aside.retain(|record| record.key.as_ref() != Some(key) || record.sequence >= Some(sequence));
+        let dropped = (pending - self.aside.len()) as u64;
+        self.accounting.quarantined = self.accounting.quarantined.saturating_sub(dropped);
+        self.accounting.coalesced += dropped;
+        let work = self.keys.get_mut(key).expect("the markers of every key are read");
+        let (overtaken, waiting): (Vec<_>, Vec<_>) =
+            work.waiting.drain(..).partition(|(_, aside)| *aside < sequence);
+        work.waiting = waiting;
+        let overtaken: Vec<u64> = overtaken.into_iter().map(|(offset, _)| offset).collect();
+        self.accounting.quarantined = self.accounting.quarantined.saturating_sub(overtaken.len() as u64);
+        self.accounting.superseded += overtaken.len() as u64;
+        self.released.extend(overtaken);
+    }
+
+    fn set_aside(
+        &mut self,
+        record: &Incoming,
+        key: Option<&RecordKey>,
+        sequence: Option<Sequence>,
+        received: Digest,
+        violation: &Violation,
+    ) {
+        self.accounting.quarantined += 1;
+        let facts = AsideFacts { key: key.cloned(), sequence, received, cause: invalid(violation) };
+        self.aside.push(aside(self.lane, record, facts, self.now));
+        raise(&mut self.cases, quarantine_case(self.intake, self.lane, record.offset, key, violation));
+    }
+
+    /// Returns the batch; its position is still that of before.
+    pub fn finish(self, hold: &Hold) -> Batch {
+        let mut next = hold.state().clone();
+        next.sums = self.sums;
+        next.accounting = self.accounting;
+        let mut batch = hold.batch(next);
+        batch.aside = self.aside;
+        batch.released = self.released;
+        batch.cases = self.cases;
+        for (key, work) in self.keys {
+            if work.before.aside != work.now.aside {
+                batch.received_aside.push((key.clone(), work.now.aside));
+            }
+            match work.write {
+                None => {}
+                Some(Write::Row(values, marker)) => batch.rows.push(RowWrite { key, values, marker }),
+                Some(Write::End(_)) if mutant::is(Mutant::LostTombstone) => {
+                    batch.purge.extend(work.before.row.map(|row| (key, Some(row))));
+                }
+                Some(Write::End(marker)) => batch.ended.push(KeyEnd { key, marker }),
+            }
+        }
+        batch
+    }
+}
+
+/// The case of one sequence with two contents.
+fn conflict_case(intake: &Intake, lane: &Lane, offset: u64, key: &RecordKey, sequence: Sequence) -> NewCase {
+    let facts =
+        [("offset", offset.to_string()), ("key", key.to_string()), ("sequence", sequence.to_string())];
+    NewCase {
+        kind: CaseKind::Conflict,
+        fingerprint: format!("conflict/{}/{}/{key}/{sequence}", lane.subscription, lane.topic),
+        subject: lane.subscription.to_string(),
+        owed_by: intake.contract.name.context.clone(),
+        summary: format!("`{}` holds one sequence of a key with two contents; the first stays", lane.topic),
+        details: details(lane, &facts),
+    }
+}
+
+/// Returns whether a cause counts as broken, and not as waiting behind something broken.
+pub fn is_broken(cause: &AsideCause) -> bool {
+    matches!(cause, AsideCause::Invalid { .. })
+}

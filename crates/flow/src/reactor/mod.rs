@@ -1,0 +1,185 @@
+//! The reactor: one lane of an events topic into the inbox, in chain order, once, and not before the projection.
+
+pub mod batch;
+pub mod decide;
+pub mod open;
+
+use crate::clock::Clock;
+use crate::hold::{DigestEpoch, Hold, Ports, Start, Step, Take, out_of_range};
+use crate::intake::{EventLane, Intake};
+use crate::log::{Fetch, Fetched, Log};
+use crate::port::PortError;
+use crate::projector::decide::reached;
+use crate::projector::{STEP_RECORDS, WAITING_MAX};
+use crate::reactor::batch::{Cut, Fold, Held, Known, Made, make};
+use crate::reactor::open::{OpenedEvent, as_read, open};
+use crate::store::{Committed, Store};
+use seamline_contract::subscription::StartsAt;
+use seamline_message::digest::DigestKey;
+use seamline_message::key::RecordKey;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One lane of reactions. Take it before the lanes of the projection: where it starts at `now`, it starts at the end that
+/// it sees when it is taken first, and the projection is then brought up from before that.
+#[derive(Debug)]
+pub struct Reactor<'a, S, L, C> {
+    ports: Ports<'a, S, L, C>,
+    intake: &'a Intake,
+    digest: DigestEpoch,
+    /// The lane.
+    pub hold: Hold,
+}
+
+impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
+    /// Takes a lane; `force` takes it even from a holder whose lease is not over.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to repeat.
+    ///
+    /// # Panics
+    /// When the subscription reacts to nothing.
+    pub async fn take(
+        ports: Ports<'a, S, L, C>,
+        intake: &'a Intake,
+        partition: u32,
+        digest: DigestEpoch,
+        force: bool,
+    ) -> Result<Take<Self>, PortError> {
+        let events = events_of(intake);
+        let lane = intake.lane(&events.topic, partition);
+        Ok(match Hold::take(ports, intake, lane, start_of(events), digest.epoch, force).await? {
+            Take::Held(hold) => Take::Held(Reactor { ports, intake, digest, hold }),
+            Take::Busy { until } => Take::Busy { until },
+            Take::NoTopic => Take::NoTopic,
+            Take::Stopped(case) => Take::Stopped(case),
+        })
+    }
+
+    /// Brings the reactions one batch further. Cancel safe: what is not durable is read again.
+    ///
+    /// # Errors
+    /// The ports'. It is safe to go on: after `Unknown` the next step takes the lane again and goes on from what it says.
+    pub async fn step(&mut self) -> Result<Step, PortError> {
+        if let Some(instead) = self.retake().await? {
+            return Ok(instead);
+        }
+        let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
+        match self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await? {
+            Fetched::Records(fetch) if fetch.next == from => self.hold.renew(self.ports, Step::Idle).await,
+            Fetched::Records(fetch) => self.apply(&fetch).await,
+            Fetched::OutOfRange { .. } => {
+                let case = out_of_range(self.intake, &self.hold.lane);
+                self.hold.stop(self.ports, case).await
+            }
+            Fetched::NoTopic => {
+                self.hold.grip = None;
+                Ok(Step::NoTopic)
+            }
+        }
+    }
+
+    async fn retake(&mut self) -> Result<Option<Step>, PortError> {
+        if self.hold.grip.is_some() {
+            return Ok(None);
+        }
+        let (lane, start) = (self.hold.lane.clone(), start_of(events_of(self.intake)));
+        let taken = Hold::take(self.ports, self.intake, lane, start, self.digest.epoch, false).await?;
+        Ok(match taken {
+            Take::Held(hold) => {
+                self.hold = hold;
+                None
+            }
+            Take::Busy { until } => Some(Step::Busy { until }),
+            Take::NoTopic => Some(Step::NoTopic),
+            Take::Stopped(case) => Some(Step::Stopped(case)),
+        })
+    }
+
+    async fn apply(&mut self, fetch: &Fetch) -> Result<Step, PortError> {
+        let events = events_of(self.intake);
+        let opened: Vec<OpenedEvent> =
+            fetch.records.iter().map(|record| open(self.intake, events, &self.digest.key, record)).collect();
+        let keys: BTreeSet<RecordKey> = opened.iter().filter_map(key_of).cloned().collect();
+        let known = known(self.ports, self.intake, &self.hold, &self.digest.key, keys).await?;
+        let fold = Fold::new(self.intake, events, &self.hold, known, self.ports.clock.now());
+        let Made { batch, moved, cut } = make(fold, &self.hold, fetch, opened);
+        if batch.next.position == self.hold.state().position {
+            return match cut {
+                Some(Cut::Halted(case)) => self.hold.stop(self.ports, *case).await,
+                Some(Cut::Waiting) | None => self.hold.renew(self.ports, Step::Waiting).await,
+            };
+        }
+        let projection = self.intake.state.as_ref().map(|state| &state.projection);
+        Ok(match self.hold.commit(self.ports, projection, batch).await? {
+            Committed::Fenced => Step::Fenced,
+            Committed::Done => match cut {
+                Some(Cut::Halted(case)) => Step::Stopped(case),
+                Some(Cut::Waiting) | None => Step::Moved(moved),
+            },
+        })
+    }
+}
+
+fn start_of(events: &EventLane) -> Start {
+    if events.starts_at == StartsAt::Now { Start::End } else { Start::Oldest }
+}
+
+fn key_of(opened: &OpenedEvent) -> Option<&RecordKey> {
+    match opened {
+        OpenedEvent::Foreign { key, .. } => key.as_ref(),
+        OpenedEvent::Known { key, .. } => Some(key),
+    }
+}
+
+/// Returns what is known of some keys on a lane of events.
+///
+/// # Errors
+/// The store's.
+pub async fn known<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    hold: &Hold,
+    secret: &DigestKey,
+    keys: BTreeSet<RecordKey>,
+) -> Result<BTreeMap<RecordKey, Known>, PortError> {
+    let keys: Vec<RecordKey> = keys.into_iter().collect();
+    let mut all = BTreeMap::new();
+    if keys.is_empty() {
+        return Ok(all);
+    }
+    let chains = ports.store.chains(&hold.lane, &keys).await?;
+    let reached: Vec<_> = match &intake.state {
+        Some(state) => ports.store.markers(&state.projection, &keys).await?.iter().map(reached).collect(),
+        None => vec![None; keys.len()],
+    };
+    for ((key, (seen, aside)), reached) in keys.into_iter().zip(chains).zip(reached) {
+        let held = if aside { held(ports, intake, hold, secret, &key).await? } else { Vec::new() };
+        all.insert(key, Known { seen, reached, held });
+    }
+    Ok(all)
+}
+
+async fn held<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    hold: &Hold,
+    secret: &DigestKey,
+    key: &RecordKey,
+) -> Result<Vec<Held>, PortError> {
+    let records = ports.store.aside(&intake.subscription, Some(key), WAITING_MAX).await?;
+    let here = records.into_iter().filter(|record| record.lane == hold.lane);
+    Ok(here
+        .map(|record| {
+            let opened = open(intake, events_of(intake), secret, &as_read(&record));
+            Held { record, opened, stored: true }
+        })
+        .collect())
+}
+
+/// Returns the reactions of a subscription that has some.
+///
+/// # Panics
+/// When it has none.
+pub(crate) fn events_of(intake: &Intake) -> &EventLane {
+    intake.events.as_ref().expect("a subscription without reactions has no reactor")
+}
