@@ -197,8 +197,13 @@ fn write_approximate(number: f64, out: &mut Vec<u8>) {
         out.push(b'0');
         return;
     }
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = scientific.split_once('e').expect("the form has an exponent");
+    let shortest = format!("{:e}", number.abs());
+    let count = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    // Of two equally short and near, RFC 8785 wants the even one; the shortest form of the standard library does not.
+    let even = format!("{:.*e}", count - 1, number.abs());
+    let same = even.parse() == Ok(number.abs());
+    let (mantissa, exponent) =
+        if same { &even } else { &shortest }.split_once('e').expect("the form has an exponent");
     let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
     let exponent: i32 = exponent.parse().expect("the form has an exponent");
     let count = i32::try_from(digits.len()).expect("at most 17 digits");
@@ -255,6 +260,7 @@ mod tests {
             (1e-7, "1e-7"),
             (1.25e-9, "1.25e-9"),
             (5e-324, "5e-324"),
+            (604_476_509_135_112.25, "604476509135112.2"),
             (f64::MAX, "1.7976931348623157e+308"),
             (333_333_333.333_333_3, "333333333.3333333"),
         ] {
