@@ -14,3 +14,5 @@ pub mod hold;
 pub mod points;
 pub mod projector;
 pub mod reactor;
+pub mod sweep;
+pub mod digest_key;

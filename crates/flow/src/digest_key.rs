@@ -1,0 +1,149 @@
+//! The digest key of a topic: kept in its sibling topic `<topic>.ledger`, made once by the producer, read by consumers.
+
+use crate::clock::Entropy;
+use crate::log::{Appended, Cleanup, Log, Outgoing, TopicSpec};
+use crate::port::PortError;
+use crate::sweep::Sweep;
+use seamline_message::digest::DigestKey;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The version of the stored form.
+const VERSION: u64 = 1;
+
+/// The key of the record that holds it.
+const RECORD_KEY: &[u8] = b"digest-key";
+
+/// How many records are read at once.
+const READ_MAX: usize = 500;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Why there is no digest key to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DigestKeyError {
+    /// A record that this program does not understand.
+    #[error("the ledger topic `{0}` holds a digest key in a form that is not known here")]
+    Unreadable(String),
+    /// Another program makes it at this moment, or the topic refuses: ask again.
+    #[error("the ledger topic `{topic}` did not take a digest key: {reason}")]
+    NotTaken {
+        /// The ledger topic.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Returns the name of the topic that holds the digest key of a topic.
+pub fn ledger_topic(topic: &str) -> String {
+    format!("{topic}.ledger")
+}
+
+/// Returns the topic that holds the digest key of a topic, as it should be.
+pub fn ledger_spec(topic: &str) -> TopicSpec {
+    let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY };
+    TopicSpec { name: ledger_topic(topic), partitions: 1, cleanup }
+}
+
+/// Returns the digest key of a topic and its epoch; makes the ledger topic and a key of the first epoch where there is none.
+/// For the producer.
+///
+/// # Errors
+/// The log's; `NotApplied` with `DigestKeyError`. After `Unknown` ask again: the key that was made is found then.
+pub async fn ensure<L: Log, E: Entropy>(
+    log: &L,
+    entropy: &E,
+    topic: &str,
+) -> Result<(u32, DigestKey), PortError> {
+    let ledger = log.create(&ledger_spec(topic)).await?;
+    if let Some(found) = current(log, topic).await? {
+        return Ok(found);
+    }
+    // Whoever fences first and reads afterwards sees what every earlier one wrote, and no earlier one writes again.
+    let fence = log.fence(&format!("ledger/{topic}")).await?;
+    if let Some(found) = current(log, topic).await? {
+        return Ok(found);
+    }
+    let (epoch, key) = (1, DigestKey(entropy.bytes()));
+    let record = Outgoing {
+        topic: ledger.name.clone(),
+        partition: 0,
+        key: Some(RECORD_KEY.to_vec()),
+        headers: Vec::new(),
+        value: Some(encode(epoch, &key)),
+    };
+    let reason = match log.append(&fence, vec![record]).await? {
+        Appended::Done => return Ok((epoch, key)),
+        Appended::Fenced => "another makes one".to_owned(),
+        Appended::Refused { reason, .. } => reason,
+    };
+    let error = DigestKeyError::NotTaken { topic: ledger.name, reason };
+    Err(PortError::NotApplied(Box::new(error)))
+}
+
+/// Returns the digest key of a topic and its epoch; none where the producer has not made one yet.
+///
+/// # Errors
+/// The log's; `NotApplied` with `DigestKeyError::Unreadable`.
+pub async fn current<L: Log>(log: &L, topic: &str) -> Result<Option<(u32, DigestKey)>, PortError> {
+    let Some(ledger) = log.topic(&ledger_topic(topic)).await? else { return Ok(None) };
+    let mut sweep = Sweep::begin(log, &ledger, 0).await?;
+    let mut last = None;
+    while let Some(records) = sweep.next(log, READ_MAX).await? {
+        for record in records.into_iter().filter(|record| record.key.as_deref() == Some(RECORD_KEY)) {
+            last = record.value;
+        }
+    }
+    let Some(value) = last else { return Ok(None) };
+    let unreadable = || PortError::NotApplied(Box::new(DigestKeyError::Unreadable(ledger.name.clone())));
+    decode(&value).ok_or_else(unreadable).map(Some)
+}
+
+fn encode(epoch: u32, key: &DigestKey) -> Vec<u8> {
+    let digits: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({ "version": VERSION, "epoch": epoch, "key": digits }).to_string().into_bytes()
+}
+
+fn decode(value: &[u8]) -> Option<(u32, DigestKey)> {
+    let read: Value = serde_json::from_slice(value).ok()?;
+    if read.get("version")?.as_u64()? != VERSION {
+        return None;
+    }
+    let epoch = u32::try_from(read.get("epoch")?.as_u64()?).ok()?;
+    let digits = read.get("key")?.as_str()?;
+    if digits.len() != 64 || !digits.is_ascii() {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (idx, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * idx..2 * idx + 2], 16).ok()?;
+    }
+    Some((epoch, DigestKey(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode};
+    use seamline_message::digest::DigestKey;
+
+    #[test]
+    fn a_digest_key_reads_as_it_was_written() {
+        let key = DigestKey([0xa7; 32]);
+        assert_eq!(decode(&encode(3, &key)), Some((3, key)));
+    }
+
+    #[test]
+    fn another_version_or_form_is_not_read() {
+        let digits = "ab".repeat(32);
+        for value in [
+            "{}".to_owned(),
+            format!("{{\"version\":2,\"epoch\":1,\"key\":\"{digits}\"}}"),
+            format!("{{\"version\":1,\"epoch\":-1,\"key\":\"{digits}\"}}"),
+            "{\"version\":1,\"epoch\":1,\"key\":\"abcd\"}".to_owned(),
+            format!("{{\"version\":1,\"epoch\":1,\"key\":\"{}\"}}", "zz".repeat(32)),
+        ] {
+            assert_eq!(decode(value.as_bytes()), None, "{value}");
+        }
+    }
+}
