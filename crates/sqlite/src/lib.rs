@@ -1,1 +1,12 @@
 //! Source, Store and Log on SQLite: the embedded default.
+
+pub mod context;
+pub mod file;
+pub mod install;
+pub mod log;
+
+mod case;
+mod cell;
+mod ledger;
+mod source;
+mod store;

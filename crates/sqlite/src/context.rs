@@ -1,0 +1,66 @@
+//! The database of one context: one SQLite file, in which the service's own tables live too.
+
+use crate::file::{File, OpenError, PATIENCE, run_all};
+use crate::install::table;
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::MutexGuard;
+
+/// The database of one context. One connection writes in a process; other processes wait for each other.
+#[derive(Debug)]
+pub struct Database {
+    file: File,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens a database that is there.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or a newer program wrote it.
+    pub async fn open(path: &Path) -> Result<Database, OpenError> {
+        Database::open_within(path, PATIENCE).await
+    }
+
+    /// Opens a database that is there, and waits at most this long for another process, now and in each call.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or a newer program wrote it.
+    pub async fn open_within(path: &Path, patience: Duration) -> Result<Database, OpenError> {
+        let file = File::open(path, false, patience, table::FORMATS).await?;
+        Ok(Database { file, path: path.to_owned() })
+    }
+
+    /// Opens a database and makes it where there is none; tables of cases and ledgers are in it afterwards.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or a newer program wrote it.
+    pub async fn create(path: &Path) -> Result<Database, OpenError> {
+        let file = File::open(path, true, PATIENCE, table::FORMATS).await?;
+        let wrong = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        {
+            let mut writer = file.writer().await;
+            let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(wrong)?;
+            run_all(&mut transaction, &table::statements(&[table::SHARED])).await.map_err(wrong)?;
+            transaction.commit().await.map_err(wrong)?;
+        }
+        Ok(Database { file, path: path.to_owned() })
+    }
+
+    /// Returns the path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the connection that writes, for a service in this process. Everybody else here waits until it is dropped.
+    pub async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.file.writer().await
+    }
+
+    /// Returns the connections that read; what is committed is seen.
+    pub fn readers(&self) -> &SqlitePool {
+        self.file.readers()
+    }
+}

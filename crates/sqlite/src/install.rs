@@ -1,0 +1,104 @@
+//! What `install` puts into a context's database, as statements that can be printed and run again.
+
+pub mod consumer;
+pub mod producer;
+pub(crate) mod source_view;
+pub(crate) mod table;
+
+use crate::context::Database;
+use crate::file::run_all;
+use seamline_contract::publication::Publication;
+use seamline_contract::resolve::ResolvedContract;
+use seamline_flow::store::Projection;
+use sqlx::Connection;
+
+/// Why something cannot be installed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The publication reads by other means than the service's own calls.
+    #[error(
+        "the publication of `{contract}` has an attribute `{path}` that SQL cannot read: it is an expression"
+    )]
+    Expression {
+        /// The contract.
+        contract: String,
+        /// The attribute.
+        path: String,
+    },
+    /// There is no such table or view to publish from, or it lacks a column.
+    #[error("the state of `{contract}` cannot be read: {source}")]
+    Source {
+        /// The contract.
+        contract: String,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
+    /// A table is there that is not the projection.
+    #[error("table `{table}` exists, and {difference}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What is other than wanted.
+        difference: String,
+    },
+    /// Two projections would write one table, or one has no columns or no key.
+    #[error("projection `{table}` {reason}")]
+    Projection {
+        /// The table.
+        table: String,
+        /// Why it cannot be.
+        reason: String,
+    },
+    /// SQLite does not do it.
+    #[error("cannot be installed: {0}")]
+    Sqlite(#[from] sqlx::Error),
+}
+
+impl InstallError {
+    /// Returns what to do next.
+    pub fn help(&self) -> &'static str {
+        match self {
+            InstallError::Expression { .. } => {
+                "name a column; compute it in a view that the publication reads"
+            }
+            InstallError::Source { .. } => "name the table and its columns in the publication as they are",
+            InstallError::Table { .. } => "let the subscription write another table, or move this one away",
+            InstallError::Projection { .. } => "mend the subscription's `into`",
+            InstallError::Sqlite(_) => "see what SQLite says; nothing was changed",
+        }
+    }
+}
+
+impl Database {
+    /// Installs publishing of a contract: outbox, source view and triggers. Repeating it brings them up to date.
+    ///
+    /// # Errors
+    /// When the publication cannot be read by SQL; nothing was changed then.
+    pub async fn install_producer(
+        &self,
+        contract: &ResolvedContract,
+        publication: &Publication,
+    ) -> Result<(), InstallError> {
+        let statements = producer::statements(contract, publication)?;
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        run_all(&mut transaction, &statements).await?;
+        producer::check(&mut transaction, contract).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// When a table is there that differs; nothing was changed then.
+    pub async fn install_consumer(&self, projections: &[Projection]) -> Result<(), InstallError> {
+        let statements = consumer::statements(projections)?;
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        for projection in projections {
+            consumer::check(&mut transaction, projection).await?;
+        }
+        run_all(&mut transaction, &statements).await?;
+        Ok(transaction.commit().await?)
+    }
+}

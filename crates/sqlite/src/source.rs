@@ -1,0 +1,130 @@
+//! A producer's database: the outbox as a queue, its lease, quarantine, the source view.
+
+mod key;
+mod quarantine;
+mod queue;
+
+use crate::context::Database;
+use crate::file::{begin, commit, not_applied};
+use jiff::Timestamp;
+use seamline_contract::id::ContractId;
+use seamline_flow::port::PortError;
+use seamline_flow::source::{
+    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+};
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
+use std::time::Duration;
+
+/// The columns of an outbox row, which a row in quarantine has too.
+const COLUMNS: &str = "id, contract, version, key, change, details, effective, reason, state, moved, previous, \
+    void_channel, void_sequence, void_previous, correlation, causation, traceparent, written_at";
+
+pub(crate) use queue::{end_of, held_by_another};
+
+impl Source for Database {
+    async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let taken = queue::take_over(&mut transaction, holder, now, ttl).await.map_err(not_applied)?;
+        if matches!(taken, Taken::Held(_)) {
+            commit(transaction).await?;
+        }
+        Ok(taken)
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        queue::waiting(&mut reader, limit).await.map_err(not_applied)
+    }
+
+    async fn remove(
+        &self,
+        tenure: &Tenure,
+        removal: &Removal,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let removed =
+            queue::remove(&mut transaction, tenure, removal, now, ttl).await.map_err(not_applied)?;
+        if removed == Removed::Done {
+            commit(transaction).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let written = key::emit(&mut transaction, contract, keys).await.map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(written)
+    }
+
+    async fn void(&self, contract: &ContractId, key: &RecordKey, act: &Act) -> Result<(), PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        quarantine::void(&mut transaction, contract, key, act).await.map_err(not_applied)?;
+        commit(transaction).await
+    }
+
+    async fn explain_lost(&self, contract: &ContractId, rows: u64) -> Result<(), PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        quarantine::explain_lost(&mut transaction, contract, rows).await.map_err(not_applied)?;
+        commit(transaction).await
+    }
+
+    async fn scan(
+        &self,
+        contract: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<SourceRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        key::scan(&mut reader, contract, after, limit).await.map_err(not_applied)
+    }
+
+    async fn look(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        key::look(&mut reader, contract, keys).await.map_err(not_applied)
+    }
+
+    async fn published(
+        &self,
+        contract: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<KeyFacts>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        key::published(&mut reader, contract, after, limit).await.map_err(not_applied)
+    }
+
+    async fn counts(&self, contract: &ContractId) -> Result<SourceCounts, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        quarantine::counts(&mut reader, contract).await.map_err(not_applied)
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+    }
+
+    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(moved)
+    }
+
+    async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let there = quarantine::discard(&mut transaction, sequence).await.map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(there)
+    }
+}
