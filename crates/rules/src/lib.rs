@@ -1,1 +1,24 @@
-//! Lint: a finding is a value with a path into the model.
+//! Lint: rules over the model. Pure; a rule sees no text, and a finding is a value with a path into the model.
+
+pub mod page;
+pub mod review;
+pub mod rule;
+pub mod uses;
+
+mod accepted;
+mod bootstrap;
+mod carried;
+mod entitlement;
+mod events;
+mod expression;
+mod key;
+mod majors;
+mod meaning;
+mod names;
+mod needs;
+mod owner;
+mod purpose;
+mod quantity;
+mod reconciliation;
+mod terms;
+mod walk;

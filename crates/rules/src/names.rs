@@ -1,0 +1,272 @@
+//! Names that documents write of one another lead somewhere. Names within one contract are judged by the language.
+
+use crate::review::{Review, listed, nearest};
+use crate::rule::{Category, Rule};
+use seamline_contract::attribute::Type;
+use seamline_contract::channel::ChannelTerms;
+use seamline_contract::contract::Contract;
+use seamline_contract::finding::{Finding, Level};
+use seamline_contract::id::{AttributePath, ContextId};
+use seamline_contract::path::ModelPath;
+use seamline_contract::publication::Publication;
+use seamline_contract::resolve::ResolvedContract;
+use seamline_contract::subscription::{ColumnSource, Subscription};
+
+/// Every name leads somewhere.
+pub(crate) const NAMES_RESOLVE: Rule = Rule {
+    id: "NAMES_RESOLVE",
+    category: Category::Shape,
+    level: Level::Error,
+    reason: "A name that leads nowhere promises something that nothing can keep.",
+    check: names_resolve,
+};
+
+fn names_resolve(review: &Review<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for contract in review.living() {
+        let mut names = Names { review, owner: &contract.name.context, findings: Vec::new() };
+        names.of_readers(contract);
+        if let Some(resolved) = review.resolved(&contract.reference()) {
+            names.of_events(resolved);
+            names.of_views(resolved);
+        }
+        findings.extend(names.findings);
+    }
+    for context in &review.estate.contexts {
+        let mut names = Names { review, owner: &context.id, findings: Vec::new() };
+        for (idx, relation) in context.relations.iter().enumerate() {
+            names.context(&relation.with, context.path().key("relations").index(idx).key("with"));
+        }
+        for term in &context.terms {
+            for (other, _) in &term.unlike {
+                let at = context.path().key("terms").key(&term.word).key("unlike").key(other).the_key();
+                names.context(other, at);
+            }
+        }
+        findings.extend(names.findings);
+    }
+    for publication in &review.estate.publications {
+        let mut names = Names { review, owner: &publication.contract.context, findings: Vec::new() };
+        names.of_publication(publication);
+        findings.extend(names.findings);
+    }
+    for reading in &review.readings {
+        let mut names = Names { review, owner: &reading.subscription.name.context, findings: Vec::new() };
+        names.of_target(reading.subscription);
+        if let Some(contract) = reading.contract {
+            names.of_reading(reading, contract);
+        }
+        findings.extend(names.findings);
+    }
+    findings
+}
+
+struct Names<'r, 'a> {
+    review: &'r Review<'a>,
+    owner: &'r ContextId,
+    findings: Vec<Finding>,
+}
+
+impl Names<'_, '_> {
+    fn wrong(&mut self, at: ModelPath, message: String, help: String) {
+        self.findings.push(NAMES_RESOLVE.finding(at, message).help(help).owed_by(self.owner));
+    }
+
+    fn context(&mut self, id: &ContextId, at: ModelPath) {
+        if self.review.context(id).is_none() {
+            let help = nearest(id.as_str(), self.review.estate.contexts.iter().map(|context| &context.id));
+            self.wrong(at, format!("there is no context `{id}`"), help);
+        }
+    }
+
+    fn attribute(&mut self, contract: &ResolvedContract, path: &AttributePath, at: ModelPath) {
+        if contract.at(path).is_none() {
+            let help = nearest(&path.to_string(), contract.attributes.iter().map(|it| &it.name));
+            self.wrong(at, format!("`{}` has no attribute `{path}`", contract.contract.name), help);
+        }
+    }
+
+    fn of_readers(&mut self, contract: &Contract) {
+        let top = contract.path();
+        let channels: [(&str, Option<&ChannelTerms>); 4] = [
+            ("events", contract.events.as_ref().map(|events| &events.terms)),
+            ("state", contract.state.as_ref()),
+            ("reference", contract.reference.as_ref()),
+            ("requests", contract.requests.as_ref()),
+        ];
+        for (name, terms) in channels {
+            for (idx, reader) in
+                terms.and_then(|terms| terms.readers.as_ref()).into_iter().flatten().enumerate()
+            {
+                self.context(reader, top.clone().key(name).key("for").index(idx));
+            }
+        }
+        for view in &contract.views {
+            for (idx, reader) in view.readers.iter().enumerate() {
+                self.context(reader, top.clone().key("views").key(&view.id).key("for").index(idx));
+            }
+        }
+        for command in &contract.commands {
+            for (idx, sender) in command.senders.iter().enumerate() {
+                self.context(sender, top.clone().key("commands").key(&command.name).key("for").index(idx));
+            }
+        }
+    }
+
+    /// Values that can be named are those of enums and booleans; a moment is a date or a timestamp.
+    fn of_events(&mut self, contract: &ResolvedContract) {
+        for event in contract.contract.events.iter().flat_map(|events| &events.events) {
+            let at = contract.contract.path().key("events").key(&event.name);
+            for (name, _) in &event.becomes {
+                let Some(slot) = contract.slot(name) else { continue };
+                if !matches!(contract.attributes[slot].shape.ty, Type::Enum | Type::Boolean) {
+                    self.wrong(
+                        at.clone().key("becomes").key(name).the_key(),
+                        format!("`{name}` is neither an enum nor a boolean, so no value of it can be named"),
+                        format!("write `sets: [{name}]`"),
+                    );
+                }
+            }
+            for (key, paths) in [("sets", &event.sets), ("with", &event.with)] {
+                for (idx, path) in paths.iter().enumerate() {
+                    self.carried(contract, path, at.clone().key(key).index(idx));
+                }
+            }
+            let Some(slot) = event.effective.as_ref().and_then(|name| contract.slot(name)) else { continue };
+            let attribute = &contract.attributes[slot];
+            if !matches!(attribute.shape.ty, Type::Date | Type::Timestamp) {
+                let message = format!("`{}` is neither a date nor a timestamp", attribute.name);
+                let help = "name the attribute that says when it takes effect".to_owned();
+                self.wrong(at.key("effective"), message, help);
+            }
+        }
+    }
+
+    fn of_views(&mut self, contract: &ResolvedContract) {
+        for view in &contract.contract.views {
+            let at = contract.contract.path().key("views").key(&view.id).key("only");
+            for (idx, path) in view.only.iter().enumerate() {
+                self.carried(contract, path, at.clone().index(idx));
+            }
+        }
+    }
+
+    /// A path into what is carried is known only with its owner; the language judges all others.
+    fn carried(&mut self, contract: &ResolvedContract, path: &AttributePath, at: ModelPath) {
+        if contract.attributes.iter().any(|attribute| attribute.carried && &attribute.name == path.first()) {
+            self.attribute(contract, path, at);
+        }
+    }
+
+    fn of_publication(&mut self, publication: &Publication) {
+        let name = &publication.contract;
+        if let Some(context) = self.review.context(&name.context) {
+            for (idx, system) in publication.systems.iter().enumerate() {
+                if !context.systems.iter().any(|it| it.id == *system) {
+                    let help = nearest(system.as_str(), context.systems.iter().map(|it| &it.id));
+                    let at = publication.path().key("system").index(idx);
+                    self.wrong(at, format!("`{}` has no system `{system}`", name.context), help);
+                }
+            }
+        }
+        let Some(contract) = self.review.current(name) else {
+            let own = self.review.living().filter(|it| it.name.context == name.context);
+            let help = nearest(name.contract.as_str(), own.map(|it| &it.name.contract));
+            let at = publication.path().key("contract");
+            return self.wrong(at, format!("there is no contract `{name}`"), help);
+        };
+        if let Some(resolved) = self.review.resolved(&contract.reference()) {
+            for (path, _) in &publication.columns {
+                self.attribute(resolved, path, publication.path().key("columns").key(path).the_key());
+            }
+        }
+    }
+
+    fn of_target(&mut self, subscription: &Subscription) {
+        let Some(into) = &subscription.into else { return };
+        let Some(context) = self.review.context(&subscription.name.context) else { return };
+        if !context.systems.iter().any(|it| it.id == into.system) {
+            let help = nearest(into.system.as_str(), context.systems.iter().map(|it| &it.id));
+            let at = subscription.path().key("into").key("system");
+            self.wrong(at, format!("`{}` has no system `{}`", context.id, into.system), help);
+        }
+    }
+
+    fn of_reading(&mut self, reading: &crate::uses::Reading<'_>, contract: &ResolvedContract) {
+        let subscription = reading.subscription;
+        let top = subscription.path();
+        let view = match contract.view(subscription.view.as_ref()) {
+            Ok(view) => view,
+            Err(id) => {
+                let help = nearest(id.as_str(), contract.contract.views.iter().map(|view| &view.id));
+                return self.wrong(
+                    top.key("view"),
+                    format!("`{}` has no view `{id}`", subscription.contract),
+                    help,
+                );
+            }
+        };
+        let from = match view {
+            Some(view) => format!("view `{}` of `{}`", view.id, subscription.contract),
+            None => format!("`{}`", subscription.contract),
+        };
+        let events =
+            contract.contract.events.iter().flat_map(|events| &events.events).map(|event| &event.name);
+        let on_view = |name| view.is_none_or(|view| view.events.contains(name));
+        for (idx, name) in subscription.reacts_to.iter().enumerate() {
+            if contract.contract.event(name).is_none() || !on_view(name) {
+                let help = nearest(name.as_str(), events.clone().filter(|name| on_view(name)));
+                self.wrong(
+                    top.clone().key("reactsTo").index(idx),
+                    format!("{from} has no event `{name}`"),
+                    help,
+                );
+            }
+        }
+        for (idx, name) in subscription.sends.iter().enumerate() {
+            if !contract.contract.commands.iter().any(|it| it.name == *name) {
+                let help = nearest(name.as_str(), contract.contract.commands.iter().map(|it| &it.name));
+                self.wrong(
+                    top.clone().key("sends").index(idx),
+                    format!("{from} has no command `{name}`"),
+                    help,
+                );
+            }
+        }
+        let carried = contract.carried_paths(view);
+        let there = |path: &AttributePath| {
+            contract.at(path).is_some() && carried.iter().any(|it| path.names().starts_with(it.names()))
+        };
+        let mut absent = |path: &AttributePath, at: ModelPath| {
+            if !there(path) {
+                let help = nearest(&path.to_string(), &carried);
+                self.wrong(at, format!("{from} has no attribute `{path}`"), help);
+            }
+        };
+        for (idx, path) in subscription.asks.iter().enumerate() {
+            absent(path, top.clone().key("asks").index(idx));
+        }
+        for column in subscription.into.iter().flat_map(|into| &into.columns) {
+            if let ColumnSource::Path(path) = &column.source {
+                absent(path, top.clone().key("into").key("columns").key(&column.name));
+            }
+        }
+        for translation in &reading.translations {
+            let Some(column) = subscription.into.as_ref().map(|into| &into.columns[translation.column])
+            else {
+                continue;
+            };
+            for path in
+                translation.program.iter().flat_map(|program| program.uses()).filter(|path| !there(path))
+            {
+                let at = top.clone().key("into").key("columns").key(&column.name).key("is");
+                let message = format!("`{path}` is used, and {from} has {}", listed(&carried));
+                self.wrong(
+                    at,
+                    message,
+                    "use only what the view carries, or ask its owner for more".to_owned(),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The reference page of all rules, from the table.
+
+use crate::rule::{RULES, Rule};
+use std::fmt::Write;
+
+/// Returns the text of `docs/reference/rules.md`.
+pub fn rules_markdown() -> String {
+    let mut text = String::from(HEAD);
+    let mut category = None;
+    for rule in RULES {
+        if category != Some(rule.category) {
+            category = Some(rule.category);
+            let _ = write!(text, "\n## {}\n\n| rule | level | why |\n|---|---|---|\n", rule.category);
+        }
+        let _ = writeln!(text, "| [{id}](rules/{id}.md) | {} | {} |", rule.level, rule.reason, id = rule.id);
+    }
+    text.push_str(EXAMPLES);
+    text
+}
+
+/// Returns the first lines that the page of a rule must have.
+pub fn page_head(rule: &Rule) -> String {
+    format!("# {}\n\n**{} · {}.** {}\n", rule.id, rule.category, rule.level, rule.reason)
+}
+
+const HEAD: &str = "\
+# Rules
+
+<!-- Generated from the table of rules; `cargo x docs` writes it anew. -->
+
+`seamline check` holds an estate against these rules. Each looks at the model, names the place to mend and the context
+that must act, and proposes the smallest mend. `seamline explain RULE` prints its page.
+
+A level is `error` (mend before anything ships), `warn` (likely to hurt) or `advice`. An estate sets another level, or
+`off`, under `rules` in `seamline.yaml`. Texts of older majors that are frozen, and retired contracts, are not held
+against rules about their text: nobody may mend them any more.
+";
+
+const EXAMPLES: &str = "
+## The estate of the examples
+
+The examples of the rules' pages stand in this small estate; a file of the same name takes the place of the one here.
+Of all runbooks, `runbooks/policy.md` exists.
+
+```yaml file=seamline.yaml
+apiVersion: seamline/v1
+kind: Estate
+id: insurer
+roots: [.]
+purposes: { claims-handling: Deciding on a claim., advertising: Selling one policy more. }
+defaults: { zone: Europe/Berlin, classification: internal }
+rules: { MEANING_ACCEPTED: off }
+```
+
+```yaml file=policies/policies.context.yaml
+apiVersion: seamline/v1
+kind: Context
+meaning: Underwrites and ends policies.
+team: underwriting
+systems: { core: { engine: postgres } }
+```
+
+```yaml file=policies/policy.contract.yaml
+apiVersion: seamline/v1
+kind: Contract
+version: 1.0.0
+status: active
+meaning: Where a policy stands in its life.
+key: policyId
+attributes:
+  policyId: { type: string, meaning: 'Identifies a contract of insurance for life.' }
+  cover:
+    type: enum
+    meaning: Whether a claim may be made. Says nothing about payment.
+    values: { given: Underwriting stands behind it., ended: Cancelled or expired. }
+  coverFrom: { type: date, meaning: 'First day of cover.' }
+  coverTo: { type: date, optional: true, meaning: 'Last day of cover. None while open-ended.' }
+events:
+  PolicyBound: { meaning: 'Underwriting accepted the risk.', becomes: { cover: given }, with: [coverFrom] }
+  PolicyEnded: { meaning: 'Cancelled or expired.', becomes: { cover: ended }, with: [coverTo] }
+state: {}
+guarantees:
+  events: { retention: 90d, replay: auditState }
+  state: { freshness: 1m, tombstones: 14d }
+reconciliation: { every: 1h, page: 1 row, runbook: runbooks/policy.md }
+```
+
+```yaml file=policies/policy.publication.yaml
+apiVersion: seamline/v1
+kind: Publication
+contract: policy
+system: core
+table: policy_current
+```
+
+```yaml file=claims/claims.context.yaml
+apiVersion: seamline/v1
+kind: Context
+meaning: Takes in and decides claims.
+team: claims
+systems: { claims-db: { engine: postgres } }
+```
+";
+
+#[cfg(test)]
+mod tests {
+    use crate::rule::RULES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn rules_stand_by_category_under_ids_of_their_own() {
+        assert!(RULES.is_sorted_by_key(|rule| rule.category));
+        let ids: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), RULES.len());
+    }
+
+    #[test]
+    fn each_rule_says_why_in_one_sentence() {
+        for rule in RULES {
+            let sentence = rule.reason.strip_suffix('.').expect(rule.id);
+            assert!(!sentence.contains(". "), "{}", rule.id);
+        }
+    }
+}
