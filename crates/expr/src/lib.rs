@@ -1,1 +1,10 @@
-//! The CEL profile: types, checker, closures.
+//! The CEL profile: types, checker, evaluation. Programs are compiled once and read a row by slot.
+
+mod check;
+mod comprehension;
+mod eval;
+mod function;
+pub mod kind;
+mod narrow;
+pub mod program;
+pub mod scope;
