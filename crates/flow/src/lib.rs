@@ -16,3 +16,5 @@ pub mod projector;
 pub mod reactor;
 pub mod sweep;
 pub mod digest_key;
+pub mod rehearsal;
+pub mod reconcile;

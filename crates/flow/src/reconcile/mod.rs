@@ -1,0 +1,444 @@
+//! Reconciliation at the consumer: the log against what was received (link 2), and that against the table (link 3).
+
+pub mod blame;
+pub mod compare;
+pub mod repair;
+
+use crate::clock::Clock;
+use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
+use crate::hold::{DigestEpoch, Hold, Ports, Step, Take, ends};
+use crate::intake::Intake;
+use crate::log::Log;
+use crate::port::PortError;
+use crate::position::TopicIdentity;
+use crate::projector::{Projector, state_of};
+use crate::reconcile::blame::{Gap, Last, blame};
+use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of};
+use crate::rehearsal::{Rehearsal, label, rehearse};
+use crate::store::{Difference, LaneState, LiveRow, Store};
+use seamline_contract::subscription::Role;
+use seamline_message::digest::Digest;
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
+use seamline_message::sums::Sums;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many rows are read at once.
+const SCAN_ROWS: usize = 512;
+
+/// How often a lane is taken again before a pass gives it up.
+const TAKEN_MAX: usize = 8;
+
+/// What a pass over a subscription found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reconciled {
+    /// One report for each link that the subscription's role compares.
+    pub reports: Vec<Report>,
+    /// What would mend it.
+    pub plan: Plan,
+}
+
+/// What would mend a subscription. Nothing is done by making it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Keys to mend, sorted.
+    pub mends: Vec<Mend>,
+    /// What only people can mend.
+    pub by_hand: Vec<Drift>,
+    /// The sums are to be counted anew from rows, ends and quarantine.
+    pub recount: bool,
+}
+
+impl Plan {
+    /// Returns whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.mends.is_empty() && !self.recount
+    }
+}
+
+/// Compares links 2 and 3 of a subscription. It takes its lanes from whoever holds them, and leaves them caught up.
+///
+/// # Errors
+/// The ports'. It changes nothing but what a projector does, and can be repeated.
+pub async fn reconcile<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    digest: DigestEpoch,
+) -> Result<Reconciled, PortError> {
+    if intake.state.is_none() {
+        return Ok(Reconciled { reports: Vec::new(), plan: Plan::default() });
+    }
+    let caught = catch_up(ports, intake, digest).await?;
+    let Some(topic) = caught.topic.clone().filter(|_| caught.reasons.is_empty()) else {
+        return Ok(unseen(intake, caught.reasons));
+    };
+    let ends = caught.holds.iter().map(|hold| (hold.lane.partition, hold.offset())).collect();
+    let rehearsal = rehearse(ports, intake, digest, &topic, &ends).await?;
+    let table = scan(ports, intake, digest).await?;
+    let mut differences = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let projection = &state_of(intake).projection;
+        let more = ports.store.rehearsal_diff(projection, after.as_deref(), SCAN_ROWS).await?;
+        let Some(last) = more.last() else { break };
+        after = Some(last.cursor.clone());
+        differences.extend(more);
+    }
+    ports.store.rehearsal_end(&state_of(intake).projection).await?;
+    let mut reasons = moved(&caught.holds, &ports.store.lanes(&intake.subscription).await?);
+    reasons.extend(doubts(&caught.holds, &rehearsal, &table, digest));
+    Ok(assess(intake, digest, &caught.holds, &rehearsal, &table, &differences, reasons))
+}
+
+/// Lanes brought to the end of their partitions, or why not.
+struct Caught {
+    topic: Option<TopicIdentity>,
+    holds: Vec<Hold>,
+    reasons: Vec<String>,
+}
+
+async fn catch_up<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    digest: DigestEpoch,
+) -> Result<Caught, PortError> {
+    let name = &state_of(intake).topic;
+    let mut caught = Caught { topic: ports.log.topic(name).await?, holds: Vec::new(), reasons: Vec::new() };
+    let Some(topic) = caught.topic.clone() else {
+        caught.reasons.push(format!("topic `{name}` is not there"));
+        return Ok(caught);
+    };
+    for partition in 0..topic.partitions {
+        let taken = Projector::take(ports, intake, partition, digest, true).await?;
+        let lane = format!("partition {partition} of `{name}`");
+        let mut projector = match taken {
+            Take::Held(projector) => projector,
+            Take::Busy { .. } => {
+                caught.reasons.push(format!("{lane} is held by another"));
+                continue;
+            }
+            Take::NoTopic => {
+                caught.reasons.push(format!("{lane} is not there"));
+                continue;
+            }
+            Take::Stopped(case) => {
+                caught.reasons.push(case.summary);
+                continue;
+            }
+        };
+        match to_end(ports, &mut projector, &lane).await? {
+            None => caught.holds.push(projector.hold),
+            Some(reason) => caught.reasons.push(reason),
+        }
+    }
+    Ok(caught)
+}
+
+/// Brings a lane to the end that it has at the start. Returns why it did not come so far.
+async fn to_end<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    projector: &mut Projector<'_, S, L, C>,
+    lane: &str,
+) -> Result<Option<String>, PortError> {
+    let Some((_, end)) = ends(ports.log, &projector.hold.topic, projector.hold.lane.partition).await? else {
+        return Ok(Some(format!("{lane} is not there")));
+    };
+    let mut taken = 0;
+    loop {
+        if projector.hold.grip.is_some() && projector.hold.offset() >= end {
+            return Ok(None);
+        }
+        match projector.step().await? {
+            Step::Moved(_) => {}
+            Step::Fenced if taken < TAKEN_MAX => taken += 1,
+            Step::Stopped(case) => return Ok(Some(case.summary)),
+            Step::NoTopic => return Ok(Some(format!("{lane} is not there"))),
+            Step::Fenced | Step::Busy { .. } => return Ok(Some(format!("{lane} is held by another"))),
+            Step::Idle | Step::Waiting => return Ok(Some(format!("{lane} ends before its end"))),
+        }
+    }
+}
+
+fn unseen(intake: &Intake, reasons: Vec<String>) -> Reconciled {
+    let report = |link| Report {
+        subject: intake.subscription.to_string(),
+        link,
+        outcome: Outcome::Inconclusive(reasons.clone()),
+        rows: 0,
+        counts: BTreeMap::new(),
+        drifts: Vec::new(),
+        proves: Vec::new(),
+    };
+    Reconciled { reports: links(intake).into_iter().map(report).collect(), plan: Plan::default() }
+}
+
+/// Returns the links that a role compares: the rows of a cache or an interpretation are the consumer's own.
+fn links(intake: &Intake) -> Vec<Link> {
+    match intake.role {
+        Role::Projection | Role::Derived => vec![Link::Stream, Link::Projection],
+        Role::Cache | Role::Interpretation => vec![Link::Stream],
+    }
+}
+
+/// What the consumer's table says of itself.
+#[derive(Debug, Default)]
+struct Table {
+    rows: u64,
+    /// Rows by the text of the column by which they are counted.
+    counts: BTreeMap<String, u64>,
+    /// The record held of each key, by markers.
+    held: BTreeMap<RecordKey, Last>,
+    /// Keys whose last received record waits in quarantine.
+    aside: BTreeMap<RecordKey, (Sequence, Digest)>,
+    /// Keys whose values, as read back, are not those that were written.
+    broken: BTreeMap<RecordKey, Option<Sequence>>,
+}
+
+async fn scan<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    digest: DigestEpoch,
+) -> Result<Table, PortError> {
+    let projection = &state_of(intake).projection;
+    let mut table = Table::default();
+    let mut after: Option<RecordKey> = None;
+    loop {
+        let more = ports.store.received_aside(projection, after.as_ref(), SCAN_ROWS).await?;
+        let Some((last, ..)) = more.last() else { break };
+        after = Some(last.clone());
+        table.aside.extend(more.into_iter().map(|(key, sequence, digest)| (key, (sequence, digest))));
+    }
+    table.held.extend(table.aside.iter().map(|(key, aside)| (key.clone(), Some(*aside))));
+    let mut cursor: Option<String> = None;
+    loop {
+        let more = ports.store.rows(projection, cursor.as_deref(), SCAN_ROWS).await?;
+        let Some(last) = more.last() else { break };
+        cursor = Some(last.cursor.clone());
+        more.iter().filter(|row| !row.ended).for_each(|row| table.take(intake, digest, row));
+    }
+    Ok(table)
+}
+
+impl Table {
+    fn take(&mut self, intake: &Intake, digest: DigestEpoch, row: &LiveRow) {
+        self.rows += 1;
+        *self.counts.entry(live_label(intake, row)).or_default() += 1;
+        let Some(key) = &row.key else { return };
+        let last = held(Some(row), self.aside.get(key).copied());
+        self.held.insert(key.clone(), last);
+        if !is_intact(intake, &digest.key, row) {
+            let found = row.marker.as_ref().map(|marker| marker.sequence);
+            self.broken.insert(key.clone(), found);
+        }
+    }
+}
+
+fn live_label(intake: &Intake, row: &LiveRow) -> String {
+    let Some(column) = state_of(intake).count_by else { return String::new() };
+    match &row.values[column] {
+        // Only a declared or two-valued column is counted by; a text that no such column can hold is not printed.
+        Err(_) => "unreadable".to_owned(),
+        Ok(_) => {
+            let values: Vec<_> = row.values.iter().map(|value| value.clone().unwrap_or(NO_VALUE)).collect();
+            label(intake, &values)
+        }
+    }
+}
+
+const NO_VALUE: seamline_contract::value::Value = seamline_contract::value::Value::Null;
+
+/// Lanes that are not any more where this pass left them.
+fn moved(holds: &[Hold], now: &[(crate::store::Lane, LaneState)]) -> Vec<String> {
+    let stays = |hold: &&Hold| now.iter().any(|(lane, state)| *lane == hold.lane && state == hold.state());
+    let lanes = holds.iter().filter(|hold| !stays(hold));
+    lanes
+        .map(|hold| format!("partition {} was moved by another during the pass", hold.lane.partition))
+        .collect()
+}
+
+/// What keeps a pass from saying that all is well.
+fn doubts(holds: &[Hold], rehearsal: &Rehearsal, table: &Table, digest: DigestEpoch) -> Vec<String> {
+    let mut doubts = rehearsal.gaps.clone();
+    for hold in holds {
+        let (partition, epoch) = (hold.lane.partition, hold.state().digest_epoch);
+        if epoch != digest.epoch {
+            doubts.push(format!(
+                "partition {partition} is summed under digest epoch {epoch}, not {}",
+                digest.epoch
+            ));
+        }
+        if !hold.bootstrapped() {
+            doubts.push(format!("the bootstrap of partition {partition} is not over"));
+        }
+    }
+    let broken: BTreeSet<&RecordKey> = rehearsal.broken().chain(table.aside.keys()).collect();
+    doubts.extend(
+        broken.iter().map(|key| format!("the last record of {key} breaks its contract and waits aside")),
+    );
+    doubts
+}
+
+/// Draws the conclusions. Pure.
+fn assess(
+    intake: &Intake,
+    digest: DigestEpoch,
+    holds: &[Hold],
+    rehearsal: &Rehearsal,
+    table: &Table,
+    differences: &[Difference],
+    reasons: Vec<String>,
+) -> Reconciled {
+    let mut received = Sums::new();
+    holds.iter().for_each(|hold| received.merge(&hold.state().sums));
+    let comparable = holds.iter().all(|hold| hold.state().digest_epoch == digest.epoch);
+    let gaps = gaps(rehearsal, table, differences);
+    let blame = if comparable { blame(&received, &rehearsal.sums(), &gaps) } else { blame::Blame::default() };
+    let mut found = Found { intake, stream: &blame.stream, drifts: Vec::new(), mends: Vec::new() };
+    let mut seen = BTreeSet::new();
+    for difference in differences {
+        let kept = difference.key.as_ref().and_then(|key| rehearsal.keys.get(key));
+        let Some(wrong) = judge(intake, &digest.key, difference, kept) else { continue };
+        let key = match (&difference.key, &difference.live) {
+            (Some(key), _) => Ok(key.clone()),
+            (None, Some(live)) => Err(key_text(intake, live)),
+            (None, None) => continue,
+        };
+        seen.extend(key.clone().ok());
+        found.add(key, wrong);
+    }
+    for (key, sequence) in table.broken.iter().filter(|(key, _)| !seen.contains(*key)) {
+        found.add(Ok(key.clone()), hidden(DriftKind::Corrupt, *sequence, *sequence));
+    }
+    for (key, gap) in gaps.iter().filter(|(key, _)| blame.stream.contains(*key) && !seen.contains(*key)) {
+        let at = |last: Last| last.map(|(sequence, _)| sequence);
+        found.add(Ok(key.clone()), hidden(kind_of(gap.held, gap.logged), at(gap.logged), at(gap.held)));
+    }
+    let (drifts, mends) = (found.drifts, found.mends);
+    let mendable: BTreeSet<&RecordKey> = mends.iter().map(|mend| &mend.key).collect();
+    let by_hand: Vec<Drift> = drifts
+        .iter()
+        .filter(|drift| drift.key.as_ref().map_or(true, |key| !mendable.contains(key)))
+        .cloned()
+        .collect();
+    let recount = !comparable || !mends.is_empty() || !blame.residual.is_empty() || !blame.stream.is_empty();
+    let proves = proves(intake, rehearsal, blame.residual.len());
+    let report = |link| report(intake, link, rehearsal, table, &drifts, &reasons, &proves);
+    let reports = links(intake).into_iter().map(report).collect();
+    Reconciled { reports, plan: Plan { mends, by_hand, recount } }
+}
+
+/// A difference that no row shows.
+fn hidden(kind: DriftKind, expected: Option<Sequence>, found: Option<Sequence>) -> compare::Wrong {
+    compare::Wrong { kind, differing: Vec::new(), expected, found, mend: None }
+}
+
+struct Found<'a> {
+    intake: &'a Intake,
+    stream: &'a BTreeSet<RecordKey>,
+    drifts: Vec<Drift>,
+    mends: Vec<Mend>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, key: Result<RecordKey, String>, wrong: compare::Wrong) {
+        let of_stream = key.as_ref().is_ok_and(|key| self.stream.contains(key));
+        let link = if of_stream { Link::Stream } else { Link::Projection };
+        if !links(self.intake).contains(&link) {
+            return;
+        }
+        self.mends.extend(wrong.mend);
+        self.drifts.push(Drift {
+            link,
+            kind: wrong.kind,
+            key,
+            differing: wrong.differing,
+            expected: wrong.expected,
+            found: wrong.found,
+            owed_by: self.intake.consumer().clone(),
+            cause: cause(link, wrong.kind).to_owned(),
+        });
+    }
+}
+
+fn cause(link: Link, kind: DriftKind) -> &'static str {
+    match (link, kind) {
+        (Link::Source | Link::Stream, DriftKind::Phantom) => "a deletion was read and not applied",
+        (Link::Source | Link::Stream, _) => "a record was read over and not applied",
+        (Link::Projection, DriftKind::Missing) => "the row was deleted by hand",
+        (Link::Projection, DriftKind::Phantom) => "the row was put back by hand",
+        (Link::Projection, DriftKind::Stale) => "the row was set back by hand",
+        (Link::Projection, DriftKind::Corrupt) => "the row was changed by hand",
+        (Link::Projection, DriftKind::Orphan) => "the row was inserted by hand",
+    }
+}
+
+/// Returns the keys of which the consumer holds another last record than the log; without those that its own later
+/// tombstone explains.
+fn gaps(rehearsal: &Rehearsal, table: &Table, differences: &[Difference]) -> BTreeMap<RecordKey, Gap> {
+    let explained: BTreeSet<&RecordKey> = differences
+        .iter()
+        .filter(|difference| {
+            let logged = difference.rehearsed.as_ref().map(|rehearsed| rehearsed.marker.sequence);
+            difference.ended.as_ref().is_some_and(|ended| Some(ended.sequence) > logged)
+        })
+        .filter_map(|difference| difference.key.as_ref())
+        .collect();
+    let keys: BTreeSet<&RecordKey> = rehearsal.keys.keys().chain(table.held.keys()).collect();
+    keys.into_iter()
+        .filter(|key| !explained.contains(*key))
+        .map(|key| {
+            let held = table.held.get(key).copied().flatten();
+            (key.clone(), Gap { held, logged: rehearsal.record(key) })
+        })
+        .filter(|(_, gap)| gap.held != gap.logged)
+        .collect()
+}
+
+fn proves(intake: &Intake, rehearsal: &Rehearsal, residual: usize) -> Vec<String> {
+    let topic = &state_of(intake).topic;
+    let ranges = rehearsal.ranges.iter();
+    let mut proves: Vec<String> = ranges
+        .map(|(partition, (from, to))| {
+            format!("partition {partition} of `{topic}`, offsets {from} up to {to}")
+        })
+        .collect();
+    proves.push(format!("{} keys of the log, and every row of the table", rehearsal.keys.len()));
+    if residual > 0 {
+        proves.push(format!(
+            "{residual} buckets of the sums still count rows that vanished and came back; a recount mends them"
+        ));
+    }
+    proves
+}
+
+fn report(
+    intake: &Intake,
+    link: Link,
+    rehearsal: &Rehearsal,
+    table: &Table,
+    drifts: &[Drift],
+    reasons: &[String],
+    proves: &[String],
+) -> Report {
+    let drifts: Vec<Drift> = drifts.iter().filter(|drift| drift.link == link).cloned().collect();
+    let outcome = match (drifts.is_empty(), reasons.is_empty()) {
+        (false, _) => Outcome::Drift,
+        (true, false) => Outcome::Inconclusive(reasons.to_vec()),
+        (true, true) => Outcome::Clean,
+    };
+    let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let rows = rehearsal.keys.values().filter(|kept| Rehearsal::has_row(kept));
+    rows.for_each(|kept| counts.entry(kept.label.clone()).or_default().0 += 1);
+    for (label, live) in &table.counts {
+        counts.entry(label.clone()).or_default().1 = *live;
+    }
+    Report {
+        subject: intake.subscription.to_string(),
+        link,
+        outcome,
+        rows: table.rows,
+        counts,
+        drifts,
+        proves: proves.to_vec(),
+    }
+}
