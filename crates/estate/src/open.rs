@@ -80,7 +80,7 @@ pub fn open(path: &Path) -> Result<Opened, OpenError> {
         let at = ModelPath::top(&settings).key("roots").index(idx);
         match resolve(root, declared, at) {
             Ok(within) => found.walk(root, &within).map_err(too_many)?,
-            Err(finding) => found.findings.push(finding),
+            Err(finding) => found.findings.push(*finding),
         }
     }
     if root.join(LOCK_FILE).exists() {
@@ -95,7 +95,7 @@ pub fn open(path: &Path) -> Result<Opened, OpenError> {
 }
 
 /// Returns the folder of a root relative to the estate, or why it cannot be read.
-fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Finding> {
+fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Box<Finding>> {
     let folder = match declared {
         Root::Directory(folder) => folder,
         Root::Git { .. } | Root::Hub { .. } => {
@@ -110,13 +110,13 @@ fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Findin
     let Some(within) = below(folder) else {
         let finding =
             Finding::new(rule::ROOT, at, format!("the root `{folder}` lies outside the estate's folder"));
-        return Err(finding.help("move `seamline.yaml` up, so that all roots lie below it"));
+        return Err(Box::new(finding.help("move `seamline.yaml` up, so that all roots lie below it")));
     };
     if root.join(&within).is_dir() {
         return Ok(within);
     }
     let finding = Finding::new(rule::ROOT, at, format!("there is no folder `{folder}`"));
-    Err(finding.help("create it, or remove the root"))
+    Err(Box::new(finding.help("create it, or remove the root")))
 }
 
 /// Returns a relative path without `.` and `..`, with `/` between folders; none when it leaves the estate.

@@ -3,7 +3,7 @@
 use crate::lock::{Lock, lock};
 use crate::read;
 use crate::read::header::{FileName, file_name, folder};
-use crate::read::{At, Reader};
+use crate::read::{At, FINDINGS_MAX, Reader};
 use crate::rule;
 use crate::schema::UNEXAMINED;
 use crate::source::{Document, Sources};
@@ -38,7 +38,10 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
     reading.estate.settings = Settings { document: settings.clone(), ..Settings::default() };
     for (id, text) in files {
         let (root, problems) = yaml::parse(text);
-        reading.findings.extend(problems.into_iter().map(|problem| problem_finding(id, problem)));
+        let dropped = problems.len().saturating_sub(FINDINGS_MAX);
+        let kept = problems.into_iter().take(FINDINGS_MAX);
+        reading.findings.extend(kept.map(|problem| problem_finding(id, problem)));
+        reading.findings.extend(and_more(id, dropped));
         reading.sources.insert(Document { id: id.clone(), text: text.clone(), root });
     }
     // Contexts come first: other documents inherit them.
@@ -73,6 +76,13 @@ fn problem_finding(id: &DocumentId, problem: Problem) -> Finding {
         finding = finding.note(part(bytes), message);
     }
     finding
+}
+
+/// Says that a document has more findings than are kept.
+fn and_more(id: &DocumentId, dropped: usize) -> Option<Finding> {
+    let message = format!("the document has {dropped} more findings than the {FINDINGS_MAX} that are kept");
+    let finding = Finding::new(rule::UNREADABLE, ModelPath::top(id), message);
+    (dropped > 0).then(|| finding.help("mend these first"))
 }
 
 fn is_context(document: &Document) -> bool {
@@ -162,6 +172,7 @@ fn read_document(
         }
     };
     reading.findings.append(&mut reader.findings);
+    reading.findings.extend(and_more(&document.id, reader.dropped));
     owner
 }
 

@@ -1,8 +1,10 @@
 //! Text to model and back, with byte spans.
 
+pub mod accept;
 pub mod estate;
 pub mod lock;
 pub mod node;
+pub mod print;
 mod read;
 pub mod rule;
 pub mod schema;

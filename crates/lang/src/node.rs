@@ -90,6 +90,26 @@ impl Node {
         inner.unwrap_or(self.bytes.end)
     }
 
+    /// Returns a copy that is equal to that of any text that says the same.
+    pub(crate) fn without_places(&self) -> Node {
+        self.placed_at(&(0..0)).forget_anchors()
+    }
+
+    fn forget_anchors(mut self) -> Node {
+        self.anchored = None;
+        self.content = match self.content {
+            Content::Sequence(items) => {
+                Content::Sequence(items.into_iter().map(Node::forget_anchors).collect())
+            }
+            Content::Mapping(entries) => {
+                let forget = |entry: Entry| Entry { value: entry.value.forget_anchors(), ..entry };
+                Content::Mapping(entries.into_iter().map(forget).collect())
+            }
+            scalar @ Content::Scalar { .. } => scalar,
+        };
+        self
+    }
+
     /// Returns what copying this costs: a byte a node and one a byte of text.
     pub(crate) fn weight(&self) -> usize {
         1 + match &self.content {

@@ -54,15 +54,24 @@ pub(crate) struct Reader<'n> {
     root: Option<&'n Node>,
     pub(crate) document: &'n DocumentId,
     pub(crate) findings: Vec<Finding>,
+    /// How many findings came after the last that is kept.
+    pub(crate) dropped: usize,
 }
+
+/// The greatest number of findings that are kept of one document, and of names that are searched for a near one.
+pub(crate) const FINDINGS_MAX: usize = 500;
 
 impl<'n> Reader<'n> {
     pub(crate) fn new(text: &'n str, root: Option<&'n Node>, document: &'n DocumentId) -> Self {
-        Reader { text, root, document, findings: Vec::new() }
+        Reader { text, root, document, findings: Vec::new(), dropped: 0 }
     }
 
     pub(crate) fn report(&mut self, finding: Finding) {
-        self.findings.push(finding);
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.dropped += 1;
+        }
     }
 
     fn wrong(&mut self, at: &At<'n>, message: impl Into<String>) {
@@ -94,10 +103,7 @@ impl<'n> Reader<'n> {
 
     pub(crate) fn unknown_key(&mut self, at: &At<'n>, key: &str, table: &Table) {
         let due: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
-        let help = match nearest(key, &due) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys due here: {}", due.join(", ")),
-        };
+        let help = mend_name(key, &due, "the keys due here");
         let path = at.path.clone().key(key).the_key();
         let message = format!("{} has no key `{key}`", table.what);
         self.report(Finding::new(rule::UNKNOWN_KEY, path, message).help(help));
@@ -308,10 +314,27 @@ pub(crate) enum One {
 
 /// Returns the name nearest to a text, when it is near enough to be meant.
 pub(crate) fn nearest<'k>(text: &str, names: &[&'k str]) -> Option<&'k str> {
+    if names.len() > FINDINGS_MAX || text.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let distance = |name: &&str| strsim::damerau_levenshtein(&text.to_lowercase(), &name.to_lowercase());
     // A third of the letters may be wrong: enough for slips, too little for another word.
     let near = names.iter().map(|name| (distance(name), *name)).min_by_key(|(distance, _)| *distance)?;
     (near.0 * 3 <= text.chars().count().max(3)).then_some(near.1)
+}
+
+/// The longest text that is taken for a name with a slip in it.
+const NAME_BYTES_MAX: usize = 128;
+/// How many names a help lists.
+const LISTED_MAX: usize = 30;
+
+/// Returns what to do about a name that is none of some: the near one, else all of them, unless they are many.
+pub(crate) fn mend_name(text: &str, names: &[&str], listed: &str) -> String {
+    match nearest(text, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.len() > LISTED_MAX => format!("{listed}: {}, …", names[..LISTED_MAX].join(", ")),
+        None => format!("{listed}: {}", names.join(", ")),
+    }
 }
 
 pub(crate) fn is_day(text: &str) -> bool {

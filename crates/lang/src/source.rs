@@ -71,10 +71,19 @@ impl Sources {
             Some(root) if path.within.is_none() => (top(root), None),
             _ => (path.within.map_or(0..0, |(start, end)| start..end), None),
         };
-        let bytes = on_characters(&document.text, bytes);
-        let (line, column) = line_and_column(&document.text, bytes.start);
-        Location { document: path.document.clone(), line, column, bytes, anchored }
+        place(document, bytes, anchored)
     }
+
+    /// Returns the place of some bytes of a document.
+    pub(crate) fn locate_bytes(&self, id: &DocumentId, bytes: Range<usize>) -> Location {
+        self.locate(&ModelPath::top(id).part(bytes))
+    }
+}
+
+fn place(document: &Document, bytes: Range<usize>, anchored: Option<Range<usize>>) -> Location {
+    let bytes = on_characters(&document.text, bytes);
+    let (line, column) = line_and_column(&document.text, bytes.start);
+    Location { document: document.id.clone(), line, column, bytes, anchored }
 }
 
 type Place = (Range<usize>, Option<Range<usize>>);

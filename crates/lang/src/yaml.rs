@@ -156,7 +156,10 @@ impl<'t> Builder<'t> {
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                 };
-                let content = Content::Scalar { text: text.into_owned(), style };
+                // The parser writes `~` where nothing is written.
+                let blank = bytes.is_empty() && style == Style::Plain;
+                let text = if blank { String::new() } else { text.into_owned() };
+                let content = Content::Scalar { text, style };
                 self.finish(Node { content, bytes, anchored: None }, anchor);
             }
             Event::SequenceStart(_, anchor, tag) => {

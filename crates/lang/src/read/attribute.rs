@@ -1,6 +1,6 @@
 //! Reads attributes and their shapes.
 
-use super::{At, Fields, One, Reader, nearest};
+use super::{At, Fields, One, Reader, mend_name};
 use crate::node::{Content, Node};
 use crate::rule;
 use crate::schema;
@@ -251,10 +251,7 @@ fn unknown_type<'n>(reader: &mut Reader<'n>, at: &At<'n>, text: &str) {
         );
         return;
     }
-    let help = match nearest(text, &TYPES) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the types: {}", TYPES.join(", ")),
-    };
+    let help = mend_name(text, &TYPES, "the types");
     refuse(reader, at, format!("`{text}` is not a type"), Some(help));
 }
 
@@ -364,10 +361,7 @@ fn side<'n>(
         return Some(Some(value.clone()));
     }
     let names: Vec<&str> = values.iter().map(|(value, _)| value.as_str()).collect();
-    let help = match nearest(text, &names) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the values: {}", names.join(", ")),
-    };
+    let help = mend_name(text, &names, "the values");
     refuse(reader, at, format!("`{text}` is not a value of this enum"), Some(help));
     None
 }
@@ -400,9 +394,13 @@ fn liked<'n>(reader: &mut Reader<'n>, at: &At<'n>, depth: usize) -> Option<Shape
         return None;
     };
     // What is wrong there is reported there: here only the shape counts.
-    let mut silent = Reader { findings: Vec::new(), ..*reader };
+    let mut silent = Reader { findings: Vec::new(), dropped: 0, ..*reader };
     let fields = silent.fields(&At { node, path: at.path.clone() }, &schema::ATTRIBUTE)?;
-    shape(&mut silent, &fields, depth + 1)
+    let liked = shape(&mut silent, &fields, depth + 1);
+    if liked.is_none() {
+        refuse(reader, at, format!("`{path}` has no type that can be read"), None);
+    }
+    liked
 }
 
 impl<'n> Reader<'n> {

@@ -1,6 +1,6 @@
 //! The header of a document: what language and kind it is, its id, its context.
 
-use super::{At, Reader, nearest};
+use super::{At, Reader, mend_name};
 use crate::rule;
 use crate::schema;
 use seamline_contract::finding::Finding;
@@ -67,10 +67,7 @@ impl<'n> Reader<'n> {
         match (known, expected) {
             (None, _) => {
                 let text = kind.unwrap_or("…");
-                let help = match nearest(text, &names) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the kinds: {}", names.join(", ")),
-                };
+                let help = mend_name(text, &names, "the kinds");
                 self.report(Finding::new(rule::KIND, at, format!("`{text}` is not a kind")).help(help));
                 expected
             }

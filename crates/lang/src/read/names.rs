@@ -1,6 +1,6 @@
 //! Checks the names that a contract uses of itself: its key, what events change, what views hold.
 
-use super::{Reader, nearest};
+use super::{Reader, mend_name};
 use crate::rule;
 use seamline_contract::attribute::{Attribute, Origin, Type, Unit, at_path};
 use seamline_contract::channel::{Event, View};
@@ -51,10 +51,9 @@ struct Names<'r, 'n, 'c> {
 
 impl Names<'_, '_, '_> {
     fn nowhere(&mut self, at: ModelPath, what: &str, name: &str, due: &[&str]) {
-        let help = match nearest(name, due) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if due.is_empty() => format!("the contract declares no {what}"),
-            None => format!("the contract declares: {}", due.join(", ")),
+        let help = match due {
+            [] => format!("the contract declares no {what}"),
+            _ => mend_name(name, due, "the contract declares"),
         };
         self.reader.report(Finding::new(rule::NAME, at, format!("there is no {what} `{name}`")).help(help));
     }
