@@ -18,3 +18,7 @@ pub mod sweep;
 pub mod digest_key;
 pub mod rehearsal;
 pub mod reconcile;
+pub mod quarantine;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;

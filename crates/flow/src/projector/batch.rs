@@ -169,6 +169,17 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// Forgets that a record waits in quarantine, since it is now applied again. The sums let it go.
+    pub fn forget_aside(&mut self, key: &RecordKey, sequence: Sequence) {
+        let Some(work) = self.keys.get_mut(key) else { return };
+        if work.now.aside.is_some_and(|(aside, _)| aside == sequence) {
+            let before = in_sums(&work.now);
+            work.now.aside = None;
+            let after = in_sums(&work.now);
+            self.change_sums(key, before, after);
+        }
+    }
+
     fn apply(
         &mut self,
         record: &Incoming,
