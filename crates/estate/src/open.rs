@@ -101,9 +101,8 @@ fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Box<Fi
         Root::Git { .. } | Root::Hub { .. } => {
             let message = "a root outside the estate's folder is read through `seamline pull`, which this version has not";
             let finding = Finding::new(rule::UNSUPPORTED, at, message);
-            return Err(
-                finding.help("check the documents out below the estate and name their folder instead")
-            );
+            let help = "check the documents out below the estate and name their folder instead";
+            return Err(Box::new(finding.help(help)));
         }
     };
     // A document's id is its path in the estate: what lies outside has none, and a clone of the estate would lack it.

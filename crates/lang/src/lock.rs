@@ -40,7 +40,7 @@ pub struct Lock {
 }
 
 pub(crate) fn lock<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Lock> {
-    let fields = reader.fields(top, &schema::LOCK)?;
+    let fields = reader.fields(top, &schema::estate::LOCK)?;
     let roots = reader.opt(&fields, "roots", |reader, at| reader.list(at, One::Never, root));
     let documents = reader.opt(&fields, "documents", |reader, at| {
         let entries = reader.each(at, "`documents`").into_iter();
@@ -50,7 +50,7 @@ pub(crate) fn lock<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Lock> {
 }
 
 fn root<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<LockedRoot> {
-    let fields = reader.fields(at, &schema::LOCK_ROOT)?;
+    let fields = reader.fields(at, &schema::estate::LOCK_ROOT)?;
     let root = reader.opt(&fields, "root", Reader::verbatim);
     let resolved = reader.opt(&fields, "resolved", Reader::verbatim);
     let digest = reader.opt(&fields, "digest", Reader::verbatim);
@@ -58,7 +58,7 @@ fn root<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<LockedRoot> {
 }
 
 fn document<'n>(reader: &mut Reader<'n>, reference: &str, at: &At<'n>) -> Option<LockedDocument> {
-    let fields = reader.fields(at, &schema::LOCK_DOCUMENT)?;
+    let fields = reader.fields(at, &schema::estate::LOCK_DOCUMENT)?;
     let kind = reader.opt(&fields, "kind", Reader::verbatim);
     let version = reader.opt(&fields, "version", Reader::parse);
     let digest = reader.opt(&fields, "digest", Reader::verbatim);

@@ -1,5 +1,7 @@
 //! The keys of every mapping of the language, as data: what readers accept and what the reference prints.
 
+pub mod estate;
+
 /// A key that is due somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
@@ -388,97 +390,6 @@ pub const PROJECTION_COLUMN: Table = Table {
 /// What a subscription accepted.
 pub const ACCEPTED: Table =
     Table { what: "`accepted`", keys: &[must("version", "N.N.N"), must("meaning", "b3-<8 hex>")] };
-/// An environment.
-pub const ENVIRONMENT: Table = Table {
-    what: "an environment",
-    keys: &[
-        API_VERSION,
-        KIND,
-        ID,
-        may("systems", "{context/system: place}"),
-        may("variables", "{NAME: text}"),
-        must("log", "{embedded: path} or {kafka: …}"),
-        may("hub", "{url: text, token: ${NAME}}"),
-    ],
-};
-/// Where a system is.
-pub const PLACE: Table = Table {
-    what: "a system's place",
-    keys: &[must("url", "text"), may("user", "text"), may("password", "${NAME}"), may("schema", "text")],
-};
-/// Where the log is.
-pub const LOG: Table = Table {
-    what: "`log`",
-    keys: &[
-        may("embedded", "path"),
-        may("kafka", "{librdkafka property: text}"),
-        may("topics", "template; {context}.{contract}.v{major}.{channel}"),
-        may("partitions", "count; 12"),
-        may("replicas", "count; 3"),
-    ],
-};
-/// Where the hub is.
-pub const HUB: Table = Table { what: "`hub`", keys: &[must("url", "text"), may("token", "${NAME}")] };
-/// The settings of an estate.
-pub const ESTATE: Table = Table {
-    what: "an estate",
-    keys: &[
-        API_VERSION,
-        KIND,
-        may("id", "id"),
-        must("roots", "[folder | {git, at, path} | {hub, environment}]"),
-        may("purposes", "{id: meaning}"),
-        may("defaults", "{zone, classification}"),
-        may("rules", "{RULE: off|advice|warn|error}"),
-    ],
-};
-/// The defaults of an estate.
-pub const DEFAULTS: Table = Table {
-    what: "`defaults`",
-    keys: &[
-        may("zone", "IANA name or UTC"),
-        may("classification", "public|internal|confidential|pii|sensitive"),
-    ],
-};
-/// A root in a git repository.
-pub const GIT_ROOT: Table = Table {
-    what: "a git root",
-    keys: &[must("git", "URL or path"), must("at", "revision"), must("path", "folder")],
-};
-/// A root in a hub.
-pub const HUB_ROOT: Table =
-    Table { what: "a hub root", keys: &[must("hub", "URL"), must("environment", "id")] };
-/// A lock.
-pub const LOCK: Table = Table {
-    what: "a lock",
-    keys: &[
-        API_VERSION,
-        KIND,
-        may("id", "id"),
-        may("roots", "[resolved root]"),
-        may("documents", "{reference: …}"),
-    ],
-};
-/// A root as it was resolved.
-pub const LOCK_ROOT: Table = Table {
-    what: "a resolved root",
-    keys: &[
-        must("root", "as in the estate"),
-        may("resolved", "commit or release"),
-        must("digest", "b3-<hex>"),
-    ],
-};
-/// A document as it was resolved.
-pub const LOCK_DOCUMENT: Table = Table {
-    what: "a locked document",
-    keys: &[
-        must("kind", "the kind"),
-        may("version", "N.N.N"),
-        must("digest", "b3-<hex>"),
-        may("meaning", "b3-<hex>"),
-    ],
-};
-
 /// All tables, in the order of the reference.
 pub const TABLES: &[Table] = &[
     CONTEXT,
@@ -514,15 +425,15 @@ pub const TABLES: &[Table] = &[
     INTO,
     PROJECTION_COLUMN,
     ACCEPTED,
-    ENVIRONMENT,
-    PLACE,
-    LOG,
-    HUB,
-    ESTATE,
-    DEFAULTS,
-    GIT_ROOT,
-    HUB_ROOT,
-    LOCK,
-    LOCK_ROOT,
-    LOCK_DOCUMENT,
+    estate::ENVIRONMENT,
+    estate::PLACE,
+    estate::LOG,
+    estate::HUB,
+    estate::ESTATE,
+    estate::DEFAULTS,
+    estate::GIT_ROOT,
+    estate::HUB_ROOT,
+    estate::LOCK,
+    estate::LOCK_ROOT,
+    estate::LOCK_DOCUMENT,
 ];

@@ -15,14 +15,14 @@ const SECRET_PROPERTIES: [&str; 4] =
 
 /// Reads an environment; none when its id or its log is not known.
 pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Environment> {
-    let fields = reader.fields(top, &schema::ENVIRONMENT)?;
+    let fields = reader.fields(top, &schema::estate::ENVIRONMENT)?;
     let id = reader.id(top, &file_name(reader.document));
     let systems = reader.opt(&fields, "systems", |reader, at| {
         let systems = reader.each(at, "`systems`").into_iter();
         Some(systems.filter_map(|(name, at)| place(reader, name, &at)).collect())
     });
     let variables = reader.opt(&fields, "variables", |reader, at| Some(texts(reader, at, "`variables`")));
-    let log_fields = reader.opt(&fields, "log", |reader, at| reader.fields(at, &schema::LOG));
+    let log_fields = reader.opt(&fields, "log", |reader, at| reader.fields(at, &schema::estate::LOG));
     let log = log_fields.as_ref().and_then(|log_fields| log(reader, log_fields));
     let number = |reader: &mut Reader<'n>, key: &str, default: u32| {
         let fields = log_fields.as_ref()?;
@@ -32,7 +32,7 @@ pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<E
     let replicas = number(reader, "replicas", 3);
     let topics = log_fields.as_ref().and_then(|fields| reader.opt(fields, "topics", Reader::verbatim));
     let hub = reader.opt(&fields, "hub", |reader, at| {
-        let fields = reader.fields(at, &schema::HUB)?;
+        let fields = reader.fields(at, &schema::estate::HUB)?;
         let url = reader.opt(&fields, "url", Reader::verbatim);
         let token = reader.opt(&fields, "token", secret);
         Some((url?, token))
@@ -58,7 +58,7 @@ fn place<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<Place> 
         let error = IdError { text: name.to_owned(), expected: "a system such as `claims/claims-db`" };
         reader.report(Finding::new(rule::VALUE, at.path.clone().the_key(), error.to_string()));
     }
-    let fields = reader.fields(at, &schema::PLACE)?;
+    let fields = reader.fields(at, &schema::estate::PLACE)?;
     let url = reader.opt(&fields, "url", |reader, at| {
         let url = reader.verbatim(at)?;
         refuse_password_in_url(reader, at, &url);

@@ -16,7 +16,7 @@ const RULE_LEVELS: [(&str, Option<Level>); 4] = [
 /// Reads the settings; what is wrong is left at its default.
 pub(crate) fn settings<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Settings {
     let mut settings = Settings { document: reader.document.clone(), ..Settings::default() };
-    let Some(fields) = reader.fields(top, &schema::ESTATE) else { return settings };
+    let Some(fields) = reader.fields(top, &schema::estate::ESTATE) else { return settings };
     settings.id = reader.opt(&fields, "id", Reader::verbatim).unwrap_or_default();
     let roots = reader.opt(&fields, "roots", |reader, at| reader.list(at, One::Never, root));
     settings.roots = roots.unwrap_or_default();
@@ -25,7 +25,8 @@ pub(crate) fn settings<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Settings {
         Some(named.into_iter().map(|(id, at)| (id, reader.prose(&at).unwrap_or_default())).collect())
     });
     settings.purposes = purposes.unwrap_or_default();
-    if let Some(defaults) = reader.opt(&fields, "defaults", |reader, at| reader.fields(at, &schema::DEFAULTS))
+    if let Some(defaults) =
+        reader.opt(&fields, "defaults", |reader, at| reader.fields(at, &schema::estate::DEFAULTS))
     {
         settings.zone = reader.opt(&defaults, "zone", Reader::verbatim);
         settings.classification = reader.opt(&defaults, "classification", Reader::parse);
@@ -44,12 +45,12 @@ fn root<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Root> {
         return reader.verbatim(at).map(Root::Directory);
     }
     if at.node.entry("hub").is_some() {
-        let fields = reader.fields(at, &schema::HUB_ROOT)?;
+        let fields = reader.fields(at, &schema::estate::HUB_ROOT)?;
         let hub = reader.opt(&fields, "hub", Reader::verbatim);
         let environment = reader.opt(&fields, "environment", Reader::verbatim);
         return Some(Root::Hub { hub: hub?, environment: environment? });
     }
-    let fields = reader.fields(at, &schema::GIT_ROOT)?;
+    let fields = reader.fields(at, &schema::estate::GIT_ROOT)?;
     let git = reader.opt(&fields, "git", Reader::verbatim);
     let revision = reader.opt(&fields, "at", Reader::verbatim);
     let path = reader.opt(&fields, "path", Reader::verbatim);
