@@ -8,6 +8,7 @@ pub mod uses;
 mod accepted;
 mod bootstrap;
 mod carried;
+mod derived;
 mod entitlement;
 mod events;
 mod expression;

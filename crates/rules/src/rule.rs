@@ -2,8 +2,8 @@
 
 use crate::review::Review;
 use crate::{
-    accepted, bootstrap, carried, entitlement, events, expression, key, majors, meaning, names, needs, owner,
-    purpose, quantity, reconciliation, review, terms,
+    accepted, bootstrap, carried, derived, entitlement, events, expression, key, majors, meaning, names,
+    needs, owner, purpose, quantity, reconciliation, review, terms,
 };
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::path::ModelPath;
@@ -96,6 +96,7 @@ pub const RULES: &[Rule] = &[
     entitlement::READER_ENTITLED,
     key::KEY_HOLDS_NO_PII,
     key::KEY_ALWAYS_PRESENT,
+    derived::DERIVED_IS_COMPOSED,
     majors::MAJOR_LIVES,
     names::NAMES_RESOLVE,
     review::RULE_EXISTS,
