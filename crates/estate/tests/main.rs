@@ -10,15 +10,15 @@ const CONTEXT: &str = "apiVersion: seamline/v1\nkind: Context\nmeaning: Pays cla
 fn write(root: &Path, files: &[(&str, &[u8])]) {
     for (path, bytes) in files {
         let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        fs::create_dir_all(path.parent().expect("files have folders")).expect("the folder is ours");
+        fs::write(path, bytes).expect("the folder is ours");
     }
 }
 
 fn opened(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Opened) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("there is a folder for such things");
     write(folder.path(), files);
-    let opened = open(folder.path()).unwrap();
+    let opened = open(folder.path()).expect("the folder is there");
     (folder, opened)
 }
 
@@ -53,6 +53,16 @@ fn example_estates_open_without_findings() {
         let estate = &opened.reading.estate;
         let counts = (estate.contexts.len(), estate.contracts.len(), estate.subscriptions.len());
         assert_eq!(counts, (contexts, contracts, subscriptions), "{name}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_project_open_without_findings() {
+    for name in ["chinook", "insurer"] {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples")).join(name);
+        let opened = open(&folder).unwrap();
+        assert_eq!(lines(&opened), [""; 0], "{name}");
+        assert!(!opened.reading.estate.contracts.is_empty(), "{name}");
     }
 }
 

@@ -4,7 +4,10 @@ use seamline_contract::subscription::Accepted;
 use seamline_lang::accept::{AcceptError, with_accepted};
 
 fn accept(text: &str) -> Result<String, AcceptError> {
-    with_accepted(text, &Accepted { version: "2.1.0".parse().unwrap(), meaning: "b3-9f2c41d7".to_owned() })
+    with_accepted(
+        text,
+        &Accepted { version: "2.1.0".parse().expect("it is a version"), meaning: "b3-9f2c41d7".to_owned() },
+    )
 }
 
 #[test]

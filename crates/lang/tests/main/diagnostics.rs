@@ -13,107 +13,106 @@ fn printed(from: &str, to: &str) -> String {
     text(&reading.sources, &reading.findings, Paint::Plain)
 }
 
+/// What is broken, how, and the one finding of it.
+const BREAKS: &[(&str, &str, &str)] = &[
+    (
+        "classification: internal",
+        "clasification: internal",
+        "8:1 LANGUAGE_UNKNOWN_KEY a contract has no key `clasification`",
+    ),
+    ("status: active\n", "", "1:1 LANGUAGE_REQUIRED a contract has no `status`"),
+    (
+        "version: 2.1.0",
+        "version: 2.1",
+        "4:10 LANGUAGE_VALUE `2.1` is not a version of three numbers such as `2.1.0`",
+    ),
+    (
+        "status: active",
+        "status: activ",
+        "5:9 LANGUAGE_VALUE `activ` is not one of proposed, draft, active, deprecated, retired",
+    ),
+    ("status: active", "status: active\nstatus: draft", "6:1 LANGUAGE_DUPLICATE `status` stands here twice"),
+    ("state: {}", "<<: {}", "18:1 LANGUAGE_PLAIN_YAML a merge hides what this mapping says"),
+    ("status: active", "status: !!str active", "5:15 LANGUAGE_PLAIN_YAML a tag has no meaning here"),
+    ("kind: Contract", "kind: Contrakt", "2:7 LANGUAGE_KIND `Contrakt` is not a kind"),
+    (
+        "seamline/v1",
+        "seamline/v2",
+        "1:13 LANGUAGE_KIND `seamline/v2` is not a version of the language that is read here",
+    ),
+    (
+        "context: insurance\n",
+        "",
+        "1:1 LANGUAGE_CONTEXT no context is written, and no folder above has one context file",
+    ),
+    ("key: policyId", "key: policyID", "7:6 LANGUAGE_NAME there is no attribute `policyID`"),
+    ("type: string,", "type: text,", "10:21 LANGUAGE_VALUE `text` is not a type"),
+    (
+        "type: string,",
+        "type: string, optional: true,",
+        "10:39 LANGUAGE_VALUE `policyId` is of the key, so it always has a value",
+    ),
+    (
+        "type: string,",
+        "type: string, zone: UTC,",
+        "10:29 LANGUAGE_VALUE `zone` says nothing about a value of type `string`",
+    ),
+    (
+        "type: string,",
+        "type: money.Amount,",
+        "10:21 LANGUAGE_UNSUPPORTED the shared type `money.Amount` is not read by this version",
+    ),
+    (
+        "type: string,",
+        "like: claimsState,",
+        "10:21 LANGUAGE_VALUE `claimsState` leads to no attribute that this contract decides",
+    ),
+    ("type: string,", "like: policyId,", "10:21 LANGUAGE_VALUE `policyId` has no type that can be read"),
+    (
+        "  policyId:",
+        "  while: { type: string, meaning: 'When.' }\n  policyId:",
+        "10:3 LANGUAGE_RESERVED `while` is reserved by expressions",
+    ),
+    ("eligible -> ineligible]", "eligible -> eligible]", "15:26 LANGUAGE_VALUE staying is never a move"),
+    (
+        "eligible -> ineligible]",
+        "eligible -> ineligble]",
+        "15:26 LANGUAGE_VALUE `ineligble` is not a value of this enum",
+    ),
+    (
+        "claimsStatus: eligible }",
+        "claimsStatus: eligable }",
+        "17:78 LANGUAGE_NAME there is no value `eligable`",
+    ),
+    (
+        ", becomes: { claimsStatus: eligible }",
+        "",
+        "17:3 LANGUAGE_REQUIRED `PolicyBound` does not say what it changes",
+    ),
+    ("PolicyBound:", "policyBound:", "17:3 LANGUAGE_UNKNOWN_KEY a channel has no key `policyBound`"),
+    (
+        "state: {}",
+        "state: { cadence: daily 25:00 }",
+        "18:19 LANGUAGE_VALUE `daily 25:00` is not a cadence such as `every 15m`, `hourly :30` or `daily 06:00 Europe/Berlin`",
+    ),
+    (
+        "state: {}",
+        "views: { ledger: { for: [claims], only: [] } }",
+        "18:10 LANGUAGE_VALUE the id `ledger` is taken by a contract's own topics",
+    ),
+    (
+        "state: {}",
+        "changes: [ { version: 2.0.0, because: Why., added: a, removed: b } ]",
+        "18:12 LANGUAGE_REQUIRED a change does one thing",
+    ),
+    ("state: {}", "state: yes", "18:8 LANGUAGE_VALUE a channel is a mapping: keys with values"),
+    ("key: policyId", "key:", "7:1 LANGUAGE_VALUE a list is due here"),
+];
+
 #[test]
 fn one_break_is_one_finding_at_its_place() {
-    for (from, to, expected) in [
-        (
-            "classification: internal",
-            "clasification: internal",
-            "8:1 LANGUAGE_UNKNOWN_KEY a contract has no key `clasification`",
-        ),
-        ("status: active\n", "", "1:1 LANGUAGE_REQUIRED a contract has no `status`"),
-        (
-            "version: 2.1.0",
-            "version: 2.1",
-            "4:10 LANGUAGE_VALUE `2.1` is not a version of three numbers such as `2.1.0`",
-        ),
-        (
-            "status: active",
-            "status: activ",
-            "5:9 LANGUAGE_VALUE `activ` is not one of proposed, draft, active, deprecated, retired",
-        ),
-        (
-            "status: active",
-            "status: active\nstatus: draft",
-            "6:1 LANGUAGE_DUPLICATE `status` stands here twice",
-        ),
-        ("state: {}", "<<: {}", "18:1 LANGUAGE_PLAIN_YAML a merge hides what this mapping says"),
-        ("status: active", "status: !!str active", "5:15 LANGUAGE_PLAIN_YAML a tag has no meaning here"),
-        ("kind: Contract", "kind: Contrakt", "2:7 LANGUAGE_KIND `Contrakt` is not a kind"),
-        (
-            "seamline/v1",
-            "seamline/v2",
-            "1:13 LANGUAGE_KIND `seamline/v2` is not a version of the language that is read here",
-        ),
-        (
-            "context: insurance\n",
-            "",
-            "1:1 LANGUAGE_CONTEXT no context is written, and no folder above has one context file",
-        ),
-        ("key: policyId", "key: policyID", "7:6 LANGUAGE_NAME there is no attribute `policyID`"),
-        ("type: string,", "type: text,", "10:21 LANGUAGE_VALUE `text` is not a type"),
-        (
-            "type: string,",
-            "type: string, optional: true,",
-            "10:39 LANGUAGE_VALUE `policyId` is of the key, so it always has a value",
-        ),
-        (
-            "type: string,",
-            "type: string, zone: UTC,",
-            "10:29 LANGUAGE_VALUE `zone` says nothing about a value of type `string`",
-        ),
-        (
-            "type: string,",
-            "type: money.Amount,",
-            "10:21 LANGUAGE_UNSUPPORTED the shared type `money.Amount` is not read by this version",
-        ),
-        (
-            "type: string,",
-            "like: claimsState,",
-            "10:21 LANGUAGE_VALUE `claimsState` leads to no attribute that this contract decides",
-        ),
-        ("type: string,", "like: policyId,", "10:21 LANGUAGE_VALUE `policyId` has no type that can be read"),
-        (
-            "  policyId:",
-            "  while: { type: string, meaning: 'When.' }\n  policyId:",
-            "10:3 LANGUAGE_RESERVED `while` is reserved by expressions",
-        ),
-        ("eligible -> ineligible]", "eligible -> eligible]", "15:26 LANGUAGE_VALUE staying is never a move"),
-        (
-            "eligible -> ineligible]",
-            "eligible -> ineligble]",
-            "15:26 LANGUAGE_VALUE `ineligble` is not a value of this enum",
-        ),
-        (
-            "claimsStatus: eligible }",
-            "claimsStatus: eligable }",
-            "17:78 LANGUAGE_NAME there is no value `eligable`",
-        ),
-        (
-            ", becomes: { claimsStatus: eligible }",
-            "",
-            "17:3 LANGUAGE_REQUIRED `PolicyBound` does not say what it changes",
-        ),
-        ("PolicyBound:", "policyBound:", "17:3 LANGUAGE_UNKNOWN_KEY a channel has no key `policyBound`"),
-        (
-            "state: {}",
-            "state: { cadence: daily 25:00 }",
-            "18:19 LANGUAGE_VALUE `daily 25:00` is not a cadence such as `every 15m`, `hourly :30` or `daily 06:00 Europe/Berlin`",
-        ),
-        (
-            "state: {}",
-            "views: { ledger: { for: [claims], only: [] } }",
-            "18:10 LANGUAGE_VALUE the id `ledger` is taken by a contract's own topics",
-        ),
-        (
-            "state: {}",
-            "changes: [ { version: 2.0.0, because: Why., added: a, removed: b } ]",
-            "18:12 LANGUAGE_REQUIRED a change does one thing",
-        ),
-        ("state: {}", "state: yes", "18:8 LANGUAGE_VALUE a channel is a mapping: keys with values"),
-        ("key: policyId", "key:", "7:1 LANGUAGE_VALUE a list is due here"),
-    ] {
-        assert_eq!(findings(from, to), [expected], "{from} → {to}");
+    for (from, to, expected) in BREAKS {
+        assert_eq!(findings(from, to), [*expected], "{from} → {to}");
     }
 }
 

@@ -8,7 +8,7 @@ use seamline_lang::estate::Reading;
 fn at(reading: &Reading, path: impl FnOnce(ModelPath) -> ModelPath) -> (String, usize, usize) {
     let id = DocumentId("policy.contract.yaml".to_owned());
     let location = reading.sources.locate(&path(ModelPath::top(&id)));
-    let text = &reading.sources.document(&id).unwrap().text;
+    let text = &reading.sources.document(&id).expect("it was read").text;
     (text[location.bytes.clone()].to_owned(), location.line, location.column)
 }
 

@@ -27,13 +27,18 @@ fn example(name: &str) -> Option<BTreeMap<DocumentId, String>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(folder).expect("it is a folder") {
+            let path = entry.expect("it can be listed").path();
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let id = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-                files.insert(DocumentId(id), fs::read_to_string(&path).unwrap());
+                let id = path
+                    .strip_prefix(&root)
+                    .ok()
+                    .and_then(|path| path.to_str())
+                    .expect("it lies below")
+                    .to_owned();
+                files.insert(DocumentId(id), fs::read_to_string(&path).expect("it is text"));
             }
         }
     }
@@ -48,7 +53,7 @@ fn settings() -> DocumentId {
 fn check(reading: &Reading) {
     for finding in &reading.findings {
         let at = reading.sources.locate(&finding.at);
-        let document = reading.sources.document(&at.document).unwrap();
+        let document = reading.sources.document(&at.document).expect("it was read");
         assert!(document.text.get(at.bytes.clone()).is_some(), "{finding:?}");
         assert!(!finding.message.is_empty() && !finding.message.ends_with('.'), "{finding:?}");
         assert!(seamline_lang::rule::rule(finding.rule).is_some(), "{}", finding.rule);
