@@ -58,7 +58,12 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
     }
     for document in others {
         let inherited = inherited(&folders, folder(&document.id));
-        if let Some(id) = read_document(document, &settings, inherited, &mut reading) {
+        // A text that cannot be read is still the business of the context in whose folder it lies.
+        let owner = match document.root {
+            Some(_) => read_document(document, &settings, inherited, &mut reading),
+            None => inherited.cloned(),
+        };
+        if let Some(id) = owner {
             owners.insert(document.id.clone(), id);
         }
     }

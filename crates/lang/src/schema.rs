@@ -437,3 +437,20 @@ pub const TABLES: &[Table] = &[
     estate::LOCK_ROOT,
     estate::LOCK_DOCUMENT,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::TABLES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn tables_and_their_keys_are_named_once() {
+        let whats: BTreeSet<&str> = TABLES.iter().map(|table| table.what).collect();
+        // Both of these describe a column.
+        assert_eq!(whats.len(), TABLES.len() - 1);
+        for table in TABLES {
+            let keys: BTreeSet<&str> = table.keys.iter().map(|key| key.name).collect();
+            assert_eq!(keys.len(), table.keys.len(), "{}", table.what);
+        }
+    }
+}

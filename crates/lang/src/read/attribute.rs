@@ -375,7 +375,7 @@ fn unit<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Unit> {
 }
 
 /// Reads a zone by its form; whether the name exists is known where zones are.
-fn zone<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<String> {
+pub(crate) fn zone<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<String> {
     let text = reader.word(at)?;
     if text == "UTC" || (text.contains('/') && !text.contains(' ')) {
         return Some(text.to_owned());

@@ -2,7 +2,6 @@
 
 use super::attribute::attributes;
 use super::{At, Fields, One, Reader};
-use crate::node::Content;
 use crate::rule;
 use crate::schema::{self, Table};
 use seamline_contract::attribute::Attribute;
@@ -11,7 +10,7 @@ use seamline_contract::channel::{
     Replay, StateGuarantees, View,
 };
 use seamline_contract::contract::{Reconciliation, Repair};
-use seamline_contract::finding::Finding;
+use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{AttributeName, CommandName, EventName, IdError, InvariantName, ViewId};
 use seamline_contract::measure::{Span, Within};
 
@@ -22,7 +21,7 @@ pub(crate) const REPLAYS: [(&str, Replay); 3] = [
     ("bestEffort", Replay::BestEffort),
 ];
 const ENCODINGS: [(&str, Encoding); 2] = [("json", Encoding::Json), ("avro", Encoding::Avro)];
-const COMPATIBILITY: [(&str, ()); 2] = [("backward", ()), ("full", ())];
+const COMPATIBILITY: [(&str, bool); 2] = [("backward", false), ("full", true)];
 /// The one order that can be promised.
 pub(crate) const ORDERINGS: [(&str, &str); 1] = [("perKey", "perKey")];
 /// Ids of views that topics of a contract's own use.
@@ -192,10 +191,14 @@ fn flags<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Flag>> {
     Some(named.filter_map(flag).collect())
 }
 
-/// Reads the commands; what their channel says is checked, and every command names its senders itself.
+/// Reads the commands. What their channel says is checked and not kept: every command names its senders itself.
 pub(crate) fn commands<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Command>> {
     let declared = declared(reader, at, "`commands`");
-    terms_of(reader, &Fields { at: at.clone() });
+    let fields = Fields { at: at.clone() };
+    terms_of(reader, &fields);
+    for key in schema::CHANNEL.keys {
+        reader.unsupported(&fields, key.name);
+    }
     let mut commands = Vec::with_capacity(declared.len());
     for (key, at) in declared {
         if let Some(name) = name(reader, key, &at) {
@@ -265,6 +268,7 @@ pub(crate) fn guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Gua
     let fields = reader.fields(at, &schema::GUARANTEES)?;
     let events = reader.opt(&fields, "events", event_guarantees);
     let state = reader.opt(&fields, "state", state_guarantees);
+    reader.unsupported(&fields, "reference");
     reader.opt(&fields, "reference", |reader, at| {
         let fields = copied(reader, at, &schema::REFERENCE_GUARANTEES)?;
         reader.opt(&fields, "freshness", Reader::parse::<Within>);
@@ -285,7 +289,10 @@ pub(crate) fn guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Gua
 /// Checks the keys of a channel's guarantees, and its compatibility, which `apiVersion` fixes at its least.
 fn copied<'n>(reader: &mut Reader<'n>, at: &At<'n>, table: &Table) -> Option<Fields<'n>> {
     let fields = reader.fields(at, table)?;
-    reader.opt(&fields, "compatibility", |reader, at| reader.keyword(at, &COMPATIBILITY));
+    let full = reader.opt(&fields, "compatibility", |reader, at| reader.keyword(at, &COMPATIBILITY));
+    if full == Some(true) {
+        reader.unsupported(&fields, "compatibility");
+    }
     Some(fields)
 }
 
@@ -333,13 +340,10 @@ pub(crate) fn reconciliation<'n>(
 impl<'n> Reader<'n> {
     /// Says of a key that is right that this version does not act on it.
     pub(crate) fn unsupported(&mut self, fields: &Fields<'n>, key: &str) {
-        if fields
-            .get(key)
-            .is_some_and(|at| !matches!(&at.node.content, Content::Mapping(entries) if entries.is_empty()))
-        {
-            let message = format!("`{key}` is not read here by this version");
+        if fields.has(key) {
+            let message = format!("this version does not act on `{key}` here");
             let finding = Finding::new(rule::UNSUPPORTED, fields.path(key).the_key(), message);
-            self.report(finding.help("remove it: nothing would act on it"));
+            self.report(finding.level(Level::Warn).help("leave it out, or expect nothing of it yet"));
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn settings<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Settings {
     if let Some(defaults) =
         reader.opt(&fields, "defaults", |reader, at| reader.fields(at, &schema::estate::DEFAULTS))
     {
-        settings.zone = reader.opt(&defaults, "zone", Reader::verbatim);
+        settings.zone = reader.opt(&defaults, "zone", super::attribute::zone);
         settings.classification = reader.opt(&defaults, "classification", Reader::parse);
     }
     let rules = reader.opt(&fields, "rules", |reader, at| {

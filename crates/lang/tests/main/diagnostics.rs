@@ -227,6 +227,8 @@ fn a_context_is_inherited_from_the_nearest_folder_above() {
         ("c/policy.contract.yaml", &bare),
     ]);
     assert_eq!(lines(&reading), [""; 0]);
+    let unreadable = read(&[("a/near.context.yaml", &context("near")), ("a/policy.contract.yaml", "{")]);
+    assert_eq!(unreadable.findings[0].context.as_ref().unwrap().as_str(), "near");
     let names: Vec<String> =
         reading.estate.contracts.iter().map(|contract| contract.name.to_string()).collect();
     assert_eq!(names, ["near/policy", "far/policy"]);
@@ -286,6 +288,42 @@ fn kinds_that_are_not_read_yet_are_listed_after_their_header() {
     let reading = read(&[("w.waiver.yaml", waiver), ("x.waiver.yaml", "kind: Waiver\n")]);
     assert_eq!(lines(&reading), ["x.waiver.yaml:1:1 LANGUAGE_REQUIRED the document has no `apiVersion`"]);
     assert_eq!(reading.estate.unexamined.len(), 2);
+}
+
+#[test]
+fn what_this_version_does_not_act_on_is_said() {
+    let guarantees = "guarantees: { reference: { freshness: 1d }, state: { compatibility: full } }";
+    assert_eq!(
+        findings("state: {}", &format!("state: {{}}\n{guarantees}")),
+        [
+            "19:15 LANGUAGE_UNSUPPORTED this version does not act on `reference` here",
+            "19:54 LANGUAGE_UNSUPPORTED this version does not act on `compatibility` here",
+        ]
+    );
+}
+
+#[test]
+fn like_takes_the_shape_of_another_attribute_of_the_contract() {
+    let reading = broken(
+        "  claimsStatus:\n",
+        "  before: { like: claimsStatus, optional: true, meaning: 'The status before.' }\n  claimsStatus:\n",
+    );
+    assert_eq!(lines(&reading), [""; 0]);
+    let attributes = &reading.estate.contracts[0].attributes;
+    assert_eq!(attributes[1].own_shape(), attributes[2].own_shape());
+    assert!(attributes[1].optional && attributes[1].meaning == "The status before.");
+}
+
+#[test]
+fn a_document_with_more_findings_than_are_kept_says_so() {
+    let keys: String = (0..600).map(|idx| format!("key{idx}: x\n")).collect();
+    let found = findings("state: {}\n", &keys);
+    assert_eq!(found.len(), 501);
+    assert!(
+        found.iter().any(|line| line.ends_with("has 100 more findings than the 500 that are kept")),
+        "{}",
+        found[500]
+    );
 }
 
 #[test]
