@@ -1,9 +1,10 @@
 //! Names that documents write of one another lead somewhere. Names within one contract are judged by the language.
 
-use crate::review::{Review, listed, nearest};
+use crate::review::{Review, nearest};
 use crate::rule::{Category, Rule};
+use crate::uses::Reading;
 use seamline_contract::attribute::Type;
-use seamline_contract::channel::ChannelTerms;
+use seamline_contract::channel::{ChannelTerms, View};
 use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{AttributePath, ContextId};
@@ -192,81 +193,81 @@ impl Names<'_, '_> {
         }
     }
 
-    fn of_reading(&mut self, reading: &crate::uses::Reading<'_>, contract: &ResolvedContract) {
+    fn of_reading(&mut self, reading: &Reading<'_>, contract: &ResolvedContract) {
         let subscription = reading.subscription;
-        let top = subscription.path();
-        let view = match contract.view(subscription.view.as_ref()) {
-            Ok(view) => view,
+        match contract.view(subscription.view.as_ref()) {
+            Ok(view) => {
+                let from = match view {
+                    Some(view) => format!("view `{}` of `{}`", view.id, subscription.contract),
+                    None => format!("`{}`", subscription.contract),
+                };
+                let offer = Offer { contract, view, from };
+                self.of_behaviour(subscription, &offer);
+                self.of_columns(reading, &offer);
+            }
             Err(id) => {
                 let help = nearest(id.as_str(), contract.contract.views.iter().map(|view| &view.id));
-                return self.wrong(
-                    top.key("view"),
-                    format!("`{}` has no view `{id}`", subscription.contract),
-                    help,
-                );
-            }
-        };
-        let from = match view {
-            Some(view) => format!("view `{}` of `{}`", view.id, subscription.contract),
-            None => format!("`{}`", subscription.contract),
-        };
-        let events =
-            contract.contract.events.iter().flat_map(|events| &events.events).map(|event| &event.name);
-        let on_view = |name| view.is_none_or(|view| view.events.contains(name));
-        for (idx, name) in subscription.reacts_to.iter().enumerate() {
-            if contract.contract.event(name).is_none() || !on_view(name) {
-                let help = nearest(name.as_str(), events.clone().filter(|name| on_view(name)));
-                self.wrong(
-                    top.clone().key("reactsTo").index(idx),
-                    format!("{from} has no event `{name}`"),
-                    help,
-                );
-            }
-        }
-        for (idx, name) in subscription.sends.iter().enumerate() {
-            if !contract.contract.commands.iter().any(|it| it.name == *name) {
-                let help = nearest(name.as_str(), contract.contract.commands.iter().map(|it| &it.name));
-                self.wrong(
-                    top.clone().key("sends").index(idx),
-                    format!("{from} has no command `{name}`"),
-                    help,
-                );
-            }
-        }
-        let carried = contract.carried_paths(view);
-        let there = |path: &AttributePath| {
-            contract.at(path).is_some() && carried.iter().any(|it| path.names().starts_with(it.names()))
-        };
-        let mut absent = |path: &AttributePath, at: ModelPath| {
-            if !there(path) {
-                let help = nearest(&path.to_string(), &carried);
-                self.wrong(at, format!("{from} has no attribute `{path}`"), help);
-            }
-        };
-        for (idx, path) in subscription.asks.iter().enumerate() {
-            absent(path, top.clone().key("asks").index(idx));
-        }
-        for column in subscription.into.iter().flat_map(|into| &into.columns) {
-            if let ColumnSource::Path(path) = &column.source {
-                absent(path, top.clone().key("into").key("columns").key(&column.name));
-            }
-        }
-        for translation in &reading.translations {
-            let Some(column) = subscription.into.as_ref().map(|into| &into.columns[translation.column])
-            else {
-                continue;
-            };
-            for path in
-                translation.program.iter().flat_map(|program| program.uses()).filter(|path| !there(path))
-            {
-                let at = top.clone().key("into").key("columns").key(&column.name).key("is");
-                let message = format!("`{path}` is used, and {from} has {}", listed(&carried));
-                self.wrong(
-                    at,
-                    message,
-                    "use only what the view carries, or ask its owner for more".to_owned(),
-                );
+                let message = format!("`{}` has no view `{id}`", subscription.contract);
+                self.wrong(subscription.path().key("view"), message, help);
             }
         }
     }
+
+    fn of_behaviour(&mut self, subscription: &Subscription, offer: &Offer<'_>) {
+        let Offer { contract, view, from } = offer;
+        let events = contract.contract.events.iter().flat_map(|events| &events.events);
+        let offered: Vec<_> = events
+            .map(|event| &event.name)
+            .filter(|name| view.is_none_or(|view| view.events.contains(name)))
+            .collect();
+        for (idx, name) in subscription.reacts_to.iter().enumerate() {
+            if !offered.contains(&name) {
+                let at = subscription.path().key("reactsTo").index(idx);
+                self.wrong(at, format!("{from} has no event `{name}`"), nearest(name.as_str(), &offered));
+            }
+        }
+        let commands: Vec<_> = contract.contract.commands.iter().map(|command| &command.name).collect();
+        for (idx, name) in subscription.sends.iter().enumerate() {
+            if !commands.contains(&name) {
+                let at = subscription.path().key("sends").index(idx);
+                self.wrong(at, format!("{from} has no command `{name}`"), nearest(name.as_str(), &commands));
+            }
+        }
+    }
+
+    fn of_columns(&mut self, reading: &Reading<'_>, offer: &Offer<'_>) {
+        let Offer { contract, view, from } = offer;
+        let offered = contract.carried_paths(*view);
+        let top = reading.subscription.path();
+        let mut read = |path: &AttributePath, at: ModelPath| {
+            let within = offered.iter().any(|it| path.names().starts_with(it.names()));
+            if !within || contract.at(path).is_none() {
+                let help = nearest(&path.to_string(), &offered);
+                self.wrong(at, format!("{from} has no attribute `{path}`"), help);
+            }
+        };
+        for (idx, path) in reading.subscription.asks.iter().enumerate() {
+            read(path, top.clone().key("asks").index(idx));
+        }
+        let columns =
+            reading.subscription.into.as_ref().map(|into| into.columns.as_slice()).unwrap_or_default();
+        let column = |name: &str| top.clone().key("into").key("columns").key(name);
+        for it in columns {
+            if let ColumnSource::Path(path) = &it.source {
+                read(path, column(&it.name));
+            }
+        }
+        for translation in &reading.translations {
+            for path in translation.program.iter().flat_map(|program| program.uses()) {
+                read(path, column(&columns[translation.column].name).key("is"));
+            }
+        }
+    }
+}
+
+/// What a subscription can name: its contract's, or its view's.
+struct Offer<'c> {
+    contract: &'c ResolvedContract,
+    view: Option<&'c View>,
+    from: String,
 }

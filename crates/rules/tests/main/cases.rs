@@ -151,3 +151,110 @@ fn a_cache_may_do_without_reconciliation_and_a_projection_may_not() {
     check(COVER, reconciliation, "", &["RECONCILIATION_DECLARED claims/cover.subscription.yaml:1"]);
     check(COVER, reconciliation, "role: cache\n", &[]);
 }
+
+#[test]
+fn every_kind_of_expression_is_checked() {
+    let at = |line: usize| format!("EXPRESSIONS_TYPE_CHECK policies/policy.contract.yaml:{line}");
+    let invariant = |text: &str| format!("invariants: {{ ends: {text} }}\nstate: {{}}");
+    check(POLICY, "state: {}", &invariant("coverTo == null || coverFrom <= coverTo"), &[]);
+    check(POLICY, "state: {}", &invariant("coverFrom <= coverTo"), &[&at(18)]);
+    check(POLICY, "state: {}", &invariant("coverFrom"), &[&at(18)]);
+    check(POLICY, "state: {}", &invariant("coverFrom <= until"), &[&at(18)]);
+    let flag = |text: &str| {
+        format!("flags: {{ open: {{ is: {text}, meaning: 'No last day was agreed.' }} }}, with: [coverFrom]")
+    };
+    check(POLICY, "with: [coverFrom]", &flag("coverTo == null"), &[]);
+    check(POLICY, "with: [coverFrom]", &flag("coverTo"), &[&at(16)]);
+}
+
+#[test]
+fn mappings_between_majors_are_checked_over_the_major_they_read() {
+    let frozen = "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: deprecated\nmeaning: Old.\n\
+        key: policyId\nattributes:\n  policyId: { type: string }\n  \
+        live: { type: boolean }\nstate: {}\n";
+    let expected = |read: &str, write: &str| {
+        let mut files = in_the_examples_estate(Files::new());
+        files.insert(DocumentId("policies/policy@1.contract.yaml".to_owned()), frozen.to_owned());
+        let policy = files.get_mut(&DocumentId(POLICY.to_owned())).expect("the policy");
+        let serves = format!(
+            "serves: [{{ version: 1, until: 2030-01-01, read: {{ {read} }}, write: {{ {write} }} }}]\nstate: {{}}"
+        );
+        *policy = policy.replace("version: 1.0.0", "version: 2.0.0").replace("state: {}", &serves);
+        found(&files)
+    };
+    let read = "cover: \"live ? 'given' : 'ended'\"";
+    assert_eq!(expected(read, "live: \"cover == 'given'\""), [""; 0]);
+    for (read, write) in [
+        (read, "live: cover"),
+        (read, "alive: \"cover == 'given'\""),
+        ("cover: status", "live: \"cover == 'given'\""),
+        ("cover: live", "live: \"cover == 'given'\""),
+    ] {
+        let found = expected(read, write);
+        assert_eq!(found.len(), 1, "{read} {write} {found:#?}");
+        assert!(
+            found[0].starts_with("`EXPRESSIONS_TYPE_CHECK` at `policies/policy.contract.yaml:18:"),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn readers_are_those_whom_a_channel_names() {
+    let at = "READER_ENTITLED claims/cover.subscription.yaml:3";
+    let named = |events: &str, state: &str| {
+        (format!("events:\n  for: [{events}]\n"), format!("state: {{ for: [{state}] }}"))
+    };
+    let (events, state) = named("claims", "claims");
+    check(POLICY, "events:\n  PolicyBound", &format!("{events}  PolicyBound"), &[]);
+    check(POLICY, "state: {}", &state, &[]);
+    let (events, state) = named("policies", "policies");
+    check(POLICY, "events:\n  PolicyBound", &format!("{events}  PolicyBound"), &[at]);
+    check(POLICY, "state: {}", &state, &[at]);
+    // Both channels name nobody, and one attribute is above internal.
+    let person = "coverFrom: { type: date, classification: pii,";
+    check(POLICY, "coverFrom: { type: date,", person, &[at, at]);
+}
+
+#[test]
+fn what_is_carried_is_never_laxer_than_at_its_owner() {
+    let carrying = |extra: &str| {
+        let mut files = in_the_examples_estate(Files::new());
+        let policy = files.get_mut(&DocumentId(POLICY.to_owned())).expect("the policy");
+        *policy = policy
+            .replace("coverTo: {", "coverTo: { classification: confidential, purposes: [claims-handling],");
+        let contract = format!(
+            "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: active\nmeaning: What ends.\n\
+             key: policyId\nattributes:\n  policyId: {{ from: policies/policy@1.policyId }}\n  \
+             ends: {{ from: policies/policy@1.coverTo{extra} }}\n"
+        );
+        files.insert(DocumentId("claims/ending.contract.yaml".to_owned()), contract);
+        found(&files)
+    };
+    assert_eq!(carrying(""), [""; 0]);
+    assert_eq!(carrying(", classification: pii"), [""; 0]);
+    for extra in [", classification: internal", ", purposes: [claims-handling, advertising]"] {
+        let found = carrying(extra);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].starts_with("`CARRIED_DECIDES_NOTHING` at `claims/ending.contract.yaml:9:"),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_translation_reads_only_what_its_view_carries() {
+    let mut files = in_the_examples_estate(Files::new());
+    let policy = files.get_mut(&DocumentId(POLICY.to_owned())).expect("the policy");
+    *policy =
+        policy.replace("state: {}", "views: { cover: { for: [claims], only: [coverFrom] } }\nstate: {}");
+    let translating = SUBSCRIPTION
+        .replace("purpose:", "view: cover\npurpose:")
+        .replace("reactsTo: [PolicyEnded]\n", "")
+        .replace("coverFrom", "{ is: \"cover == 'given'\", meaning: 'A claim can be opened.' }");
+    files.insert(DocumentId(COVER.to_owned()), translating);
+    let found = found(&files);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("`NAMES_RESOLVE` at `claims/cover.subscription.yaml:12:"), "{found:#?}");
+}
