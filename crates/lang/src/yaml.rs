@@ -82,7 +82,7 @@ fn not_yaml(text: &str, at: usize, message: &str) -> Problem {
     let end = text[at..line_end].chars().next().map_or(at, |letter| at + letter.len_utf8());
     let problem =
         Problem::new(rule::NOT_YAML, at..end, format!("this is not YAML: {}", message.to_lowercase()));
-    if line.trim_start().starts_with('\t') || line[..at - line_start].contains('\t') {
+    if line.trim_start().starts_with('\t') || text[line_start..at].contains('\t') {
         return problem.help("indent with spaces, never with tabs");
     }
     if line.contains(" ? ") && line.contains(" : ") {

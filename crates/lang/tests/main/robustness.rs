@@ -127,6 +127,25 @@ fn a_file_of_the_greatest_size_is_read_in_time() {
 }
 
 #[test]
+fn an_error_behind_the_last_letter_of_a_line_has_a_place() {
+    let reading = read(&[("a.contract.yaml", "kind: Contract\n- \nid: a\n")]);
+    assert_eq!(reading.findings.len(), 1);
+    check(&reading);
+}
+
+#[test]
+fn many_wrong_names_are_found_in_time() {
+    let attributes: String = (0..10_000).map(|idx| format!("  a{idx}: {{ type: string }}\n")).collect();
+    let names: Vec<String> = (0..10_000).map(|idx| format!("b{idx}")).collect();
+    let text = CONTRACT
+        .replace("attributes:\n", &format!("attributes:\n{attributes}"))
+        .replace("state: {}", &format!("views: {{ all: {{ for: [a], only: [{}] }} }}", names.join(",")));
+    let reading = read(&[("policy.contract.yaml", &text)]);
+    assert_eq!(reading.findings.len(), 501);
+    check(&reading);
+}
+
+#[test]
 fn tabs_say_so() {
     let reading = read(&[("a.contract.yaml", "kind: Contract\nattributes:\n\ta: b\n")]);
     assert_eq!(reading.findings.len(), 1);
