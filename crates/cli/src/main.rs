@@ -4,6 +4,7 @@ mod accept;
 mod check;
 mod exit;
 mod opened;
+mod rule_pages;
 mod rules;
 mod show;
 mod terminal;

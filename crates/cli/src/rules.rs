@@ -1,6 +1,7 @@
 //! `seamline rules` and `seamline explain RULE`: what is checked, and why.
 
 use crate::exit::{Exit, usage};
+use crate::rule_pages::page;
 use crate::terminal::{Format, columns};
 use anyhow::Result;
 use seamline_lang::rule::RULES as LANGUAGE;
@@ -52,7 +53,7 @@ pub(crate) fn list(args: &ListArgs) -> Exit {
 /// When there is no such rule.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit> {
     let id = args.rule.to_uppercase();
-    if let Some(page) = seamline_rules::page::page(&id) {
+    if let Some(page) = page(&id) {
         println!("{page}");
         return Ok(Exit::Clean);
     }
