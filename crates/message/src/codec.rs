@@ -147,15 +147,18 @@ impl Codec {
     /// # Errors
     /// KEY, when it has not as many values as the contract's, or one of another type.
     pub fn key_values(&self, key: &RecordKey) -> Result<Vec<Value>, Violation> {
-        let texts = key.texts();
+        self.typed(&key.texts())
+    }
+
+    fn typed<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Value>, Violation> {
         if texts.len() != self.plan.key.len() {
             return Err(Violation::new(Rule::Key, "key", "not as many values as the contract's key"));
         }
-        let value = |(idx, (part, text)): (usize, (&plan::KeyPart, &String))| {
-            let value = read::scalar(&part.form.kind, text, read::Style::Wire);
+        let value = |(idx, (part, text)): (usize, (&plan::KeyPart, &T))| {
+            let value = read::scalar(&part.form.kind, text.as_ref(), read::Style::Wire);
             value.map_err(|message| Violation::new(Rule::Key, format!("key[{idx}]"), message))
         };
-        self.plan.key.iter().zip(&texts).enumerate().map(value).collect()
+        self.plan.key.iter().zip(texts).enumerate().map(value).collect()
     }
 
     /// Reads the key of a record.
@@ -204,8 +207,8 @@ impl Codec {
 
     fn typed_key(&self, record_key: Option<&[u8]>) -> Result<(RecordKey, Vec<Value>), Violation> {
         let bytes = record_key.ok_or_else(|| Violation::new(Rule::Key, "key", "the record has no key"))?;
-        let key = RecordKey::parse(bytes)?;
-        let values = self.key_values(&key)?;
+        let (key, texts) = RecordKey::parse_with_texts(bytes)?;
+        let values = self.typed(&texts)?;
         Ok((key, values))
     }
 

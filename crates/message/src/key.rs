@@ -3,6 +3,7 @@
 use crate::canonical;
 use crate::json::Reader;
 use crate::violation::{Rule, Violation};
+use std::borrow::Cow;
 use std::fmt;
 
 /// How many buckets sums have.
@@ -23,14 +24,18 @@ impl RecordKey {
     /// # Errors
     /// KEY, when the bytes are not the canonical text of a key.
     pub fn parse(bytes: &[u8]) -> Result<RecordKey, Violation> {
+        RecordKey::parse_with_texts(bytes).map(|(key, _)| key)
+    }
+
+    /// Reads a key, and the canonical texts of its values.
+    pub(crate) fn parse_with_texts(bytes: &[u8]) -> Result<(RecordKey, Vec<Cow<'_, str>>), Violation> {
         let wrong = || Violation::new(Rule::Key, "key", "not a JSON array of texts in canonical form");
         let text = std::str::from_utf8(bytes).map_err(|_| wrong())?;
-        let mut texts: Vec<String> = Vec::new();
+        let mut texts = Vec::new();
         let mut reader = Reader::new(text);
-        let read = reader.texts(|text| texts.push(text.into_owned())).and_then(|()| reader.end());
-        read.map_err(|_| wrong())?;
-        let key = RecordKey::from_texts(&texts);
-        if key.0 == text && !texts.is_empty() { Ok(key) } else { Err(wrong()) }
+        reader.texts(|text| texts.push(text)).and_then(|()| reader.end()).map_err(|_| wrong())?;
+        let canonical = array_of(texts.iter().map(AsRef::as_ref));
+        if canonical == text && !texts.is_empty() { Ok((RecordKey(canonical), texts)) } else { Err(wrong()) }
     }
 
     /// Returns the canonical texts of the values, in the order of the key.

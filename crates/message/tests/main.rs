@@ -1,5 +1,7 @@
 //! Proves the wire format: by properties, by vectors in files, and by a second implementation.
 
+#![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
+
 mod fixture;
 
 mod change;

@@ -77,6 +77,7 @@ fn an_event_carries_what_it_declares() {
     assert_eq!((read.change.as_str(), read.reason.unwrap().as_str()), ("PolicySuspended", "FRAUD_REVIEW"));
     assert_eq!(read.effective.as_deref(), Some("2026-01-31T23:00:00.000000Z"));
     assert_eq!(event(bound), "");
+    assert_eq!(codec.effective(&change("PolicyBound"), Some(&row)).unwrap().as_deref(), Some("2026-01-01"));
     assert_eq!(
         broken(codec.encode_event(view("letters").as_ref(), &change("PolicySuspended"), &row)),
         "EVENT change"

@@ -24,8 +24,8 @@ pub(crate) fn python(arguments: &[&str]) -> Option<String> {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // Past the capture of the test harness: nobody may take this for a pass.
-            writeln!(std::io::stderr(), "not run: second implementation of the wire format (no python3)")
-                .unwrap();
+            let mut terminal = std::io::stderr();
+            writeln!(terminal, "not run: second implementation of the wire format (no python3)").unwrap();
             return None;
         }
         Err(error) => panic!("{error}"),
@@ -56,31 +56,37 @@ fn source(value: &Value, way: usize) -> String {
     let plain = canonical::text(value);
     match value {
         Value::Null => "null".into(),
-        Value::Boolean(truth) if way % 2 == 0 => u8::from(*truth).to_string(),
+        Value::Boolean(truth) if way.is_multiple_of(2) => u8::from(*truth).to_string(),
         Value::Boolean(truth) => truth.to_string(),
-        Value::Integer(_) | Value::Decimal(_) if way % 2 == 0 => plain.unwrap(),
-        Value::Decimal(number) if way % 3 == 0 && number.scale() > 0 => quoted(format!("{number}000")),
+        Value::Integer(_) | Value::Decimal(_) if way.is_multiple_of(2) => plain.unwrap(),
+        Value::Decimal(number) if way.is_multiple_of(3) && number.scale() > 0 => {
+            quoted(format!("{number}000"))
+        }
         Value::Approximate(number) => format!("{number:e}"),
-        Value::Timestamp(_) if way % 3 == 0 => quoted(plain.unwrap().replace('T', " ").replace('Z', "+00")),
+        Value::Timestamp(_) if way.is_multiple_of(3) => {
+            quoted(plain.unwrap().replace('T', " ").replace('Z', "+00"))
+        }
         Value::Timestamp(instant) if way % 3 == 1 => {
             quoted(shifted(*instant).unwrap_or_else(|| plain.unwrap()))
         }
-        Value::Duration(micros) if way % 2 == 0 && *micros >= 0 && micros % 1000 == 0 => {
+        Value::Duration(micros)
+            if way.is_multiple_of(2) && *micros >= 0 && micros.unsigned_abs().is_multiple_of(1000) =>
+        {
             quoted(format!("{}ms", micros / 1000))
         }
         Value::Duration(micros) => micros.to_string(),
-        Value::Uuid(_) if way % 2 == 0 => quoted(plain.unwrap().replace('-', "").to_uppercase()),
+        Value::Uuid(_) if way.is_multiple_of(2) => quoted(plain.unwrap().replace('-', "").to_uppercase()),
         Value::Bytes(bytes) => {
             let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
                 write!(hex, "{byte:02X}").unwrap();
                 hex
             });
-            quoted(if way % 2 == 0 { hex } else { format!("\\x{hex}") })
+            quoted(if way.is_multiple_of(2) { hex } else { format!("\\x{hex}") })
         }
         Value::List(elements) => {
             let elements: Vec<String> = elements.iter().map(|element| source(element, way + 1)).collect();
             let json = format!("[{}]", elements.join(", "));
-            if way % 2 == 0 { quoted(json) } else { json }
+            if way.is_multiple_of(2) { quoted(json) } else { json }
         }
         Value::Map(members) => {
             let members: Vec<String> = members
@@ -88,7 +94,7 @@ fn source(value: &Value, way: usize) -> String {
                 .map(|(name, value)| format!("{}: {}", quoted(name.clone()), source(value, way + 1)))
                 .collect();
             let json = format!("{{{}}}", members.join(", "));
-            if way % 2 == 0 { quoted(json) } else { json }
+            if way.is_multiple_of(2) { quoted(json) } else { json }
         }
         _ => quoted(plain.unwrap()),
     }
@@ -128,7 +134,7 @@ fn both_implementations_agree_on_rows_of_every_type() {
             .map(|(way, (attribute, value))| format!("\"{}\":{}", attribute.name, source(value, way + at)));
         let json = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
         assert_eq!(codec.read_source(json.as_bytes()).as_ref(), Ok(&row), "{json}");
-        let with_written = at % 10 == 0;
+        let with_written = at.is_multiple_of(10);
         writeln!(
             file,
             "{}{}",

@@ -45,6 +45,17 @@ impl Codec {
         self.judge_moves(None, before, true)
     }
 
+    /// Returns when a change takes effect, in canonical form: as an attribute says where the event names one, else as given.
+    /// It is the text for the header, the event and the state record.
+    ///
+    /// # Errors
+    /// EVENT, when the contract has no such event; EFFECTIVE, when what was given is neither a day nor an instant.
+    pub fn effective(&self, change: &Change, row: Option<&[Value]>) -> Result<Option<String>, Violation> {
+        let unknown = || Violation::new(Rule::Event, "change", "the contract has no such event");
+        let idx = self.event_idx(&change.event).ok_or_else(unknown)?;
+        effective(&self.plan.events[idx], change, row)
+    }
+
     /// Returns the place of an event in the plan.
     pub(super) fn event_idx(&self, name: &EventName) -> Option<usize> {
         self.plan.events.iter().position(|plan| &plan.event.name == name)

@@ -83,7 +83,7 @@ fn mistyped(kind: &Kind, value: &Value) -> Option<&'static str> {
             if number.normalize().scale() > u32::from(*scale) {
                 return Some("more digits after the point than declared");
             }
-            let whole = number.trunc().mantissa().unsigned_abs() / 10_u128.pow(number.trunc().scale());
+            let whole = number.trunc().mantissa().unsigned_abs();
             let fits = whole < 10_u128.pow(u32::from(precision - scale));
             (!fits).then_some("more digits before the point than declared")
         }
