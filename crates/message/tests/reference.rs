@@ -11,27 +11,30 @@ use seamline_message::digest::{DigestKey, Domain, digest, written};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Output};
 
 const ROWS: usize = 10_000;
 const SECRET: DigestKey = DigestKey([0x5e; 32]);
 
-/// Runs the second implementation; returns what it prints, or none where there is no Python.
-pub(crate) fn python(arguments: &[&str]) -> Option<String> {
+/// Runs the second implementation; none where there is no Python.
+pub(crate) fn python(arguments: &[&str]) -> Option<Output> {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference.py");
-    let run = Command::new("python3").arg("-B").arg(program).args(arguments).output();
-    let output = match run {
-        Ok(output) => output,
+    match Command::new("python3").arg("-B").arg(program).args(arguments).output() {
+        Ok(output) => Some(output),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // Past the capture of the test harness: nobody may take this for a pass.
             let mut terminal = std::io::stderr();
             writeln!(terminal, "not run: second implementation of the wire format (no python3)").unwrap();
-            return None;
+            None
         }
         Err(error) => panic!("{error}"),
-    };
+    }
+}
+
+/// Returns what a program printed that ended well.
+pub(crate) fn printed(output: Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Tells the second implementation of a type.
@@ -146,6 +149,7 @@ fn both_implementations_agree_on_rows_of_every_type() {
     }
     file.flush().unwrap();
     let Some(theirs) = python(&["rows", file.path().to_str().unwrap()]) else { return };
+    let theirs = printed(theirs);
     let theirs: Vec<serde_json::Value> =
         theirs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(theirs.len(), ROWS);

@@ -1,7 +1,7 @@
 //! The vectors in files hold for this implementation and for the second one.
 
 use crate::fixture::contract;
-use crate::reference::python;
+use crate::reference::{printed, python};
 use seamline_contract::value::Value;
 use seamline_message::canonical;
 use seamline_message::codec::Codec;
@@ -88,10 +88,27 @@ fn sums_are_those_of_the_vectors() {
 #[test]
 fn the_second_implementation_agrees_with_the_vectors() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
-    let Some(printed) = python(&["vectors", folder]) else { return };
+    let Some(output) = python(&["vectors", folder]) else { return };
+    let printed = printed(output);
     for name in ["keys", "values", "digests", "sums"] {
         assert!(printed.contains(&format!("{name} {}\n", load(name).len())), "{printed}");
     }
+}
+
+#[test]
+fn the_second_implementation_refuses_a_vector_that_was_tampered_with() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["keys", "values", "digests", "sums"] {
+        let mut cases = load(name);
+        if name == "digests" {
+            cases[0]["content"] = "7b7d".into();
+        }
+        let text = serde_json::to_string(&cases).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.json")), text).unwrap();
+    }
+    let Some(output) = python(&["vectors", folder.path().to_str().unwrap()]) else { return };
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("digests: "));
 }
 
 #[test]
