@@ -16,9 +16,14 @@ pub mod projector;
 pub mod reactor;
 pub mod sweep;
 pub mod digest_key;
+pub mod outlet;
+pub mod relay;
 pub mod rehearsal;
 pub mod reconcile;
 pub mod quarantine;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+
+#[cfg(test)]
+mod example;

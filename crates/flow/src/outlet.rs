@@ -1,0 +1,270 @@
+//! The producer plan: a contract compiled into the topics that one outbox row goes to.
+
+use crate::clock::Entropy;
+use crate::digest_key;
+use crate::log::{Cleanup, Log, TopicSpec};
+use crate::port::PortError;
+use seamline_contract::channel::{ChannelId, ChannelKind, topic_name};
+use seamline_contract::id::{ContextId, ContractId, ContractRef, SystemId};
+use seamline_contract::resolve::ResolvedContract;
+use seamline_message::codec::{Codec, CompileError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long a tombstone is kept where the contract does not say.
+pub const TOMBSTONES: Duration = Duration::from_hours(14 * 24);
+
+/// How long a record of state surely stays after it was overtaken.
+pub const MIN_LAG: Duration = Duration::from_hours(24);
+
+/// Why a contract has no outlet.
+#[derive(Debug, thiserror::Error)]
+pub enum OutletError {
+    /// It cannot be compiled.
+    #[error("`{contract}` cannot be compiled: {source}")]
+    Compile {
+        /// The contract.
+        contract: ContractRef,
+        /// Why.
+        source: CompileError,
+    },
+    /// A topic needs a partition.
+    #[error("`{0}` is to have no partitions")]
+    NoPartitions(ContractRef),
+    /// The template gives two channels one name.
+    #[error("two channels would share the topic `{0}`")]
+    SharedTopic(String),
+    /// Two outlets of one database have the same contract.
+    #[error("two outlets serve the contract `{0}`")]
+    SharedContract(ContractId),
+    /// The contract is another context's.
+    #[error("`{contract}` is not of the context `{context}`")]
+    Foreign {
+        /// The contract.
+        contract: ContractRef,
+        /// The context.
+        context: ContextId,
+    },
+}
+
+/// A channel with its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutChannel {
+    /// Which channel.
+    pub id: ChannelId,
+    /// The topic's name.
+    pub topic: String,
+    /// The topic as it should be. How many partitions it has is a fact of the one that is there.
+    pub spec: TopicSpec,
+}
+
+/// A contract with its channels, ready to be written.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    /// The contract.
+    pub contract: ContractRef,
+    /// Reads outbox rows, judges them and writes messages.
+    pub codec: Codec,
+    /// The channels, own ones first.
+    pub channels: Vec<OutChannel>,
+    /// The template of topic names.
+    pub template: String,
+    /// How many partitions a topic gets when it is made.
+    pub partitions: u32,
+}
+
+impl Outlet {
+    /// Compiles a contract.
+    ///
+    /// # Errors
+    /// When it cannot be compiled, has no partitions, or two of its channels would share a topic.
+    pub fn compile(
+        contract: &ResolvedContract,
+        template: &str,
+        partitions: u32,
+    ) -> Result<Outlet, OutletError> {
+        let reference = contract.contract.reference();
+        if partitions == 0 {
+            return Err(OutletError::NoPartitions(reference));
+        }
+        let codec = Codec::compile(contract)
+            .map_err(|source| OutletError::Compile { contract: reference.clone(), source })?;
+        let channel = |id: ChannelId| {
+            let topic = topic_name(template, &reference, &id);
+            let spec = TopicSpec { name: topic.clone(), partitions, cleanup: cleanup(contract, id.kind) };
+            OutChannel { id, topic, spec }
+        };
+        let channels: Vec<OutChannel> = contract.channels().into_iter().map(channel).collect();
+        distinct(channels.iter().map(|channel| channel.topic.as_str()))?;
+        Ok(Outlet { contract: reference, codec, channels, template: template.to_owned(), partitions })
+    }
+
+    /// Returns the channels of one kind, own ones first.
+    pub fn channels_of(&self, kind: ChannelKind) -> impl Iterator<Item = &OutChannel> {
+        self.channels.iter().filter(move |channel| channel.id.kind == kind)
+    }
+
+    /// Returns the channel of a printed id.
+    pub fn channel(&self, printed: &str) -> Option<&OutChannel> {
+        self.channels.iter().find(|channel| channel.id.to_string() == printed)
+    }
+
+    /// Makes the topics that are missing, each with its ledger topic and a digest key.
+    ///
+    /// # Errors
+    /// The log's. Safe to repeat.
+    pub async fn create_topics<L: Log, E: Entropy>(&self, log: &L, entropy: &E) -> Result<(), PortError> {
+        for channel in &self.channels {
+            log.create(&channel.spec).await?;
+            digest_key::ensure(log, entropy, &channel.topic).await?;
+        }
+        Ok(())
+    }
+}
+
+fn cleanup(contract: &ResolvedContract, kind: ChannelKind) -> Cleanup {
+    let guarantees = &contract.contract.guarantees;
+    match kind {
+        ChannelKind::Events => {
+            let retention = guarantees.events.as_ref().and_then(|events| events.retention);
+            Cleanup::Delete { retention: retention.map(|span| span.0) }
+        }
+        ChannelKind::State => {
+            let tombstones = guarantees.state.as_ref().and_then(|state| state.tombstones);
+            Cleanup::Compact { tombstones: tombstones.map_or(TOMBSTONES, |span| span.0), min_lag: MIN_LAG }
+        }
+    }
+}
+
+fn distinct<'a>(topics: impl Iterator<Item = &'a str>) -> Result<(), OutletError> {
+    let mut seen = BTreeSet::new();
+    for topic in topics {
+        if !seen.insert(topic) {
+            return Err(OutletError::SharedTopic(topic.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// All outlets of one database: what its relay serves.
+#[derive(Debug, Clone)]
+pub struct OutletSet {
+    /// Whose database it is.
+    pub context: ContextId,
+    /// The database.
+    pub system: SystemId,
+    outlets: BTreeMap<ContractId, Outlet>,
+}
+
+impl OutletSet {
+    /// Puts outlets together.
+    ///
+    /// # Errors
+    /// When two serve one contract or share a topic, or one is of another context.
+    pub fn new(context: ContextId, system: SystemId, outlets: Vec<Outlet>) -> Result<OutletSet, OutletError> {
+        let mut set = BTreeMap::new();
+        for outlet in outlets {
+            if outlet.contract.name.context != context {
+                return Err(OutletError::Foreign { contract: outlet.contract, context });
+            }
+            let contract = outlet.contract.name.contract.clone();
+            if set.insert(contract.clone(), outlet).is_some() {
+                return Err(OutletError::SharedContract(contract));
+            }
+        }
+        distinct(set.values().flat_map(|outlet| &outlet.channels).map(|channel| channel.topic.as_str()))?;
+        Ok(OutletSet { context, system, outlets: set })
+    }
+
+    /// Returns the outlet of a contract.
+    pub fn get(&self, contract: &ContractId) -> Option<&Outlet> {
+        self.outlets.get(contract)
+    }
+
+    /// Returns the outlets by contract.
+    pub fn iter(&self) -> impl Iterator<Item = &Outlet> {
+        self.outlets.values()
+    }
+
+    /// Returns the name of the source: `context.system`.
+    pub fn source_name(&self) -> String {
+        format!("{}.{}", self.context, self.system)
+    }
+
+    /// Returns the name under which its relay appends.
+    pub fn producer_name(&self) -> String {
+        format!("relay/{}", self.source_name())
+    }
+
+    /// Returns the topic of its batch records, as it should be.
+    pub fn batches(&self) -> TopicSpec {
+        TopicSpec {
+            name: format!("{}.batches", self.source_name()),
+            partitions: 1,
+            cleanup: Cleanup::Compact { tombstones: TOMBSTONES, min_lag: Duration::ZERO },
+        }
+    }
+
+    /// Makes all topics that are missing, that of the batch records among them.
+    ///
+    /// # Errors
+    /// The log's. Safe to repeat.
+    pub async fn create_topics<L: Log, E: Entropy>(&self, log: &L, entropy: &E) -> Result<(), PortError> {
+        log.create(&self.batches()).await?;
+        for outlet in self.outlets.values() {
+            outlet.create_topics(log, entropy).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIN_LAG, Outlet, OutletError, OutletSet};
+    use crate::log::Cleanup;
+    use crate::relay::fixture;
+    use seamline_contract::channel::{ChannelKind, DEFAULT_TOPICS};
+    use std::time::Duration;
+
+    #[test]
+    fn topics_keep_what_the_guarantees_promise() {
+        let outlet = fixture::outlet();
+        let days = |n: u64| Duration::from_hours(24 * n);
+        let specs: Vec<_> =
+            outlet.channels.iter().map(|channel| (channel.topic.as_str(), &channel.spec.cleanup)).collect();
+        let events = Cleanup::Delete { retention: Some(days(400)) };
+        let state = Cleanup::Compact { tombstones: days(14), min_lag: MIN_LAG };
+        assert_eq!(
+            specs,
+            [
+                ("policy-administration.policy.v2.events", &events),
+                ("policy-administration.policy.v2.state", &state),
+                ("policy-administration.policy.v2.eligibility.events", &events),
+                ("policy-administration.policy.v2.eligibility.state", &state),
+            ]
+        );
+        assert_eq!(outlet.channels_of(ChannelKind::State).count(), 2);
+        assert_eq!(outlet.channel("eligibility.state").unwrap().topic, specs[3].0);
+        assert!(outlet.channel("documents.state").is_none());
+    }
+
+    #[test]
+    fn a_template_that_mixes_channels_is_refused() {
+        let contract = fixture::contract();
+        assert!(matches!(Outlet::compile(&contract, "{contract}", 4), Err(OutletError::SharedTopic(_))));
+        assert!(matches!(Outlet::compile(&contract, DEFAULT_TOPICS, 0), Err(OutletError::NoPartitions(_))));
+    }
+
+    #[test]
+    fn a_set_has_each_contract_once_and_only_its_own() {
+        let set = |context: &str, outlets| {
+            OutletSet::new(context.parse().unwrap(), "core".parse().unwrap(), outlets)
+        };
+        let twice = vec![fixture::outlet(), fixture::outlet()];
+        assert!(matches!(set("policy-administration", twice), Err(OutletError::SharedContract(_))));
+        assert!(matches!(set("claims", vec![fixture::outlet()]), Err(OutletError::Foreign { .. })));
+        let set = set("policy-administration", vec![fixture::outlet()]).unwrap();
+        assert_eq!(set.producer_name(), "relay/policy-administration.core");
+        assert_eq!(set.batches().name, "policy-administration.core.batches");
+    }
+}

@@ -1,0 +1,143 @@
+//! What is published, what goes aside, what stays.
+
+use super::decide;
+use crate::log::Outgoing;
+use crate::relay::fixture;
+use crate::source::{Act, OutboxRow};
+use seamline_contract::id::ContractId;
+use seamline_message::envelope::{Envelope, MessageKind};
+use seamline_message::sequence::Sequence;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn plan(rows: &[OutboxRow], parked: &[&str]) -> super::Plan {
+    let outlets = fixture::outlets();
+    let topics = outlets.iter().flat_map(|outlet| &outlet.channels);
+    let partitions: BTreeMap<String, u32> = topics.map(|channel| (channel.topic.clone(), 4)).collect();
+    let parked: BTreeSet<ContractId> = parked.iter().map(|id| id.parse().unwrap()).collect();
+    decide(&outlets, rows, &parked, &partitions, 1)
+}
+
+fn topics(records: &[Outgoing]) -> Vec<String> {
+    let name = |record: &Outgoing| {
+        let short = record.topic.trim_start_matches("policy-administration.policy.v2.").to_owned();
+        if record.value.is_none() { format!("{short}=null") } else { short }
+    };
+    records.iter().map(name).collect()
+}
+
+fn refused(row: OutboxRow) -> (String, String) {
+    let plan = plan(&[row], &[]);
+    assert_eq!((plan.records.len(), plan.batch, plan.aside.len()), (0, None, 1));
+    let (rule, path, _) = plan.aside[0].violation.clone().unwrap();
+    (rule, path)
+}
+
+#[test]
+fn an_event_goes_to_the_channels_that_carry_it_and_its_state_to_every_state_topic() {
+    let row = fixture::event(7, 1, "PolicySuspended", "ineligible");
+    let made = plan(std::slice::from_ref(&row), &[]);
+    let batches = "policy-administration.core.batches";
+    assert_eq!(
+        topics(&made.records),
+        ["events", "eligibility.events", "state", "eligibility.state", batches]
+    );
+    let envelope = Envelope::from_headers(&made.records[1].headers).unwrap();
+    assert_eq!(envelope.previous, Some(Sequence(6)));
+    assert_eq!(envelope.id, "policy@2/0000000000000000007/eligibility.events");
+    assert_eq!(envelope.time, row.written_at);
+    assert_eq!(made, plan(&[row], &[]), "the same on every repetition");
+    let bound = plan(&[OutboxRow { moved: None, ..fixture::event(8, 1, "PolicyBound", "eligible") }], &[]);
+    assert_eq!(topics(&bound.records), ["events", "state", "eligibility.state", batches]);
+}
+
+#[test]
+fn a_key_that_ends_leaves_tombstones_with_headers() {
+    let mut ended = fixture::event(7, 1, "PolicyEnded", "ineligible");
+    for state in [ended.state.clone(), None] {
+        ended.state = state;
+        ended.moved = Some(br#"{"claimsStatus":"ineligible"}"#.to_vec());
+        let made = plan(std::slice::from_ref(&ended), &[]);
+        let expected = ["events", "eligibility.events", "state=null", "eligibility.state=null"];
+        assert_eq!(topics(&made.records)[..4], expected);
+        let envelope = Envelope::from_headers(&made.records[2].headers).unwrap();
+        assert_eq!((envelope.kind, envelope.sequence), (MessageKind::State, Sequence(7)));
+    }
+    let gone = plan(&[OutboxRow { state: None, ..fixture::state(8, 1) }], &[]);
+    assert_eq!(topics(&gone.records)[..2], ["state=null", "eligibility.state=null"]);
+}
+
+#[test]
+fn a_row_without_a_change_goes_to_state_topics_alone() {
+    let made = plan(&[fixture::state(7, 1)], &[]);
+    assert_eq!(topics(&made.records)[..2], ["state", "eligibility.state"]);
+    assert_eq!(Envelope::from_headers(&made.records[0].headers).unwrap().previous, None);
+}
+
+#[test]
+fn a_void_takes_the_place_of_an_event_on_its_channel_alone() {
+    let act = Act::Void {
+        channel: "eligibility.events".into(),
+        sequence: Sequence(5),
+        previous: Some(Sequence(3)),
+    };
+    let row = OutboxRow { act, state: None, ..fixture::state(9, 1) };
+    let made = plan(&[row], &[]);
+    assert_eq!(topics(&made.records)[0], "eligibility.events=null");
+    assert_eq!(made.records.len(), 2);
+    let envelope = Envelope::from_headers(&made.records[0].headers).unwrap();
+    assert_eq!(
+        (envelope.kind, envelope.sequence, envelope.previous),
+        (MessageKind::Void, Sequence(5), Some(Sequence(3)))
+    );
+    assert_eq!(made.batch.unwrap().rows, [Sequence(9)]);
+}
+
+#[test]
+fn a_broken_row_goes_aside_and_later_rows_of_its_key_behind_it() {
+    let broken = OutboxRow { state: Some(fixture::policy(1, "perhaps")), ..fixture::state(7, 1) };
+    let waits = OutboxRow { behind: true, ..fixture::state(10, 3) };
+    let rows = [broken, fixture::state(8, 2), fixture::state(9, 1), waits];
+    let made = plan(&rows, &[]);
+    let aside: Vec<_> = made.aside.iter().map(|row| (row.sequence.0, row.violation.is_some())).collect();
+    assert_eq!(aside, [(7, true), (9, false), (10, false)]);
+    assert_eq!(made.batch.unwrap().rows, [Sequence(8)]);
+    assert_eq!(made.cases.len(), 1);
+    assert!(made.cases[0].fingerprint.ends_with("VALUES/state.claimsStatus"), "{:?}", made.cases);
+}
+
+#[test]
+fn each_promise_is_kept_before_publishing() {
+    let told = |rule: &str, path: &str| (rule.to_owned(), path.to_owned());
+    let other = OutboxRow { key: fixture::key_text(2), ..fixture::state(7, 1) };
+    assert_eq!(refused(other), told("KEY", "key"));
+    let open = OutboxRow { key: "P-00000001".into(), ..fixture::state(7, 1) };
+    assert_eq!(refused(open), told("KEY", "key"));
+    assert_eq!(
+        refused(fixture::event(7, 1, "PolicySuspended", "eligible")),
+        told("BECOMES", "state.claimsStatus")
+    );
+    let unmoved = OutboxRow { moved: None, ..fixture::event(7, 1, "PolicySuspended", "ineligible") };
+    assert_eq!(refused(unmoved), told("MOVE", "state.claimsStatus"));
+    let major = OutboxRow { version: "3.0.0".parse().unwrap(), ..fixture::state(7, 1) };
+    assert_eq!(refused(major).0, "SCHEMA");
+    let long =
+        String::from_utf8(fixture::policy(1, "eligible")).unwrap().replace("A. Holder", &"x".repeat(1_024));
+    assert_eq!(refused(OutboxRow { state: Some(long.into()), ..fixture::state(7, 1) }).0, "SIZE");
+    let chainless =
+        OutboxRow { previous: BTreeMap::new(), ..fixture::event(7, 1, "PolicySuspended", "ineligible") };
+    assert_eq!(refused(chainless.clone()), told("EVENT", "previous"));
+    let older = OutboxRow { version: "2.0.0".parse().unwrap(), ..chainless };
+    assert_eq!(
+        topics(&plan(&[older], &[]).records)[..2],
+        ["state", "eligibility.state"],
+        "older than the channels"
+    );
+}
+
+#[test]
+fn rows_of_a_parked_or_unserved_contract_stay() {
+    let other = OutboxRow { contract: "claim".parse().unwrap(), ..fixture::state(8, 1) };
+    let made = plan(&[fixture::state(7, 1), other], &["policy"]);
+    assert_eq!((made.records.len(), made.aside.len(), made.staying), (0, 0, 2));
+    assert_eq!(made.unserved.len(), 1);
+}

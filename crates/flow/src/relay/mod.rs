@@ -1,0 +1,359 @@
+//! The relay: rows leave the outbox for the log, batch by batch, each in one append and one removal.
+
+pub mod batch;
+pub mod decide;
+pub mod records;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+use crate::case::NewCase;
+use crate::clock::Clock;
+use crate::log::{Appended, Fence, Log};
+use crate::outlet::OutletSet;
+use crate::port::PortError;
+use crate::relay::batch::{Agreement, BatchRecord, agree};
+use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
+use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
+use crate::sweep::Sweep;
+use jiff::Timestamp;
+use seamline_contract::id::ContractId;
+use seamline_message::mutant::{self, Mutant};
+use seamline_message::sequence::Sequence;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How many rows one step takes at most.
+pub const STEP_ROWS: usize = 500;
+
+/// How many rows are looked at to find some behind those of parked contracts.
+pub const LOOK_ROWS_MAX: usize = 64_000;
+
+/// How long a parked contract rests before its topics are tried again.
+pub const PARKED: Duration = Duration::from_secs(60);
+
+/// How many records of the batches topic are read at once.
+const READ_MAX: usize = 500;
+
+/// The ports of a relay, and on whose behalf they are used.
+#[derive(Debug)]
+pub struct RelayPorts<'a, S, L, C> {
+    /// The producer's database.
+    pub source: &'a S,
+    /// The log.
+    pub log: &'a L,
+    /// The clock.
+    pub clock: &'a C,
+    /// Who takes the outbox.
+    pub holder: &'a str,
+    /// How long it stays taken without a removal.
+    pub ttl: Duration,
+}
+
+impl<S, L, C> Clone for RelayPorts<'_, S, L, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, L, C> Copy for RelayPorts<'_, S, L, C> {}
+
+/// What became of the wish to hold an outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakeOver<T> {
+    /// It is held.
+    Held(T),
+    /// Another holds it.
+    Busy {
+        /// Until when, unless renewed.
+        until: Timestamp,
+    },
+    /// Source and log are not of one history. Nothing was published; the case is raised.
+    Rewound(Box<NewCase>),
+}
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// What it says, durably.
+    Stepped(Stepped),
+    /// Somebody else took the outbox; the next step takes it again.
+    LostTenure,
+    /// Another holds the outbox.
+    Busy {
+        /// Until when, unless renewed.
+        until: Timestamp,
+    },
+    /// Source and log are not of one history. Nothing was published; the case is raised.
+    Rewound(Box<NewCase>),
+}
+
+/// How far a step came.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stepped {
+    /// Rows that are in the log and left the outbox.
+    pub published: u64,
+    /// Rows that went to quarantine.
+    pub aside: u64,
+    /// More rows may wait that could leave at once.
+    pub more: bool,
+    /// Rows seen that stay, since their contract is parked or not served.
+    pub staying: u64,
+    /// Cases that were raised.
+    pub cases: Vec<NewCase>,
+}
+
+/// The right to empty an outbox, as long as nobody else takes it.
+#[derive(Debug, Clone)]
+struct Held {
+    tenure: Tenure,
+    fence: Fence,
+    renewed: Timestamp,
+}
+
+/// The relay of one database.
+#[derive(Debug)]
+pub struct Relay<'a, S, L, C> {
+    ports: RelayPorts<'a, S, L, C>,
+    outlets: &'a OutletSet,
+    /// None: what was done last is not known, or the outbox was lost; it is taken over again.
+    held: Option<Held>,
+    /// By topic that is there, its partitions.
+    partitions: BTreeMap<String, u32>,
+    /// Contracts that rest, and until when.
+    parked: BTreeMap<ContractId, Timestamp>,
+    /// Used by a mutant only.
+    last_read: Sequence,
+}
+
+impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
+    /// Takes an outbox over: raises the epoch of its lease, fences the predecessor off the log, and only then reads.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to repeat.
+    pub async fn take_over(
+        ports: RelayPorts<'a, S, L, C>,
+        outlets: &'a OutletSet,
+    ) -> Result<TakeOver<Self>, PortError> {
+        let mut relay = Relay {
+            ports,
+            outlets,
+            held: None,
+            partitions: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            last_read: Sequence::MIN,
+        };
+        Ok(match relay.take().await? {
+            TakeOver::Held(()) => TakeOver::Held(relay),
+            TakeOver::Busy { until } => TakeOver::Busy { until },
+            TakeOver::Rewound(case) => TakeOver::Rewound(case),
+        })
+    }
+
+    async fn take(&mut self) -> Result<TakeOver<()>, PortError> {
+        let RelayPorts { source, log, clock, holder, ttl } = self.ports;
+        let now = clock.now();
+        let mut tenure = match source.take_over(holder, now, ttl).await? {
+            Taken::Held(tenure) => tenure,
+            Taken::Busy { until } => return Ok(TakeOver::Busy { until }),
+        };
+        let fence = log.fence(&self.outlets.producer_name()).await?;
+        // Invariant: whoever held the outbox before writes no more, to the log or the source. Only now is what they hold final.
+        let batch = self.last_batch().await?;
+        let through = batch.as_ref().filter(|batch| batch.number > tenure.batch);
+        let waiting = match through {
+            Some(batch) => self.waiting_through(batch.rows.iter().max().copied()).await?,
+            None => Vec::new(),
+        };
+        match agree(tenure.batch, batch.as_ref(), &waiting) {
+            Agreement::Agrees => {}
+            Agreement::Ahead(batch) => {
+                let removal =
+                    Removal { number: batch.number, published: batch.rows.clone(), ..Removal::default() };
+                if source.remove(&tenure, &removal, now, ttl).await? == Removed::Fenced {
+                    return Ok(TakeOver::Busy { until: now });
+                }
+                tenure.batch = batch.number;
+            }
+            Agreement::Rewound(why) => {
+                let case = rewound_case(self.outlets, why, tenure.batch, batch.map(|batch| batch.number));
+                let removal =
+                    Removal { number: tenure.batch, cases: vec![case.clone()], ..Removal::default() };
+                source.remove(&tenure, &removal, now, ttl).await?;
+                return Ok(TakeOver::Rewound(Box::new(case)));
+            }
+        }
+        self.held = Some(Held { tenure, fence, renewed: now });
+        Ok(TakeOver::Held(()))
+    }
+
+    /// Returns the last batch record of the source in the log; a record that cannot be read is none of its history.
+    async fn last_batch(&self) -> Result<Option<BatchRecord>, PortError> {
+        let spec = self.outlets.batches();
+        let topic = self.ports.log.create(&spec).await?;
+        let mut sweep = Sweep::begin(self.ports.log, &topic, 0).await?;
+        let name = self.outlets.source_name();
+        let mut last = None;
+        while let Some(records) = sweep.next(self.ports.log, READ_MAX).await? {
+            for record in records.into_iter().filter(|record| record.key.as_deref() == Some(name.as_bytes()))
+            {
+                last = record.value;
+            }
+        }
+        let Some(value) = last else { return Ok(None) };
+        let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
+        batch::decode(&value).ok_or_else(unreadable).map(Some)
+    }
+
+    /// Returns rows that wait, at least those up to a sequence.
+    async fn waiting_through(&self, last: Option<Sequence>) -> Result<Vec<OutboxRow>, PortError> {
+        let mut limit = STEP_ROWS;
+        loop {
+            let rows = self.ports.source.waiting(limit).await?;
+            if rows.len() < limit || rows.iter().any(|row| Some(row.sequence) > last) {
+                return Ok(rows);
+            }
+            limit *= 2;
+        }
+    }
+
+    /// Publishes and removes the lowest rows, at most `STEP_ROWS`.
+    ///
+    /// # Errors
+    /// The ports'. What was done last is then not known: the next step takes the outbox over again and finds out.
+    pub async fn step(&mut self) -> Result<Step, PortError> {
+        if self.held.is_none() {
+            match self.take().await? {
+                TakeOver::Held(()) => {}
+                TakeOver::Busy { until } => return Ok(Step::Busy { until }),
+                TakeOver::Rewound(case) => return Ok(Step::Rewound(case)),
+            }
+        }
+        let held = self.held.take().expect("taken above where it was not held");
+        self.step_held(held).await
+    }
+
+    /// Puts `held` back only when the outcome of everything is known.
+    async fn step_held(&mut self, held: Held) -> Result<Step, PortError> {
+        let now = self.ports.clock.now();
+        self.parked.retain(|_, until| *until > now);
+        let mut cases = self.look_for_topics(now).await?;
+        let (rows, more) = self.rows().await?;
+        let parked: BTreeSet<ContractId> = self.parked.keys().cloned().collect();
+        let number = held.tenure.batch + 1;
+        let mut plan = decide(self.outlets, &rows, &parked, &self.partitions, number);
+        cases.append(&mut plan.cases);
+        cases.extend(plan.unserved.iter().map(|contract| unserved_case(self.outlets, contract)));
+        if !plan.records.is_empty() {
+            match self.ports.log.append(&held.fence, std::mem::take(&mut plan.records)).await? {
+                Appended::Done => {}
+                Appended::Fenced => return Ok(Step::LostTenure),
+                Appended::Refused { topic, reason } => {
+                    let case = self.park(&topic, &reason, now);
+                    return self.remove(held, Plan::default(), vec![case], now, true).await;
+                }
+            }
+        }
+        self.remove(held, plan, cases, now, more).await
+    }
+
+    async fn remove(
+        &mut self,
+        held: Held,
+        plan: Plan,
+        cases: Vec<NewCase>,
+        now: Timestamp,
+        more: bool,
+    ) -> Result<Step, PortError> {
+        let Held { mut tenure, fence, mut renewed } = held;
+        let mut stepped = Stepped {
+            published: plan.batch.as_ref().map_or(0, |batch| batch.rows.len() as u64),
+            aside: plan.aside.len() as u64,
+            more,
+            staying: plan.staying,
+            cases: cases.clone(),
+        };
+        stepped.more &= stepped.published + stepped.aside > 0 || plan == Plan::default();
+        let removal = Removal {
+            number: plan.batch.as_ref().map_or(tenure.batch, |batch| batch.number),
+            published: plan.batch.map(|batch| batch.rows).unwrap_or_default(),
+            aside: plan.aside,
+            cases,
+        };
+        let idle = removal.published.is_empty() && removal.aside.is_empty() && removal.cases.is_empty();
+        if !idle || now.duration_since(renewed).unsigned_abs() >= self.ports.ttl / 3 {
+            match self.ports.source.remove(&tenure, &removal, now, self.ports.ttl).await? {
+                Removed::Done => {}
+                Removed::Fenced => return Ok(Step::LostTenure),
+            }
+            tenure.batch = removal.number;
+            renewed = now;
+        }
+        self.held = Some(Held { tenure, fence, renewed });
+        Ok(Step::Stepped(stepped))
+    }
+
+    /// Returns rows to decide on, and whether more may wait behind them. Looks past those of parked contracts.
+    async fn rows(&mut self) -> Result<(Vec<OutboxRow>, bool), PortError> {
+        let mut limit = STEP_ROWS;
+        loop {
+            let mut rows = self.ports.source.waiting(limit).await?;
+            let full = rows.len() >= limit;
+            let stays = |row: &OutboxRow| {
+                self.parked.contains_key(&row.contract) || self.outlets.get(&row.contract).is_none()
+            };
+            if full && limit < LOOK_ROWS_MAX && rows.iter().all(stays) {
+                limit *= 2;
+                continue;
+            }
+            if mutant::is(Mutant::IdAfterLast) {
+                let last = self.last_read;
+                rows.retain(|row| row.sequence > last);
+                self.last_read = rows.iter().map(|row| row.sequence).max().unwrap_or(last);
+            }
+            return Ok((rows, full));
+        }
+    }
+
+    /// Learns the partitions of topics, and parks the contracts that lack one.
+    async fn look_for_topics(&mut self, now: Timestamp) -> Result<Vec<NewCase>, PortError> {
+        let mut missing = Vec::new();
+        for outlet in self.outlets.iter() {
+            if self.parked.contains_key(&outlet.contract.name.contract) {
+                continue;
+            }
+            for channel in &outlet.channels {
+                if self.partitions.contains_key(&channel.topic) {
+                    continue;
+                }
+                match self.ports.log.topic(&channel.topic).await? {
+                    Some(topic) => {
+                        self.partitions.insert(channel.topic.clone(), topic.partitions);
+                    }
+                    None => missing.push(channel.topic.clone()),
+                }
+            }
+        }
+        Ok(missing.iter().map(|topic| self.park(topic, "there is no such topic", now)).collect())
+    }
+
+    /// Parks the contracts that write to a topic; all of them, when it is that of the batch records.
+    fn park(&mut self, topic: &str, reason: &str, now: Timestamp) -> NewCase {
+        // It may be made anew with other partitions.
+        self.partitions.remove(topic);
+        let writes = |outlet: &&crate::outlet::Outlet| {
+            topic == self.outlets.batches().name
+                || outlet.channels.iter().any(|channel| channel.topic == topic)
+        };
+        let contracts: Vec<ContractId> =
+            self.outlets.iter().filter(writes).map(|outlet| outlet.contract.name.contract.clone()).collect();
+        let until = now.saturating_add(PARKED).unwrap_or(Timestamp::MAX);
+        self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
+        parked_case(self.outlets, topic, reason, &contracts)
+    }
+}
+
+/// The last batch record has a form that is not known here: a newer program wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("the topic `{0}` holds a batch record in a form that is not known here")]
+pub struct UnreadableBatch(pub String);
