@@ -3,7 +3,7 @@
 use crate::review::Review;
 use crate::rule::{Category, Rule};
 use crate::uses::Reading;
-use seamline_contract::attribute::Classification;
+use seamline_contract::attribute::{Attribute, Classification, Shape, Type};
 use seamline_contract::channel::{ChannelKind, ChannelTerms};
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::ContextId;
@@ -75,7 +75,23 @@ fn on_channels(reading: &Reading<'_>, contract: &ResolvedContract) -> Vec<Findin
 fn entitled(reader: &ContextId, contract: &ResolvedContract, terms: &ChannelTerms) -> bool {
     match &terms.readers {
         Some(readers) => readers.contains(reader),
-        None => contract.attributes.iter().all(|it| it.classification <= Some(Classification::Internal)),
+        None => {
+            contract.attributes.iter().all(|it| !confined(it.classification) && !holds_confined(&it.shape))
+        }
+    }
+}
+
+fn confined(classification: Option<Classification>) -> bool {
+    classification > Some(Classification::Internal)
+}
+
+/// Whether a member, however deep, is classified above internal.
+fn holds_confined(shape: &Shape) -> bool {
+    let inner = |it: &Attribute| confined(it.classification) || it.own_shape().is_some_and(holds_confined);
+    match &shape.ty {
+        Type::Object(members) => members.iter().any(inner),
+        Type::List(element) | Type::Map(element) => inner(element),
+        _ => false,
     }
 }
 

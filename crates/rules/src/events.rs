@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 const VAGUE: [&str; 3] = ["Updated", "Changed", "Modified"];
 
 /// An event that carries this share of the attributes and says of none what it becomes is a copy of the row.
-const CATCH_ALL_PERCENT: usize = 80;
+pub(crate) const CATCH_ALL_PERCENT: usize = 80;
 
 /// With fewer attributes beside the key, carrying all of them says nothing.
-const CATCH_ALL_ATTRIBUTES_MIN: usize = 3;
+pub(crate) const CATCH_ALL_ATTRIBUTES_MIN: usize = 3;
 
 /// No event is named for the whole record having changed.
 pub(crate) const EVENT_NOT_CATCH_ALL_BY_NAME: Rule = Rule {
@@ -148,4 +148,16 @@ fn not_catch_all_by_shape(review: &Review<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CATCH_ALL_ATTRIBUTES_MIN, CATCH_ALL_PERCENT};
+
+    #[test]
+    fn the_page_names_the_thresholds() {
+        let page = include_str!("../../../docs/reference/rules/EVENT_NOT_CATCH_ALL_BY_SHAPE.md");
+        let said = format!("{CATCH_ALL_PERCENT} % or more of at least {CATCH_ALL_ATTRIBUTES_MIN} attributes");
+        assert!(page.split_whitespace().collect::<Vec<_>>().join(" ").contains(&said), "{said}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The reference page of all rules, from the table.
 
+use crate::events::{CATCH_ALL_ATTRIBUTES_MIN, CATCH_ALL_PERCENT};
 use crate::rule::{RULES, Rule};
 use std::fmt::Write;
 
@@ -14,6 +15,11 @@ pub fn rules_markdown() -> String {
         }
         let _ = writeln!(text, "| [{id}](rules/{id}.md) | {} | {} |", rule.level, rule.reason, id = rule.id);
     }
+    let _ = write!(
+        text,
+        "\n## Thresholds\n\n| rule | threshold |\n|---|---|\n| `EVENT_NOT_CATCH_ALL_BY_SHAPE` | {CATCH_ALL_PERCENT} % of \
+         at least {CATCH_ALL_ATTRIBUTES_MIN} attributes beside the key |\n"
+    );
     text.push_str(EXAMPLES);
     text
 }
@@ -26,7 +32,7 @@ pub fn page_head(rule: &Rule) -> String {
 const HEAD: &str = "\
 # Rules
 
-<!-- Generated from the table of rules; `cargo x docs` writes it anew. -->
+<!-- Generated from the table of rules in `crates/rules`; a test holds it against the table. -->
 
 `seamline check` holds an estate against these rules. Each looks at the model, names the place to mend and the context
 that must act, and proposes the smallest mend. `seamline explain RULE` prints its page.

@@ -258,3 +258,23 @@ fn a_translation_reads_only_what_its_view_carries() {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].starts_with("`NAMES_RESOLVE` at `claims/cover.subscription.yaml:12:"), "{found:#?}");
 }
+
+#[test]
+fn a_member_above_internal_confines_its_channel() {
+    let at = "READER_ENTITLED claims/cover.subscription.yaml:3";
+    let address = |classification: &str| {
+        format!(
+            "address: {{ type: object, meaning: 'Where the holder lives.', attributes: {{ street: {{ type: string{classification}, \
+             meaning: 'As the holder wrote it.' }} }} }}\n  coverTo: {{"
+        )
+    };
+    check(POLICY, "coverTo: {", &address(""), &[]);
+    check(POLICY, "coverTo: {", &address(", classification: pii"), &[at, at]);
+}
+
+#[test]
+fn an_unsound_expression_is_one_finding() {
+    let accepted = "cover_from: { is: coverSince, meaning: 'First day.' }\naccepted: { version: 1.0.0, meaning: b3-00000000 }";
+    let at = "EXPRESSIONS_TYPE_CHECK claims/cover.subscription.yaml:12";
+    check(COVER, "cover_from: coverFrom", accepted, &[at]);
+}
