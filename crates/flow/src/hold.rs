@@ -135,7 +135,7 @@ impl Hold {
             Gripped::Held(grip) => grip,
             Gripped::Busy { until } => return Ok(Take::Busy { until }),
         };
-        let mut hold = Hold { lane, topic, grip: Some(grip.clone()), written: now };
+        let mut hold = Hold::held(lane, topic, grip.clone(), now);
         match &grip.state.position {
             Some(position) if position.is_in(&hold.topic) => Ok(Take::Held(hold)),
             Some(_) => {
@@ -157,6 +157,11 @@ impl Hold {
                 })
             }
         }
+    }
+
+    /// Returns the hold on a lane that was taken.
+    pub fn held(lane: Lane, topic: TopicIdentity, grip: Grip, written: Timestamp) -> Hold {
+        Hold { lane, topic, grip: Some(grip), written }
     }
 
     fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {

@@ -319,3 +319,6 @@ fn conflict_case(intake: &Intake, lane: &Lane, offset: u64, key: &RecordKey, seq
 pub fn is_broken(cause: &AsideCause) -> bool {
     matches!(cause, AsideCause::Invalid { .. })
 }
+
+#[cfg(test)]
+mod tests;

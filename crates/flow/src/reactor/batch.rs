@@ -392,3 +392,6 @@ fn chain_case(
         details: details(lane, &facts),
     }
 }
+
+#[cfg(test)]
+mod tests;

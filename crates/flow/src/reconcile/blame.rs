@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_can_explain_one_bucket_together() {
+    fn several_keys_can_explain_one_bucket_together() {
         let keys = keys(3);
         let logged = sums(&[(&keys[0], last(1)), (&keys[1], last(2)), (&keys[2], last(3))]);
         let received = sums(&[(&keys[1], last(20))]);
