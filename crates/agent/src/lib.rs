@@ -1,5 +1,6 @@
 //! The data plane of one context: opens its database and the log, installs, and steps relay, projectors and reactors.
 
-pub mod clock;
-pub mod site;
 pub mod agent;
+pub mod clock;
+mod lanes;
+pub mod site;

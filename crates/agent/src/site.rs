@@ -40,7 +40,9 @@ impl SiteError {
     /// Returns what to do next.
     pub fn help(&self) -> String {
         match self {
-            SiteError::Kafka(_) => "name an environment with `log: { embedded: .seamline/log.db }`".to_owned(),
+            SiteError::Kafka(_) => {
+                "name an environment with `log: { embedded: .seamline/log.db }`".to_owned()
+            }
             SiteError::Engine(_) => "give it `engine: sqlite`, or leave it out of the environment".to_owned(),
             SiteError::NoContext(_) => "`seamline show` lists what there is".to_owned(),
             SiteError::Open(error) => error.help().to_owned(),
