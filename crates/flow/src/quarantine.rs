@@ -301,3 +301,6 @@ fn settle(accounting: &mut Accounting, held: &Held, to: impl Fn(&mut Accounting)
     *from = from.saturating_sub(1);
     *to(accounting) += 1;
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::drift::DriftKind;
 use crate::intake::Intake;
-use crate::projector::decide::{in_sums, speaking};
+use crate::projector::decide::in_sums;
 use crate::projector::open::written_row;
 use crate::projector::state_of;
 use crate::reconcile::blame::Last;
@@ -233,7 +233,5 @@ pub fn key_text(intake: &Intake, live: &LiveRow) -> String {
     projection.key.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the sequence that a key should be at.
-pub fn expected(kept: &Kept) -> Option<Sequence> {
-    speaking(&kept.markers).map(|marker| marker.sequence)
-}
+#[cfg(test)]
+mod tests;
