@@ -278,3 +278,63 @@ fn an_unsound_expression_is_one_finding() {
     let at = "EXPRESSIONS_TYPE_CHECK claims/cover.subscription.yaml:12";
     check(COVER, "cover_from: coverFrom", accepted, &[at]);
 }
+
+fn contract(key: &str, attributes: &str) -> String {
+    format!(
+        "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: active\nmeaning: What was sold.\n\
+         key: {key}\nattributes:\n{attributes}"
+    )
+}
+
+#[test]
+fn what_is_carried_keeps_the_strictest_classification_on_its_way() {
+    let address = "  id: { type: uuid, meaning: 'Identifies one sale.' }\n  address:\n    type: object\n    \
+        classification: pii\n    meaning: Where it goes.\n    attributes:\n      \
+        street: { type: string, meaning: 'As the buyer wrote it.' }\n";
+    let mut files = in_the_examples_estate(Files::new());
+    let mut add =
+        |id: &str, text: String| files.insert(DocumentId(format!("claims/{id}.contract.yaml")), text);
+    // A member inherits from what it is a member of, and a contract between passes that on.
+    add("sale", contract("id", address));
+    add(
+        "label",
+        contract(
+            "policyId",
+            "  policyId: { from: policies/policy@1.policyId }\n  line: { from: claims/sale@1.address.street }\n",
+        ),
+    );
+    add("parcel", contract("line", "  line: { from: claims/label@1.line }\n"));
+    let found = found(&files);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("`KEY_HOLDS_NO_PII` at `claims/parcel.contract.yaml:6:6`"), "{found:#?}");
+}
+
+#[test]
+fn two_contexts_do_not_publish_one_column_of_a_shared_database() {
+    let publication = |contract: &str, system: &str| {
+        format!(
+            "apiVersion: seamline/v1\nkind: Publication\ncontract: {contract}\nsystem: {system}\ntable: sales\n"
+        )
+    };
+    let environment = |claims: &str| {
+        format!(
+            "apiVersion: seamline/v1\nkind: Environment\nsystems:\n  \
+             policies/core: {{ url: 'postgres://db/one' }}\n  claims/claims-db: {{ url: 'postgres://db/{claims}' }}\n\
+             log: {{ embedded: log.db }}\n"
+        )
+    };
+    for (database, findings) in [("one", 1), ("two", 0)] {
+        let mut files = in_the_examples_estate(Files::new());
+        let mut add = |id: &str, text: String| files.insert(DocumentId(id.to_owned()), text);
+        add("production.environment.yaml", environment(database));
+        let attributes =
+            |id: &str| format!("  {id}: {{ type: uuid, meaning: 'Identifies what was sold.' }}\n");
+        add("policies/sale.contract.yaml", contract("saleId", &attributes("saleId")));
+        add("policies/sale.publication.yaml", publication("sale", "core"));
+        add("claims/sold.contract.yaml", contract("saleId", &attributes("saleId")));
+        add("claims/sold.publication.yaml", publication("sold", "claims-db"));
+        let found = found(&files);
+        assert_eq!(found.len(), findings, "{found:#?}");
+        assert!(found.iter().all(|it| it.starts_with("`ONE_OWNER`")), "{found:#?}");
+    }
+}
