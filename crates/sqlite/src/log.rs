@@ -257,7 +257,7 @@ impl Log for EmbeddedLog {
             return Ok(Fetched::NoTopic);
         }
         let mut reader = self.file.readers().acquire().await.map_err(not_applied)?;
-        fetch(&mut reader, &topic.id, partition, from, limit).await.map_err(not_applied)
+        fetch(&mut reader, topic, partition, from, limit).await.map_err(not_applied)
     }
 }
 
@@ -369,14 +369,20 @@ async fn advance(conn: &mut SqliteConnection, ends: &[(i64, u32, i64)]) -> Resul
 
 async fn fetch(
     conn: &mut SqliteConnection,
-    id: &str,
+    topic: &TopicIdentity,
     partition: u32,
     from: u64,
     limit: usize,
 ) -> Result<Fetched, sqlx::Error> {
     let place = "SELECT t.number, p.start, p.next FROM log_topic t JOIN log_partition p ON p.topic = t.number \
-                 WHERE t.id = ? AND p.partition = ?";
-    let Some(place) = sqlx::query(place).bind(id).bind(partition).fetch_optional(&mut *conn).await? else {
+                 WHERE t.id = ? AND t.name = ? AND p.partition = ?";
+    let Some(place) = sqlx::query(place)
+        .bind(&topic.id)
+        .bind(&topic.name)
+        .bind(partition)
+        .fetch_optional(&mut *conn)
+        .await?
+    else {
         return Ok(Fetched::NoTopic);
     };
     let (topic, start, end): (i64, i64, i64) = (place.get(0), place.get(1), place.get(2));

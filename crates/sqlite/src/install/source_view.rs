@@ -40,7 +40,7 @@ pub(crate) fn statement(
         there.push(format!("{column} IS NOT NULL"));
     }
     Ok(format!(
-        "CREATE VIEW {} AS SELECT\n{}  json_array({}) AS key,\n  {} AS state\nFROM {}\nWHERE {}",
+        "CREATE VIEW {} AS SELECT\n{}  json_array({}) AS key,\n  {} AS state\nFROM {} AS t\nWHERE {}",
         name(&contract.contract.name.contract),
         columns.concat(),
         texts.join(", "),
@@ -126,7 +126,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn column(&self, path: &AttributePath) -> Result<String, InstallError> {
         match self.publication.column(path) {
-            Column::Named(name) => Ok(quoted(&name)),
+            // With its table before it: alone, SQLite takes the quoted name of a missing column for a text.
+            Column::Named(name) => Ok(format!("t.{}", quoted(&name))),
             Column::Is(_) => Err(InstallError::Expression {
                 contract: self.contract.contract.name.to_string(),
                 path: path.to_string(),
@@ -152,7 +153,7 @@ impl Reader<'_> {
             members.push((attribute.name.to_string(), self.value(&below, attribute.own_shape())?));
         }
         let empty: Vec<String> = members.iter().map(|(_, value)| format!("{value} IS NULL")).collect();
-        Ok(format!("CASE WHEN NOT ({}) THEN json({}) END", empty.join(" AND "), object(&members)))
+        Ok(format!("json(CASE WHEN NOT ({}) THEN {} END)", empty.join(" AND "), object(&members)))
     }
 }
 
@@ -176,7 +177,7 @@ fn scalar(shape: Option<&Shape>, column: &str) -> String {
     let Some(shape) = shape else { return text };
     match &shape.ty {
         Type::Integer | Type::Decimal { .. } if shape.approximate => {
-            format!("CASE typeof({column}) WHEN 'real' THEN printf('%!.17g', {column}) ELSE {text} END")
+            format!("json(CASE typeof({column}) WHEN 'real' THEN printf('%!.17g', {column}) ELSE {text} END)")
         }
         Type::Integer => format!(
             "CASE WHEN typeof({column}) = 'real' AND {column} = CAST({column} AS INTEGER) \
