@@ -25,6 +25,14 @@ pub enum InstallError {
         /// The attribute.
         path: String,
     },
+    /// The key has a part that SQLite has no canonical text for.
+    #[error("the key of `{contract}` has `{attribute}`, of a type that SQLite cannot find a key by")]
+    Key {
+        /// The contract.
+        contract: String,
+        /// The attribute.
+        attribute: String,
+    },
     /// There is no such table or view to publish from, or it lacks a column.
     #[error("the state of `{contract}` cannot be read: {source}")]
     Source {
@@ -61,6 +69,7 @@ impl InstallError {
             InstallError::Expression { .. } => {
                 "name a column; compute it in a view that the publication reads"
             }
+            InstallError::Key { .. } => "use a text, an integer, a day or a uuid as the key",
             InstallError::Source { .. } => "name the table and its columns in the publication as they are",
             InstallError::Table { .. } => "let the subscription write another table, or move this one away",
             InstallError::Projection { .. } => "mend the subscription's `into`",

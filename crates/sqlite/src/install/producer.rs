@@ -3,6 +3,7 @@
 use super::InstallError;
 use super::{source_view, table};
 use crate::file::{literal, quoted};
+use seamline_contract::attribute::Type;
 use seamline_contract::channel::{ChannelId, ChannelKind, Event};
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
@@ -23,12 +24,19 @@ END";
 /// Returns the statements that install the publishing of a contract.
 ///
 /// # Errors
-/// When an attribute is read by an expression.
+/// When an attribute is read by an expression, or the key has a part that SQLite has no canonical text for.
 pub fn statements(
     contract: &ResolvedContract,
     publication: &Publication,
 ) -> Result<Vec<String>, InstallError> {
     let id = &contract.contract.name.contract;
+    for slot in &contract.key {
+        let attribute = &contract.attributes[*slot];
+        if matches!(attribute.shape.ty, Type::Timestamp | Type::Duration | Type::Bytes) {
+            let (contract, attribute) = (contract.contract.name.to_string(), attribute.name.to_string());
+            return Err(InstallError::Key { contract, attribute });
+        }
+    }
     let mut statements = table::statements(&[table::SHARED, table::PRODUCER]);
     statements.push(format!(
         "INSERT INTO seamline_contract (contract, version, key_kinds) VALUES ({}, {}, {}) \
