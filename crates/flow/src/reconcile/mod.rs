@@ -291,11 +291,15 @@ fn assess(
     let mut received = Sums::new();
     holds.iter().for_each(|hold| received.merge(&hold.state().sums));
     let comparable = holds.iter().all(|hold| hold.state().digest_epoch == digest.epoch);
-    let gaps = gaps(rehearsal, table, differences);
-    let blame = if comparable { blame(&received, &rehearsal.sums(), &gaps) } else { blame::Blame::default() };
+    let gaps = gaps(rehearsal, table);
+    let mut blame =
+        if comparable { blame(&received, &rehearsal.sums(), &gaps) } else { blame::Blame::default() };
+    let ahead: BTreeSet<RecordKey> =
+        ahead(differences).into_iter().filter(|key| blame.stream.remove(key)).collect();
     let mut found = Found { intake, stream: &blame.stream, drifts: Vec::new(), mends: Vec::new() };
     let mut seen = BTreeSet::new();
-    for difference in differences {
+    let is_judged = |difference: &&Difference| difference.key.as_ref().is_none_or(|key| !ahead.contains(key));
+    for difference in differences.iter().filter(is_judged) {
         let kept = difference.key.as_ref().and_then(|key| rehearsal.keys.get(key));
         let Some(wrong) = judge(intake, &digest.key, difference, kept) else { continue };
         let key = match (&difference.key, &difference.live) {
@@ -321,7 +325,7 @@ fn assess(
         .cloned()
         .collect();
     let recount = !comparable || !mends.is_empty() || !blame.residual.is_empty() || !blame.stream.is_empty();
-    let proves = proves(intake, rehearsal, blame.residual.len());
+    let proves = proves(intake, rehearsal, blame.residual.len(), ahead.len());
     let report = |link| report(intake, link, rehearsal, table, &drifts, &reasons, &proves);
     let reports = links(intake).into_iter().map(report).collect();
     Reconciled { reports, plan: Plan { mends, by_hand, recount } }
@@ -372,20 +376,10 @@ fn cause(link: Link, kind: DriftKind) -> &'static str {
     }
 }
 
-/// Returns the keys of which the consumer holds another last record than the log; without those that its own later
-/// tombstone explains.
-fn gaps(rehearsal: &Rehearsal, table: &Table, differences: &[Difference]) -> BTreeMap<RecordKey, Gap> {
-    let explained: BTreeSet<&RecordKey> = differences
-        .iter()
-        .filter(|difference| {
-            let logged = difference.rehearsed.as_ref().map(|rehearsed| rehearsed.marker.sequence);
-            difference.ended.as_ref().is_some_and(|ended| Some(ended.sequence) > logged)
-        })
-        .filter_map(|difference| difference.key.as_ref())
-        .collect();
+/// Returns the keys of which the consumer holds another last record than the log.
+fn gaps(rehearsal: &Rehearsal, table: &Table) -> BTreeMap<RecordKey, Gap> {
     let keys: BTreeSet<&RecordKey> = rehearsal.keys.keys().chain(table.held.keys()).collect();
     keys.into_iter()
-        .filter(|key| !explained.contains(*key))
         .map(|key| {
             let held = table.held.get(key).copied().flatten();
             (key.clone(), Gap { held, logged: rehearsal.record(key) })
@@ -394,7 +388,19 @@ fn gaps(rehearsal: &Rehearsal, table: &Table, differences: &[Difference]) -> BTr
         .collect()
 }
 
-fn proves(intake: &Intake, rehearsal: &Rehearsal, residual: usize) -> Vec<String> {
+/// Returns the keys whose row or end is newer here than the last record that the log still holds: compaction kept one
+/// that came late. What was received is right then; that the log is not is for its producer's link to tell.
+fn ahead(differences: &[Difference]) -> BTreeSet<RecordKey> {
+    let is_ahead = |difference: &&Difference| {
+        let row = difference.live.as_ref().and_then(|live| live.marker.as_ref());
+        let here = row.into_iter().chain(&difference.ended).map(|marker| marker.sequence).max();
+        let logged = difference.rehearsed.as_ref().map(|rehearsed| rehearsed.marker.sequence);
+        logged.is_some() && here > logged
+    };
+    differences.iter().filter(is_ahead).filter_map(|difference| difference.key.clone()).collect()
+}
+
+fn proves(intake: &Intake, rehearsal: &Rehearsal, residual: usize, ahead: usize) -> Vec<String> {
     let topic = &state_of(intake).topic;
     let ranges = rehearsal.ranges.iter();
     let mut proves: Vec<String> = ranges
@@ -407,6 +413,10 @@ fn proves(intake: &Intake, rehearsal: &Rehearsal, residual: usize) -> Vec<String
         proves.push(format!(
             "{residual} buckets of the sums still count rows that vanished and came back; a recount mends them"
         ));
+    }
+    if ahead > 0 {
+        proves
+            .push(format!("{ahead} keys are newer here than in the log, which kept a record that came late"));
     }
     proves
 }
