@@ -1,0 +1,301 @@
+//! The auditor: reads a topic back and keeps in the ledger, by key, what the log holds.
+
+use crate::ledger::{Entry, Ledger};
+use crate::log::{Incoming, Log};
+use crate::outlet::{OutChannel, Outlet};
+use crate::port::PortError;
+use crate::position::TopicIdentity;
+use crate::sweep::Sweep;
+use seamline_contract::channel::ChannelKind;
+use seamline_message::digest::{Digest, DigestKey, Domain, digest};
+use seamline_message::envelope::{Envelope, MessageKind};
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many records are read at once.
+pub const READ_MAX: usize = 500;
+
+/// An event that is in no record, though a record or the source names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// The channel, as `ChannelId` prints it.
+    pub channel: String,
+    /// The key.
+    pub key: RecordKey,
+    /// The last sequence before it that is there; none: the chain begins with it.
+    pub after: Option<Sequence>,
+    /// The sequence that is not there.
+    pub missing: Sequence,
+}
+
+/// What a topic holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audit {
+    /// The topic's oldest offsets and the ends up to which it was read, by partition.
+    pub ranges: Vec<(u64, u64)>,
+    /// Records read.
+    pub records: u64,
+    /// Offsets, by partition, of records without a canonical key or an envelope: nothing of ours.
+    pub foreign: Vec<(u32, u64)>,
+    /// Records that repeat the one before of their key.
+    pub duplicates: u64,
+    /// Keys with one sequence in two contents.
+    pub conflicts: BTreeSet<RecordKey>,
+    /// Keys with a record, on a channel of events, that is not above the one before.
+    pub disordered: BTreeSet<RecordKey>,
+    /// Events that are in no record.
+    pub gaps: BTreeSet<Gap>,
+}
+
+/// Builds the ledger of a channel's topic anew, to ends fixed at the start. None where there is no such topic.
+///
+/// # Errors
+/// The ports'; the ledger is then of no use until built again.
+pub async fn audit<L: Log, D: Ledger>(
+    log: &L,
+    ledger: &D,
+    outlet: &Outlet,
+    channel: &OutChannel,
+    key: &DigestKey,
+) -> Result<Option<(TopicIdentity, Audit)>, PortError> {
+    let Some(topic) = log.topic(&channel.topic).await? else { return Ok(None) };
+    ledger.ledger_clear(&channel.topic).await?;
+    let mut audit = Audit::default();
+    for partition in 0..topic.partitions {
+        let sweep = Sweep::begin(log, &topic, partition).await?;
+        audit.ranges.push((sweep.start, sweep.end));
+        read(log, ledger, &Reading { outlet, channel, key, partition }, sweep, &mut audit).await?;
+    }
+    Ok(Some((topic, audit)))
+}
+
+/// Brings a ledger up to ends fixed now, from the ends of an audit on.
+///
+/// # Errors
+/// The ports'; safe to repeat.
+pub async fn catch_up<L: Log, D: Ledger>(
+    log: &L,
+    ledger: &D,
+    outlet: &Outlet,
+    channel: &OutChannel,
+    key: &DigestKey,
+    (topic, audit): (&TopicIdentity, &mut Audit),
+) -> Result<(), PortError> {
+    for partition in 0..topic.partitions {
+        let from = audit.ranges[partition as usize].1;
+        let sweep = Sweep::begin(log, topic, partition).await?.from(from);
+        let end = sweep.end.max(from);
+        read(log, ledger, &Reading { outlet, channel, key, partition }, sweep, audit).await?;
+        audit.ranges[partition as usize].1 = end;
+    }
+    Ok(())
+}
+
+/// What a partition is read as.
+struct Reading<'a> {
+    outlet: &'a Outlet,
+    channel: &'a OutChannel,
+    key: &'a DigestKey,
+    partition: u32,
+}
+
+async fn read<L: Log, D: Ledger>(
+    log: &L,
+    ledger: &D,
+    reading: &Reading<'_>,
+    mut sweep: Sweep,
+    audit: &mut Audit,
+) -> Result<(), PortError> {
+    let uncut = sweep.start == 0;
+    while let Some(records) = sweep.next(log, READ_MAX).await? {
+        audit.records += records.len() as u64;
+        let mut read = Vec::with_capacity(records.len());
+        for record in &records {
+            match reading.entry(record) {
+                Some(entry) => read.push(entry),
+                None => audit.foreign.push((reading.partition, record.offset)),
+            }
+        }
+        if reading.channel.id.kind == ChannelKind::Events {
+            let keys: BTreeSet<&RecordKey> = read.iter().map(|(entry, _)| &entry.key).collect();
+            let keys: Vec<RecordKey> = keys.into_iter().cloned().collect();
+            let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
+            let mut known: BTreeMap<RecordKey, Entry> =
+                known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
+            let channel = reading.channel.id.to_string();
+            read.retain(|(entry, envelope)| link(audit, &channel, &mut known, entry, envelope, uncut));
+        }
+        let entries: Vec<Entry> = read.into_iter().map(|(entry, _)| entry).collect();
+        if !entries.is_empty() {
+            ledger.ledger_put(&reading.channel.topic, &entries).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Holds a record of an events topic against the one before of its key. Returns whether it is the new last one.
+fn link(
+    audit: &mut Audit,
+    channel: &str,
+    known: &mut BTreeMap<RecordKey, Entry>,
+    entry: &Entry,
+    envelope: &Envelope,
+    uncut: bool,
+) -> bool {
+    let last = known.get(&entry.key);
+    if envelope.kind == MessageKind::Void {
+        audit
+            .gaps
+            .retain(|gap| gap.channel != channel || gap.key != entry.key || gap.missing != entry.sequence);
+    }
+    match last {
+        Some(last) if entry.sequence == last.sequence => {
+            if entry.digest == last.digest {
+                audit.duplicates += 1;
+            } else {
+                audit.conflicts.insert(entry.key.clone());
+            }
+            return false;
+        }
+        Some(last) if entry.sequence < last.sequence => {
+            if envelope.kind != MessageKind::Void {
+                audit.disordered.insert(entry.key.clone());
+            }
+            return false;
+        }
+        _ => {}
+    }
+    let after = last.map(|last| last.sequence);
+    let cut = after.is_none() && !uncut;
+    if let Some(missing) = envelope.previous.filter(|previous| Some(*previous) != after && !cut) {
+        audit.gaps.insert(Gap { channel: channel.to_owned(), key: entry.key.clone(), after, missing });
+    }
+    known.insert(entry.key.clone(), entry.clone());
+    true
+}
+
+impl Reading<'_> {
+    /// Returns a record as the ledger keeps it; none for what is nothing of ours.
+    fn entry(&self, record: &Incoming) -> Option<(Entry, Envelope)> {
+        let key = RecordKey::parse(record.key.as_deref()?).ok()?;
+        let envelope = Envelope::from_headers(&record.headers).ok()?;
+        if envelope.contract != self.outlet.contract {
+            return None;
+        }
+        let entry = Entry {
+            digest: self.digest(&key, record),
+            sequence: envelope.sequence,
+            offset: record.offset,
+            last: envelope.sequence,
+            version: Some(envelope.version),
+            ended: record.value.is_none(),
+            key,
+        };
+        Some((entry, envelope))
+    }
+
+    fn digest(&self, key: &RecordKey, record: &Incoming) -> Digest {
+        let (codec, view) = (&self.outlet.codec, self.channel.id.view.as_ref());
+        let bytes = Some(key.as_bytes());
+        let (domain, content) = match (&record.value, self.channel.id.kind) {
+            (None, ChannelKind::State) => (Domain::Tombstone, &[][..]),
+            (None, ChannelKind::Events) => (Domain::Event, &[][..]),
+            (Some(value), ChannelKind::State) => match codec.decode_state(view, bytes, value) {
+                Ok(message) => (Domain::State, &value[message.state]),
+                Err(_) => (Domain::Raw, value.as_slice()),
+            },
+            (Some(value), ChannelKind::Events) => match codec.decode_event(view, bytes, value) {
+                Ok(_) => (Domain::Event, value.as_slice()),
+                Err(_) => (Domain::Raw, value.as_slice()),
+            },
+        };
+        digest(self.key, domain, key.as_bytes(), content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Audit, Gap, link};
+    use crate::ledger::Entry;
+    use seamline_message::digest::Digest;
+    use seamline_message::envelope::{Envelope, MessageKind};
+    use seamline_message::key::RecordKey;
+    use seamline_message::sequence::Sequence;
+    use std::collections::BTreeMap;
+
+    fn key() -> RecordKey {
+        RecordKey::from_texts(&["a".to_owned()])
+    }
+
+    /// Links records, each a sequence and the previous one it names, 0 for none; a void has a minus.
+    fn linked(records: &[(i64, u64)], uncut: bool) -> Audit {
+        let (mut audit, mut known) = (Audit::default(), BTreeMap::new());
+        for (sequence, previous) in records {
+            let kind =
+                if *sequence < 0 { MessageKind::Void } else { MessageKind::Event("Bound".parse().unwrap()) };
+            let envelope = Envelope {
+                id: String::new(),
+                source: String::new(),
+                kind,
+                time: "2026-01-02T03:04:05Z".parse().unwrap(),
+                contract: "policy-administration/policy@2".parse().unwrap(),
+                version: "2.1.0".parse().unwrap(),
+                key_text: key().to_string(),
+                sequence: Sequence(sequence.unsigned_abs()),
+                previous: (*previous > 0).then_some(Sequence(*previous)),
+                correlation: None,
+                causation: None,
+                effective: None,
+                traceparent: None,
+            };
+            let entry = Entry {
+                key: key(),
+                sequence: envelope.sequence,
+                offset: 0,
+                last: envelope.sequence,
+                version: None,
+                digest: Digest(u128::from(*previous)),
+                ended: false,
+            };
+            link(&mut audit, "events", &mut known, &entry, &envelope, uncut);
+        }
+        audit
+    }
+
+    fn gap(after: u64, missing: u64) -> Gap {
+        let after = (after > 0).then_some(Sequence(after));
+        Gap { channel: "events".to_owned(), key: key(), after, missing: Sequence(missing) }
+    }
+
+    #[test]
+    fn a_whole_chain_has_no_gap() {
+        assert_eq!(linked(&[(1, 0), (4, 1), (5, 4)], true), Audit::default());
+    }
+
+    #[test]
+    fn a_previous_that_was_not_seen_is_a_gap() {
+        assert_eq!(linked(&[(1, 0), (5, 4), (6, 5)], true).gaps, [gap(1, 4)].into());
+        assert_eq!(linked(&[(5, 4)], true).gaps, [gap(0, 4)].into(), "at the beginning, too");
+    }
+
+    #[test]
+    fn what_retention_cut_is_no_gap() {
+        assert_eq!(linked(&[(5, 4), (6, 5)], false).gaps, [].into());
+        assert_eq!(linked(&[(5, 4), (7, 6)], false).gaps, [gap(5, 6)].into());
+    }
+
+    #[test]
+    fn a_void_fills_a_gap() {
+        assert_eq!(linked(&[(1, 0), (5, 4), (-4, 1), (6, 5)], true), Audit::default());
+        assert_eq!(linked(&[(1, 0), (-4, 1), (5, 4)], true), Audit::default());
+    }
+
+    #[test]
+    fn a_repetition_is_a_duplicate_and_a_fall_is_disorder() {
+        let audit = linked(&[(1, 0), (4, 1), (4, 1)], true);
+        assert_eq!((audit.duplicates, audit.conflicts.len()), (1, 0));
+        assert_eq!(linked(&[(4, 1), (4, 2)], false).conflicts, [key()].into());
+        assert_eq!(linked(&[(1, 0), (4, 1), (3, 1)], true).disordered, [key()].into());
+    }
+}

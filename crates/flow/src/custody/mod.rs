@@ -1,0 +1,4 @@
+//! Custody at the producer: link 1, from the source view to the log.
+
+pub mod judge;
+pub mod source;

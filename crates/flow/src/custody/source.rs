@@ -1,0 +1,417 @@
+//! Link 1: the source view against the log, each state topic and each chain of events.
+
+use crate::auditor::{Audit, Gap, audit, catch_up};
+use crate::case::{CaseKind, NewCase};
+use crate::custody::judge::{Verdict, awaits_backfill, differing, judge};
+use crate::digest_key;
+use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
+use crate::ledger::{Entry, Ledger};
+use crate::log::{Fetched, Log};
+use crate::outlet::{OutChannel, Outlet};
+use crate::port::PortError;
+use crate::position::TopicIdentity;
+use crate::source::{KeyFacts, Source};
+use seamline_contract::channel::ChannelKind;
+use seamline_contract::id::{ContractId, ContractRef};
+use seamline_contract::value::Value;
+use seamline_message::canonical;
+use seamline_message::digest::{Digest, DigestKey, Domain, digest};
+use seamline_message::key::RecordKey;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many keys are compared at once.
+const CHUNK: usize = 500;
+
+/// How often a key that keeps changing is looked at before it counts as unsettled.
+const LOOKS_MAX: usize = 8;
+
+/// What a check of the source link found for one contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceCheck {
+    /// The contract.
+    pub contract: ContractRef,
+    /// One for each state topic, the own one first.
+    pub reports: Vec<Report>,
+    /// Events that are in no record, sorted.
+    pub gaps: Vec<Gap>,
+    /// Rows that are nowhere; below zero: more left than were written.
+    pub missing: i128,
+    /// Keys that differ only by attributes added since their record was written.
+    pub awaiting_backfill: u64,
+    /// The cases that this makes, not raised yet.
+    pub cases: Vec<NewCase>,
+}
+
+/// Compares the source view of a contract with every state topic, and the chains that the source drew with every events
+/// topic. What differs is read again under the key's lock until source and log both stood still: then it is definite.
+///
+/// # Errors
+/// The ports'; begin again.
+pub async fn check_source<S: Source, D: Ledger, L: Log>(
+    source: &S,
+    ledger: &D,
+    log: &L,
+    outlet: &Outlet,
+) -> Result<SourceCheck, PortError> {
+    let contract = outlet.contract.name.contract.clone();
+    let mut check = SourceCheck {
+        contract: outlet.contract.clone(),
+        reports: Vec::new(),
+        gaps: Vec::new(),
+        missing: source.counts(&contract).await?.missing(),
+        awaiting_backfill: 0,
+        cases: Vec::new(),
+    };
+    for channel in &outlet.channels {
+        let Some((_, key)) = digest_key::current(log, &channel.topic).await? else {
+            check.reports.extend(unknown(outlet, channel, "it has no digest key yet"));
+            continue;
+        };
+        let Some((topic, read)) = audit(log, ledger, outlet, channel, &key).await? else {
+            check.reports.extend(unknown(outlet, channel, "there is no such topic"));
+            continue;
+        };
+        let mut pass = Pass { source, ledger, log, outlet, channel, contract: &contract, key, topic, read };
+        match channel.id.kind {
+            ChannelKind::State => {
+                let mut found = Found::default();
+                pass.state(&mut found).await?;
+                check.awaiting_backfill += found.awaiting_backfill;
+                check.reports.push(pass.report(found));
+            }
+            ChannelKind::Events => {
+                pass.tails().await?;
+                check.gaps.extend(pass.read.gaps.iter().cloned());
+            }
+        }
+    }
+    check.gaps.sort();
+    check.cases = cases(&check);
+    Ok(check)
+}
+
+/// Returns the report on a state topic that could not be read.
+fn unknown(outlet: &Outlet, channel: &OutChannel, why: &str) -> Option<Report> {
+    (channel.id.kind == ChannelKind::State).then(|| Report {
+        subject: outlet.contract.to_string(),
+        link: Link::Source,
+        outcome: Outcome::Inconclusive(vec![format!("`{}`: {why}", channel.topic)]),
+        rows: 0,
+        counts: BTreeMap::new(),
+        drifts: Vec::new(),
+        proves: Vec::new(),
+    })
+}
+
+/// What was found on one state topic.
+#[derive(Default)]
+struct Found {
+    rows: u64,
+    counts: BTreeMap<String, (u64, u64)>,
+    drifts: Vec<Drift>,
+    awaiting_backfill: u64,
+    waiting: u64,
+    aside: u64,
+    unsettled: u64,
+}
+
+/// One topic of one contract, being compared.
+struct Pass<'a, S, D, L> {
+    source: &'a S,
+    ledger: &'a D,
+    log: &'a L,
+    outlet: &'a Outlet,
+    channel: &'a OutChannel,
+    contract: &'a ContractId,
+    key: DigestKey,
+    topic: TopicIdentity,
+    read: Audit,
+}
+
+impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
+    async fn state(&mut self, found: &mut Found) -> Result<(), PortError> {
+        let mut after = None;
+        loop {
+            let rows = self.source.scan(self.contract, after.as_ref(), CHUNK).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.key.clone());
+            found.rows += rows.len() as u64;
+            let keys: Vec<RecordKey> = rows.iter().map(|row| row.key.clone()).collect();
+            let entries = self.ledger.ledger_get(&self.channel.topic, &keys).await?;
+            let mut suspects = Vec::new();
+            for (row, entry) in rows.iter().zip(&entries) {
+                let same = entry.as_ref().is_some_and(|entry| {
+                    self.digest(&row.key, &row.state) == Some(entry.digest) && entry.last == entry.sequence
+                });
+                if same {
+                    let side = found.counts.entry(self.counted(&row.state)).or_default();
+                    *side = (side.0 + 1, side.1 + 1);
+                } else {
+                    suspects.push(row.key.clone());
+                }
+            }
+            self.settle(suspects, found).await?;
+        }
+        self.entries(found).await
+    }
+
+    /// Looks for records that no row stands behind, and for those above any sequence that was drawn.
+    async fn entries(&mut self, found: &mut Found) -> Result<(), PortError> {
+        let judged: BTreeSet<RecordKey> =
+            found.drifts.iter().filter_map(|drift| drift.key.clone().ok()).collect();
+        let mut after = None;
+        loop {
+            let entries = self.ledger.ledger_scan(&self.channel.topic, after.as_ref(), CHUNK).await?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            let keys: Vec<RecordKey> = entries.iter().map(|entry| entry.key.clone()).collect();
+            let facts = self.source.look(self.contract, &keys).await?;
+            let suspect = |(entry, facts): &(&Entry, &KeyFacts)| {
+                let above = facts.sequence.is_none_or(|drawn| entry.sequence > drawn);
+                // A row that is there was compared by the scan, or came after it and is published with its key.
+                (above || (facts.state.is_none() && !entry.ended)) && !judged.contains(&entry.key)
+            };
+            let suspects: Vec<RecordKey> =
+                entries.iter().zip(&facts).filter(suspect).map(|(entry, _)| entry.key.clone()).collect();
+            self.settle(suspects, found).await?;
+        }
+    }
+
+    /// Looks at keys until each is known for sure: the source says the same before and after the log was read.
+    async fn settle(&mut self, mut suspects: Vec<RecordKey>, found: &mut Found) -> Result<(), PortError> {
+        for _ in 0..LOOKS_MAX {
+            if suspects.is_empty() {
+                return Ok(());
+            }
+            let before = self.source.look(self.contract, &suspects).await?;
+            let until = (&self.topic, &mut self.read);
+            catch_up(self.log, self.ledger, self.outlet, self.channel, &self.key, until).await?;
+            let entries = self.ledger.ledger_get(&self.channel.topic, &suspects).await?;
+            let after = self.source.look(self.contract, &suspects).await?;
+            let mut again = Vec::new();
+            for ((before, after), entry) in before.iter().zip(&after).zip(&entries) {
+                if before != after {
+                    again.push(after.key.clone());
+                } else {
+                    self.conclude(after, entry.as_ref(), found).await?;
+                }
+            }
+            suspects = again;
+        }
+        found.unsettled += suspects.len() as u64;
+        Ok(())
+    }
+
+    async fn conclude(
+        &self,
+        facts: &KeyFacts,
+        entry: Option<&Entry>,
+        found: &mut Found,
+    ) -> Result<(), PortError> {
+        let row = facts.state.as_deref().and_then(|state| self.digest(&facts.key, state));
+        let verdict = judge(facts, row, entry);
+        let record = match entry.filter(|entry| !entry.ended) {
+            Some(entry) => self.record_state(entry).await?,
+            None => None,
+        };
+        if let Some(state) = &facts.state {
+            found.counts.entry(self.counted(state)).or_default().0 += 1;
+        }
+        if let Some(state) = &record {
+            found.counts.entry(self.counted_record(state)).or_default().1 += 1;
+        }
+        let sent = facts.state.as_deref().and_then(|state| self.part(state));
+        let (names, only_lacks) = match (&sent, &record) {
+            (Some(sent), Some(record)) => differing(sent, record),
+            _ => (Vec::new(), false),
+        };
+        let (kind, expected, at, cause) = match verdict {
+            Verdict::Agrees => return Ok(()),
+            Verdict::Waiting => {
+                found.waiting += 1;
+                return Ok(());
+            }
+            Verdict::Aside => {
+                found.aside += 1;
+                return Ok(());
+            }
+            Verdict::Drifted { kind, expected, found, cause } => (kind, expected, found, cause),
+            Verdict::Differs => {
+                let written = entry.and_then(|entry| entry.version);
+                let current = self.outlet.codec.contract().contract.version;
+                if awaits_backfill(written, current, only_lacks) {
+                    found.awaiting_backfill += 1;
+                    return Ok(());
+                }
+                let at = entry.map(|entry| entry.sequence);
+                (DriftKind::Corrupt, facts.sequence, at, "changed at the source without publishing")
+            }
+        };
+        found.drifts.push(Drift {
+            link: Link::Source,
+            kind,
+            key: Ok(facts.key.clone()),
+            differing: names,
+            expected,
+            found: at,
+            owed_by: self.outlet.contract.name.context.clone(),
+            cause: cause.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Finds events that the source drew and the log does not have at the end of a chain.
+    async fn tails(&mut self) -> Result<(), PortError> {
+        let name = self.channel.id.to_string();
+        let mut after = None;
+        loop {
+            let known = self.source.published(self.contract, after.as_ref(), CHUNK).await?;
+            let Some(last) = known.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            let keys: Vec<RecordKey> = known.iter().map(|facts| facts.key.clone()).collect();
+            let entries = self.ledger.ledger_get(&self.channel.topic, &keys).await?;
+            let behind = known.iter().zip(&entries).filter(|(facts, entry)| {
+                facts.chains.get(&name).copied() > entry.as_ref().map(|entry| entry.sequence)
+            });
+            let suspects: Vec<RecordKey> = behind.map(|(facts, _)| facts.key.clone()).collect();
+            if suspects.is_empty() {
+                continue;
+            }
+            let facts = self.source.look(self.contract, &suspects).await?;
+            let until = (&self.topic, &mut self.read);
+            catch_up(self.log, self.ledger, self.outlet, self.channel, &self.key, until).await?;
+            let entries = self.ledger.ledger_get(&self.channel.topic, &suspects).await?;
+            for (facts, entry) in facts.iter().zip(&entries) {
+                let at = entry.as_ref().map(|entry| entry.sequence);
+                let drawn = facts.chains.get(&name).copied();
+                let partition = self.outlet.codec.partition(&facts.key, self.topic.partitions);
+                let cut = at.is_none() && self.read.ranges[partition as usize].0 > 0;
+                if let Some(missing) = drawn.filter(|_| drawn > at && !facts.waiting && !facts.aside && !cut)
+                {
+                    let gap = Gap { channel: name.clone(), key: facts.key.clone(), after: at, missing };
+                    self.read.gaps.insert(gap);
+                }
+            }
+        }
+    }
+
+    /// Returns the state of the record behind an entry as sent; none when it is gone meanwhile or cannot be read.
+    async fn record_state(&self, entry: &Entry) -> Result<Option<Vec<u8>>, PortError> {
+        let partition = self.outlet.codec.partition(&entry.key, self.topic.partitions);
+        let Fetched::Records(fetch) = self.log.fetch(&self.topic, partition, entry.offset, 1).await? else {
+            return Ok(None);
+        };
+        let record = fetch.records.into_iter().find(|record| record.offset == entry.offset);
+        let value = record.and_then(|record| record.value);
+        let read = value.and_then(|value| serde_json::from_slice::<serde_json::Value>(&value).ok());
+        Ok(read.and_then(|read| read.get("state").map(|state| state.to_string().into_bytes())))
+    }
+
+    /// Returns the bytes that a state in source form travels as on this channel; none when it breaks its contract.
+    fn part(&self, state: &[u8]) -> Option<Vec<u8>> {
+        let row = self.outlet.codec.read_source(state).ok()?;
+        Some(self.outlet.codec.state_part(self.channel.id.view.as_ref(), &row))
+    }
+
+    fn digest(&self, key: &RecordKey, state: &[u8]) -> Option<Digest> {
+        Some(digest(&self.key, Domain::State, key.as_bytes(), &self.part(state)?))
+    }
+
+    /// Returns the value by which a row of the source is counted; empty without one.
+    fn counted(&self, state: &[u8]) -> String {
+        let contract = self.outlet.codec.contract();
+        let slot =
+            contract.contract.reconciliation.as_ref().and_then(|reconciliation| {
+                reconciliation.count_by.as_ref().and_then(|name| contract.slot(name))
+            });
+        let row = self.outlet.codec.read_source(state).ok();
+        let value = slot.zip(row).map(|(slot, row)| row[slot].clone());
+        value
+            .filter(|value| *value != Value::Null)
+            .and_then(|value| canonical::text(&value))
+            .unwrap_or_default()
+    }
+
+    fn counted_record(&self, state: &[u8]) -> String {
+        let contract = &self.outlet.codec.contract().contract;
+        let name =
+            contract.reconciliation.as_ref().and_then(|reconciliation| reconciliation.count_by.as_ref());
+        let read = serde_json::from_slice::<serde_json::Value>(state).ok();
+        let value = name.zip(read).and_then(|(name, read)| read.get(name.as_str()).cloned());
+        value.map_or_else(String::new, |value| value.as_str().map_or(value.to_string(), ToOwned::to_owned))
+    }
+
+    fn report(&self, mut found: Found) -> Report {
+        found.drifts.sort_by(|one, two| one.key.cmp(&two.key));
+        let mut open = Vec::new();
+        for (rows, why) in [
+            (found.waiting, "keys have rows that wait in the outbox"),
+            (found.aside, "keys have rows in quarantine"),
+            (found.unsettled, "keys kept changing while they were compared"),
+            (self.read.foreign.len() as u64, "records are nothing of this contract"),
+        ] {
+            if rows > 0 {
+                open.push(format!("`{}`: {rows} {why}", self.channel.topic));
+            }
+        }
+        let outcome = match (found.drifts.is_empty(), open.is_empty()) {
+            (false, _) => Outcome::Drift,
+            (true, true) => Outcome::Clean,
+            (true, false) => Outcome::Inconclusive(open),
+        };
+        let ranges = self.read.ranges.iter().enumerate();
+        let mut proves: Vec<String> = ranges
+            .map(|(partition, (from, to))| {
+                format!("partition {partition} of `{}` from {from} to {to}", self.channel.topic)
+            })
+            .collect();
+        proves.push(format!("all {} rows of the source view", found.rows));
+        Report {
+            subject: self.outlet.contract.to_string(),
+            link: Link::Source,
+            outcome,
+            rows: found.rows,
+            counts: found.counts,
+            drifts: found.drifts,
+            proves,
+        }
+    }
+}
+
+fn cases(check: &SourceCheck) -> Vec<NewCase> {
+    let subject = check.contract.to_string();
+    let case = |kind: CaseKind, summary: String, details: serde_json::Value| NewCase {
+        kind,
+        fingerprint: format!("{}/source/{subject}", kind.word()),
+        subject: subject.clone(),
+        owed_by: check.contract.name.context.clone(),
+        summary,
+        details: details.to_string(),
+    };
+    let mut cases = Vec::new();
+    let mut kinds: BTreeMap<String, BTreeSet<&RecordKey>> = BTreeMap::new();
+    for drift in check.reports.iter().flat_map(|report| &report.drifts) {
+        kinds.entry(drift.kind.to_string()).or_default().extend(drift.key.as_ref().ok());
+    }
+    if !kinds.is_empty() {
+        let counts: Vec<String> = kinds.iter().map(|(kind, keys)| format!("{} {kind}", keys.len())).collect();
+        let first: BTreeMap<&String, Vec<&str>> = kinds
+            .iter()
+            .map(|(kind, keys)| (kind, keys.iter().take(20).map(|key| key.as_str()).collect()))
+            .collect();
+        let summary = format!("source and log differ: {}", counts.join(", "));
+        cases.push(case(CaseKind::Drift, summary, json!({ "keys": first })));
+    }
+    if !check.gaps.is_empty() {
+        let lost = |gap: &Gap| json!({ "channel": gap.channel, "key": gap.key.as_str(), "missing": gap.missing.to_string() });
+        let first: Vec<serde_json::Value> = check.gaps.iter().take(20).map(lost).collect();
+        let summary = format!("{} events are in no record", check.gaps.len());
+        cases.push(case(CaseKind::Chain, summary, json!({ "events": first })));
+    }
+    if check.missing != 0 {
+        let summary = format!("{} outbox rows are unaccounted for", check.missing);
+        cases.push(case(CaseKind::Accounting, summary, json!({ "missing": check.missing.to_string() })));
+    }
+    cases
+}
