@@ -1,6 +1,7 @@
 //! Evaluation: a checked tree that borrows from the row and allocates only for new values.
 
 use crate::function::{Arithmetic, Function};
+use crate::parse::Join;
 use crate::program::{EvalError, LIST_MAX};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -41,8 +42,7 @@ pub(crate) enum Node {
     Member(Box<Node>, String),
     Index(Box<Node>, Box<Node>),
     Not(Box<Node>),
-    And(Box<Node>, Box<Node>),
-    Or(Box<Node>, Box<Node>),
+    Join(Join, Vec<Node>),
     If(Box<Node>, Box<Node>, Box<Node>),
     /// Equality, and whether it is negated.
     Equal(Box<Node>, Box<Node>, bool),
@@ -78,8 +78,16 @@ impl Node {
             Node::Member(operand, name) => member(operand.eval(row)?, name)?,
             Node::Index(operand, index) => index_of(operand.eval(row)?, &*index.eval(row)?)?,
             Node::Not(operand) => boolean(!operand.truth(row)?),
-            Node::And(a, b) => boolean(a.truth(row)? && b.truth(row)?),
-            Node::Or(a, b) => boolean(a.truth(row)? || b.truth(row)?),
+            Node::Join(join, parts) => {
+                // The first part that is not what all must be decides.
+                let neutral = *join == Join::All;
+                for part in parts {
+                    if part.truth(row)? != neutral {
+                        return Ok(boolean(!neutral));
+                    }
+                }
+                boolean(neutral)
+            }
             Node::If(condition, yes, no) => {
                 return if condition.truth(row)? { yes.eval(row) } else { no.eval(row) };
             }

@@ -90,6 +90,10 @@ impl Kind {
         match (self, other) {
             (Kind::Null | Kind::Unknown, kind) | (kind, Kind::Null | Kind::Unknown) => Some(kind.clone()),
             (a, b) if a == b => Some(a.clone()),
+            (Kind::Enum(a, a_open), Kind::Enum(b, b_open)) => {
+                let added = b.iter().filter(|value| !a.contains(value));
+                Some(Kind::Enum(a.iter().chain(added).cloned().collect(), *a_open || *b_open))
+            }
             (a, b) if a.is_text() && b.is_text() => Some(Kind::String),
             (Kind::List(a), Kind::List(b)) => Some(Kind::List(Box::new(a.join(b)?))),
             (Kind::Map(a), Kind::Map(b)) => Some(Kind::Map(Box::new(a.join(b)?))),

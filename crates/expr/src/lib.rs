@@ -1,10 +1,13 @@
 //! The CEL profile: types, checker, evaluation. Programs are compiled once and read a row by slot.
 
+mod call;
 mod check;
-mod comprehension;
 mod eval;
 mod function;
 pub mod kind;
 mod narrow;
+mod operator;
+mod parse;
 pub mod program;
 pub mod scope;
+mod token;

@@ -1,52 +1,62 @@
 //! What a condition proves: the paths that surely have a value when it is true, or false.
 
-use cel::IdedExpr;
-use cel::common::ast::{Expr, LiteralValue, operators};
+use crate::parse::{Expr, Form, Join, Operator};
+use seamline_contract::value::Value;
 use std::collections::BTreeSet;
 
-/// Paths that have a value.
-pub(crate) type Facts = BTreeSet<String>;
+/// A name, then members or keys.
+pub(crate) type Path = Vec<String>;
 
-/// Returns the dotted path of a name or members of one.
-pub(crate) fn path(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(select) if !select.test => {
-            Some(format!("{}.{}", path(&select.operand.expr)?, select.field))
-        }
-        _ => None,
-    }
+/// Paths that have a value.
+pub(crate) type Facts = BTreeSet<Path>;
+
+/// Returns the path of a name, or of members or elements by a literal key.
+pub(crate) fn path(expr: &Expr) -> Option<Path> {
+    let (base, name) = match &expr.form {
+        Form::Name(name) => return Some(vec![name.clone()]),
+        Form::Member(base, name) => (base, name),
+        Form::Index(base, key) => match &key.form {
+            Form::Literal(Value::String(key)) => (base, key),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let mut path = path(base)?;
+    path.push(name.clone());
+    Some(path)
 }
 
 /// Returns the paths that have a value when a condition has this outcome.
-pub(crate) fn facts(expr: &IdedExpr, outcome: bool) -> Facts {
-    match &expr.expr {
-        Expr::Select(select) if select.test && outcome => {
-            path(&select.operand.expr).map(|base| format!("{base}.{}", select.field)).into_iter().collect()
+pub(crate) fn facts(expr: &Expr, outcome: bool) -> Facts {
+    match &expr.form {
+        Form::Not(inner) => facts(inner, !outcome),
+        Form::Join(join, parts) => {
+            let proven = parts.iter().map(|part| facts(part, outcome));
+            // All parts have the outcome, or at least one has.
+            if (*join == Join::All) == outcome {
+                proven.flatten().collect()
+            } else {
+                proven.reduce(|a, b| a.intersection(&b).cloned().collect()).unwrap_or_default()
+            }
         }
-        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-            (operators::LOGICAL_NOT, [inner]) => facts(inner, !outcome),
-            (operators::LOGICAL_AND, [a, b]) => merge(facts(a, outcome), facts(b, outcome), outcome),
-            (operators::LOGICAL_OR, [a, b]) => merge(facts(a, outcome), facts(b, outcome), !outcome),
-            (operators::EQUALS, [a, b]) => compared(a, b, outcome),
-            (operators::NOT_EQUALS, [a, b]) => compared(a, b, !outcome),
-            _ => Facts::new(),
-        },
+        Form::Call { name, method: false, arguments, .. } if name == "has" && outcome => {
+            arguments.first().and_then(path).into_iter().collect()
+        }
+        Form::Binary(Operator::Equal, a, b) => compared(a, b, outcome),
+        Form::Binary(Operator::NotEqual, a, b) => compared(a, b, !outcome),
+        Form::Binary(Operator::In, a, list) if outcome && matches!(list.form, Form::List(_)) => {
+            path(a).into_iter().collect()
+        }
         _ => Facts::new(),
     }
 }
 
-fn merge(a: Facts, b: Facts, both_hold: bool) -> Facts {
-    if both_hold { a.union(&b).cloned().collect() } else { a.intersection(&b).cloned().collect() }
-}
-
-fn compared(a: &IdedExpr, b: &IdedExpr, equal: bool) -> Facts {
-    let proves = |literal: &Expr| match literal {
-        Expr::Literal(LiteralValue::Null) => !equal,
-        Expr::Literal(_) => equal,
+fn compared(a: &Expr, b: &Expr, equal: bool) -> Facts {
+    let proves = |other: &Expr| match &other.form {
+        Form::Literal(Value::Null) => !equal,
+        Form::Literal(_) => equal,
         _ => false,
     };
-    let left = path(&a.expr).filter(|_| proves(&b.expr));
-    let right = path(&b.expr).filter(|_| proves(&a.expr));
-    left.or(right).into_iter().collect()
+    let proven = |part: &Expr, other: &Expr| path(part).filter(|_| proves(other));
+    proven(a, b).or_else(|| proven(b, a)).into_iter().collect()
 }

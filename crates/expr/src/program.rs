@@ -3,7 +3,9 @@
 use crate::check::Checker;
 use crate::eval::{Node, Row};
 use crate::kind::Kind;
+use crate::parse::parse;
 use crate::scope::Scope;
+use crate::token::refusal;
 use seamline_contract::id::AttributePath;
 use seamline_contract::value::Value;
 use std::collections::BTreeSet;
@@ -77,7 +79,8 @@ impl Program {
         self.optional
     }
 
-    /// Returns the attribute paths that are read, sorted.
+    /// Returns the attribute paths that are read, sorted: every one, at whatever branch. A name that no attribute can have,
+    /// such as a column's, is left out.
     pub fn uses(&self) -> &BTreeSet<AttributePath> {
         &self.uses
     }
@@ -96,34 +99,22 @@ impl Program {
     }
 }
 
-/// Checks an expression against a scope. All errors come at once, except that a text that does not parse has only those.
+/// Checks an expression against a scope. All errors come at once, except that a text that does not parse has only that one.
 ///
 /// # Errors
-/// Every error found, in the order of the text.
+/// Every error found, in the order of the text. Its bytes are those of a part of the text, at character boundaries.
 pub fn compile(text: &str, scope: &Scope) -> Result<Program, Vec<ExprError>> {
-    let refuse = |message: String, help: &str| {
-        Err(vec![ExprError { bytes: 0..text.len(), message, help: Some(help.to_owned()) }])
-    };
     if text.len() > TEXT_MAX {
-        return refuse(
-            format!("the expression is longer than {TEXT_MAX} bytes"),
-            "compute it in the owner's code",
-        );
+        let message = format!("the expression is longer than {TEXT_MAX} bytes");
+        return Err(vec![refusal(0..text.len(), message, "compute it in the owner's code")]);
     }
-    if nesting(text) > DEPTH_MAX {
-        return refuse("the expression is nested too deeply".to_owned(), "split it");
-    }
+    let expr = parse(text).map_err(|error| vec![error])?;
     let mut checker = Checker::new(text, scope);
-    let expr = checker.parse()?;
     let typed = checker.check(&expr, &BTreeSet::new());
     let mut errors = checker.errors;
     if typed.cost > COST_MAX {
-        let message = format!("the expression may cost {} steps, more than {COST_MAX}", typed.cost);
-        errors.push(ExprError {
-            bytes: 0..text.len(),
-            message,
-            help: Some("do not nest macros over lists".to_owned()),
-        });
+        let message = format!("the expression may take {} steps, more than {COST_MAX}", typed.cost);
+        errors.push(refusal(0..text.len(), message, "do not nest macros over lists"));
     }
     if !errors.is_empty() {
         errors.sort_by_key(|error| error.bytes.start);
@@ -136,18 +127,4 @@ pub fn compile(text: &str, scope: &Scope) -> Result<Program, Vec<ExprError>> {
         uses: checker.uses,
         cost: typed.cost,
     })
-}
-
-/// Returns an upper bound of the nesting that the parser meets: brackets, prefixes and conditionals.
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' | b'?' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
 }
