@@ -29,6 +29,17 @@ pub struct Gap {
     pub missing: Sequence,
 }
 
+/// A record that no relay of the contract wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+    /// Its key, where that is canonical.
+    pub key: Option<RecordKey>,
+}
+
 /// What a topic holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audit {
@@ -36,8 +47,8 @@ pub struct Audit {
     pub ranges: Vec<(u64, u64)>,
     /// Records read.
     pub records: u64,
-    /// Offsets, by partition, of records without a canonical key or an envelope: nothing of ours.
-    pub foreign: Vec<(u32, u64)>,
+    /// Records without a canonical key or an envelope of the contract.
+    pub foreign: Vec<Foreign>,
     /// Records that repeat the one before of their key.
     pub duplicates: u64,
     /// Keys with one sequence in two contents.
@@ -114,7 +125,11 @@ async fn read<L: Log, D: Ledger>(
         for record in &records {
             match reading.entry(record) {
                 Some(entry) => read.push(entry),
-                None => audit.foreign.push((reading.partition, record.offset)),
+                None => {
+                    let key = record.key.as_deref().and_then(|key| RecordKey::parse(key).ok());
+                    let (partition, offset) = (reading.partition, record.offset);
+                    audit.foreign.push(Foreign { partition, offset, key });
+                }
             }
         }
         if reading.channel.id.kind == ChannelKind::Events {

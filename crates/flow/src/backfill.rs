@@ -111,3 +111,61 @@ pub async fn repair_source<S: Source>(source: &S, plan: &SourcePlan) -> Result<u
     }
     Ok(written)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::plan;
+    use crate::auditor::Gap;
+    use crate::custody::source::SourceCheck;
+    use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
+    use seamline_message::key::RecordKey;
+    use seamline_message::sequence::Sequence;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_plan_mends_each_key_once_and_explains_what_no_void_does() {
+        let key = RecordKey::from_texts(&["a".to_owned()]);
+        let drift = |key| Drift {
+            link: Link::Source,
+            kind: DriftKind::Stale,
+            key,
+            differing: Vec::new(),
+            expected: None,
+            found: None,
+            owed_by: "policy-administration".parse().unwrap(),
+            cause: String::new(),
+        };
+        let report = Report {
+            subject: String::new(),
+            link: Link::Source,
+            outcome: Outcome::Drift,
+            rows: 1,
+            counts: BTreeMap::new(),
+            drifts: vec![drift(Ok(key.clone())), drift(Err("partition 0, offset 3".to_owned()))],
+            proves: Vec::new(),
+        };
+        let gap = |channel: &str| Gap {
+            channel: channel.to_owned(),
+            key: key.clone(),
+            after: None,
+            missing: Sequence(4),
+        };
+        let check = SourceCheck {
+            contract: "policy-administration/policy@2".parse().unwrap(),
+            reports: vec![report.clone(), report],
+            gaps: vec![gap("eligibility.events"), gap("events")],
+            missing: 3,
+            awaiting_backfill: 0,
+            cases: Vec::new(),
+        };
+        let planned = plan(&check);
+        assert_eq!((planned.reemit.len(), planned.voids.len(), planned.lost), (1, 2, 2));
+        assert_eq!(
+            planned.to_string(),
+            "repair `policy` at its source:\n  publish [\"a\"] again as it is now\n  \
+             put a void for 0000000000000000004 in the chain of [\"a\"] on `eligibility.events`\n  \
+             put a void for 0000000000000000004 in the chain of [\"a\"] on `events`\n  count 2 rows as lost\n"
+        );
+        assert_eq!(plan(&SourceCheck { missing: -1, ..check }).lost, 0);
+    }
+}

@@ -153,7 +153,32 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             }
             self.settle(suspects, found).await?;
         }
-        self.entries(found).await
+        self.entries(found).await?;
+        self.foreign(found).await
+    }
+
+    /// Reports records that no relay of the contract wrote, but those that a later record of their key overtook.
+    async fn foreign(&self, found: &mut Found) -> Result<(), PortError> {
+        for foreign in &self.read.foreign {
+            if let Some(key) = &foreign.key {
+                let entries = self.ledger.ledger_get(&self.channel.topic, std::slice::from_ref(key)).await?;
+                if entries.iter().flatten().any(|entry| entry.offset > foreign.offset) {
+                    continue;
+                }
+            }
+            let place = format!("partition {}, offset {}", foreign.partition, foreign.offset);
+            found.drifts.push(Drift {
+                link: Link::Source,
+                kind: DriftKind::Orphan,
+                key: foreign.key.clone().ok_or(place),
+                differing: Vec::new(),
+                expected: None,
+                found: None,
+                owed_by: self.outlet.contract.name.context.clone(),
+                cause: "a record that is none of this contract".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Looks for records that no row stands behind, and for those above any sequence that was drawn.
@@ -349,7 +374,6 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             (found.waiting, "keys have rows that wait in the outbox"),
             (found.aside, "keys have rows in quarantine"),
             (found.unsettled, "keys kept changing while they were compared"),
-            (self.read.foreign.len() as u64, "records are nothing of this contract"),
         ] {
             if rows > 0 {
                 open.push(format!("`{}`: {rows} {why}", self.channel.topic));
