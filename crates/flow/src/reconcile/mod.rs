@@ -452,3 +452,6 @@ fn report(
         proves: proves.to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,23 @@ fn the_digest_that_is_stored_leaves_the_sums_whatever_it_would_be_today() {
     assert_eq!(made.batch.next.sums.total().count, 1);
     assert_eq!(made.batch.next.sums.total().sequences, 6);
 }
+
+#[cfg(feature = "mutants")]
+#[test]
+fn without_its_tombstone_a_key_rises_again() {
+    use seamline_message::mutant::{Mutant, with};
+    let intake = intake();
+    let lane = at(&intake, 0);
+    let rises = || {
+        let first = apply(&intake, &lane, vec![state(&intake, 0, 1, 10, 1)], BTreeMap::new(), 1);
+        let mut lane = lane.clone();
+        lane.grip.as_mut().unwrap().state.sums = first.batch.next.sums.clone();
+        let records = vec![tombstone(&intake, 0, 1, 11)];
+        let opened = records.iter().map(|record| open(&intake, &DIGEST.key, record)).collect();
+        let fetch = Fetch { records, next: 1, start: 0, end: 1 };
+        let known = known_after(&first, 1);
+        make(&intake, &lane, &fetch, opened, known, true, now()).batch.ended.is_empty()
+    };
+    assert!(!with(None, rises));
+    assert!(with(Some(Mutant::LostTombstone), rises));
+}

@@ -177,3 +177,15 @@ fn what_is_held_of_a_key_is_its_row_or_the_later_record_aside() {
     assert_eq!(kind_of(None, Some((Sequence(5), Digest(5)))), DriftKind::Missing);
     assert_eq!(kind_of(Some((Sequence(4), Digest(4))), Some((Sequence(5), Digest(5)))), DriftKind::Stale);
 }
+
+#[cfg(feature = "mutants")]
+#[test]
+fn a_digest_of_what_was_meant_would_hide_a_changed_cell() {
+    use seamline_message::mutant::{Mutant, with};
+    let intake = intake();
+    let mut row = live(&intake, 5, 1);
+    row.values[2] = Ok(Value::Integer(2));
+    let found = || check(&intake, Some(row.clone()), Some(rehearsed(&intake, 5, 1)));
+    assert!(with(None, found).is_some());
+    assert!(with(Some(Mutant::DigestOfMeant), found).is_none());
+}

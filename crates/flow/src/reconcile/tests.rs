@@ -1,0 +1,142 @@
+//! What a pass concludes from lane, log and table.
+
+use super::{Table, assess};
+use crate::drift::{DriftKind, Link, Outcome};
+use crate::example::{DIGEST, hold, intake, key};
+use crate::hold::Hold;
+use crate::intake::Intake;
+use crate::projector::decide::in_sums;
+use crate::projector::open::written_row;
+use crate::reconcile::Reconciled;
+use crate::rehearsal::{Kept, Rehearsal};
+use crate::store::{Difference, LiveRow, Marker, Markers, Rehearsed};
+use seamline_contract::subscription::Role;
+use seamline_contract::value::Value;
+use seamline_message::digest::Digest;
+use seamline_message::sequence::Sequence;
+
+fn values() -> Vec<Value> {
+    vec![Value::String("P-1".to_owned()), Value::Boolean(true), Value::Integer(1)]
+}
+
+fn marker(intake: &Intake, sequence: u64) -> Marker {
+    Marker {
+        sequence: Sequence(sequence),
+        offset: sequence,
+        received: Digest(u128::from(sequence) << 70 | 1),
+        written: written_row(intake, &DIGEST.key, &key(1), &values()),
+    }
+}
+
+fn record(sequence: u64) -> (Sequence, Digest) {
+    (Sequence(sequence), Digest(u128::from(sequence) << 70 | 1))
+}
+
+/// A lane that received these records of the one key, and took none of them out again.
+fn lane(intake: &Intake, received: &[u64]) -> Hold {
+    let mut hold = hold(intake, "topic", 9);
+    for sequence in received {
+        let (sequence, digest) = record(*sequence);
+        hold.grip.as_mut().unwrap().state.sums.add(&key(1), sequence, digest);
+    }
+    hold
+}
+
+/// Concludes of one key: what the lane received, what the log says, what the table holds.
+fn conclude(intake: &Intake, received: &[u64], logged: Option<u64>, row: Option<u64>) -> Reconciled {
+    let mut rehearsal = Rehearsal::default();
+    if let Some(logged) = logged {
+        let markers = Markers { row: Some(marker(intake, logged)), ..Markers::default() };
+        assert_eq!(in_sums(&markers), Some(record(logged)));
+        rehearsal.keys.insert(key(1), Kept { markers, label: "true".to_owned() });
+    }
+    let live = row.map(|row| LiveRow {
+        key: Some(key(1)),
+        cursor: String::new(),
+        values: values().into_iter().map(Ok).collect(),
+        marker: Some(marker(intake, row)),
+        ended: false,
+    });
+    let mut table = Table::default();
+    live.iter().for_each(|row| table.take(intake, DIGEST, row));
+    let rehearsed = logged.map(|logged| Rehearsed {
+        key: key(1),
+        values: Some(values()),
+        marker: marker(intake, logged),
+    });
+    let difference = Difference { cursor: String::new(), key: Some(key(1)), live, ended: None, rehearsed };
+    let differences = if logged == row { Vec::new() } else { vec![difference] };
+    assess(intake, DIGEST, &[lane(intake, received)], &rehearsal, &table, &differences, Vec::new())
+}
+
+fn drifts(reconciled: &Reconciled) -> Vec<(Link, DriftKind)> {
+    let drifts = reconciled.reports.iter().flat_map(|report| &report.drifts);
+    drifts.map(|drift| (drift.link, drift.kind)).collect()
+}
+
+#[test]
+fn what_agrees_is_clean_and_leaves_nothing_to_do() {
+    let intake = intake();
+    let clean = conclude(&intake, &[5], Some(5), Some(5));
+    assert!(clean.reports.iter().all(|report| report.outcome == Outcome::Clean));
+    assert_eq!(clean.reports.len(), 2);
+    assert!(clean.plan.is_empty());
+}
+
+#[test]
+fn a_record_not_received_is_of_the_stream_and_one_received_of_the_table() {
+    let intake = intake();
+    let lost = conclude(&intake, &[4], Some(5), Some(4));
+    assert_eq!(drifts(&lost), [(Link::Stream, DriftKind::Stale)]);
+    let set_back = conclude(&intake, &[5], Some(5), Some(4));
+    assert_eq!(drifts(&set_back), [(Link::Projection, DriftKind::Stale)]);
+    let deleted = conclude(&intake, &[5], Some(5), None);
+    assert_eq!(drifts(&deleted), [(Link::Projection, DriftKind::Missing)]);
+    assert_eq!(deleted.plan.mends.len(), 1);
+}
+
+#[test]
+fn a_row_that_was_received_is_never_set_back_to_what_the_log_kept() {
+    let intake = intake();
+    let ahead = conclude(&intake, &[7], Some(5), Some(7));
+    assert_eq!((drifts(&ahead), ahead.plan.mends.len()), (vec![], 0));
+    let forged = conclude(&intake, &[5], Some(5), Some(7));
+    assert_eq!(drifts(&forged), [(Link::Projection, DriftKind::Corrupt)]);
+}
+
+#[test]
+fn a_row_that_vanished_and_came_back_wants_a_recount_only() {
+    let intake = intake();
+    let back = conclude(&intake, &[4, 5], Some(5), Some(5));
+    assert!(back.reports.iter().all(|report| report.outcome == Outcome::Clean));
+    assert!(back.plan.recount && back.plan.mends.is_empty());
+}
+
+#[test]
+fn of_a_cache_the_stream_alone_is_compared() {
+    let intake = Intake { role: Role::Cache, ..intake() };
+    let edited = conclude(&intake, &[5], Some(5), None);
+    assert_eq!(drifts(&edited), []);
+    assert_eq!(edited.reports.len(), 1);
+    let lost = conclude(&intake, &[4], Some(5), Some(4));
+    assert_eq!(drifts(&lost), [(Link::Stream, DriftKind::Stale)]);
+}
+
+#[test]
+fn under_another_digest_epoch_sums_blame_nobody() {
+    let intake = intake();
+    let mut old = lane(&intake, &[4]);
+    old.grip.as_mut().unwrap().state.digest_epoch = 0;
+    let found = assess(
+        &intake,
+        DIGEST,
+        &[old],
+        &Rehearsal::default(),
+        &Table::default(),
+        &[],
+        vec!["old".to_owned()],
+    );
+    let outcomes: Vec<_> = found.reports.iter().map(|report| report.outcome.clone()).collect();
+    assert_eq!(outcomes, vec![Outcome::Inconclusive(vec!["old".to_owned()]); 2]);
+    assert!(found.plan.recount);
+}
