@@ -8,11 +8,13 @@ use seamline_contract::id::{ContextId, ContractId, SystemId};
 use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::{ResolvedContract, Unresolved, resolve};
 use seamline_flow::hold::Ports;
+use seamline_flow::clock::Clock;
 use seamline_flow::intake::{Intake, IntakeError};
 use seamline_flow::outlet::{Outlet, OutletError, OutletSet};
 use seamline_flow::port::PortError;
 use seamline_flow::relay::{Relay, RelayPorts, Step, TakeOver};
-use seamline_flow::store::Projection;
+use seamline_flow::source::Source;
+use seamline_flow::store::{Projection, Store};
 use seamline_sqlite::context::Database;
 use seamline_sqlite::install::InstallError;
 use seamline_sqlite::install::{consumer, producer};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a lease lasts without a commit.
+/// How long a lease lasts without a commit, unless told otherwise.
 pub const LEASE: Duration = Duration::from_secs(10);
 
 /// How long a worker sleeps when there was nothing to do.
@@ -83,6 +85,50 @@ struct Published {
     publication: Publication,
 }
 
+/// What a context is to run, compiled from the estate; nothing is opened.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What it publishes; none when it publishes nothing.
+    pub outlets: Option<OutletSet>,
+    /// What it subscribes to.
+    pub intakes: Vec<Intake>,
+    published: Vec<Published>,
+}
+
+impl Compiled {
+    /// Compiles what a context is to run.
+    ///
+    /// # Errors
+    /// When a contract or a subscription cannot be used.
+    pub fn of(site: &Site, context: &ContextId) -> Result<Compiled, AgentError> {
+        let published = published(site, context)?;
+        let outlets = outlets(site, context, &published)?;
+        let mut intakes = Vec::new();
+        for subscription in site.estate.subscriptions.iter().filter(|it| &it.name.context == context) {
+            let contract = resolve(&site.estate, &subscription.contract).map_err(AgentError::Unresolved)?;
+            intakes.push(Intake::compile(subscription, &contract, &site.environment.topics)?);
+        }
+        Ok(Compiled { outlets, intakes, published })
+    }
+
+    /// Returns the SQL that installing runs in the context's database.
+    ///
+    /// # Errors
+    /// When a publication cannot be read by SQL.
+    pub fn install_sql(&self) -> Result<Vec<String>, AgentError> {
+        let mut statements = Vec::new();
+        for it in &self.published {
+            statements.extend(producer::statements(&it.contract, &it.publication)?);
+        }
+        statements.extend(consumer::statements(&projections(&self.intakes))?);
+        Ok(statements)
+    }
+}
+
+fn projections(intakes: &[Intake]) -> Vec<Projection> {
+    intakes.iter().filter_map(|intake| intake.state.as_ref()).map(|state| state.projection.clone()).collect()
+}
+
 /// The agent of one context.
 #[derive(Debug)]
 pub struct Agent {
@@ -96,6 +142,8 @@ pub struct Agent {
     pub outlets: Option<OutletSet>,
     /// What it subscribes to.
     pub intakes: Vec<Intake>,
+    /// How long its leases last without a commit.
+    pub lease: Duration,
     published: Vec<Published>,
     holder: String,
 }
@@ -111,16 +159,10 @@ impl Agent {
         log: Arc<EmbeddedLog>,
         create: bool,
     ) -> Result<Agent, AgentError> {
-        let published = published(site, context)?;
-        let outlets = outlets(site, context, &published)?;
-        let mut intakes = Vec::new();
-        for subscription in site.estate.subscriptions.iter().filter(|it| &it.name.context == context) {
-            let contract = resolve(&site.estate, &subscription.contract).map_err(AgentError::Unresolved)?;
-            intakes.push(Intake::compile(subscription, &contract, &site.environment.topics)?);
-        }
+        let Compiled { outlets, intakes, published } = Compiled::of(site, context)?;
         let database = site.database(context, create).await?;
         let holder = format!("{}/{}", std::process::id(), Timestamp::now());
-        Ok(Agent { context: context.clone(), database, log, outlets, intakes, published, holder })
+        Ok(Agent { context: context.clone(), database, log, outlets, intakes, lease: LEASE, published, holder })
     }
 
     /// Installs outbox, source views, projections and topics. Repeating it brings them up to date.
@@ -131,32 +173,11 @@ impl Agent {
         for it in &self.published {
             self.database.install_producer(&it.contract, &it.publication).await?;
         }
-        self.database.install_consumer(&self.projections()).await?;
+        self.database.install_consumer(&projections(&self.intakes)).await?;
         if let Some(outlets) = &self.outlets {
             outlets.create_topics(self.log.as_ref(), &SystemEntropy).await?;
         }
         Ok(())
-    }
-
-    /// Returns the SQL that `install` runs in the context's database.
-    ///
-    /// # Errors
-    /// When a publication cannot be read by SQL.
-    pub fn install_sql(&self) -> Result<Vec<String>, AgentError> {
-        let mut statements = Vec::new();
-        for it in &self.published {
-            statements.extend(producer::statements(&it.contract, &it.publication)?);
-        }
-        statements.extend(consumer::statements(&self.projections())?);
-        Ok(statements)
-    }
-
-    fn projections(&self) -> Vec<Projection> {
-        self.intakes
-            .iter()
-            .filter_map(|intake| intake.state.as_ref())
-            .map(|state| state.projection.clone())
-            .collect()
     }
 
     /// Returns the ports of its subscriptions.
@@ -166,7 +187,7 @@ impl Agent {
             log: self.log.as_ref(),
             clock: &SystemClock,
             holder: &self.holder,
-            ttl: LEASE,
+            ttl: self.lease,
         }
     }
 
@@ -178,6 +199,23 @@ impl Agent {
     /// Returns the workers of this context, none of them at work yet.
     pub fn workers(&self) -> Workers<'_> {
         Workers { agent: self, relay: None, lanes: Lanes::new(self.ports(), &self.intakes) }
+    }
+
+    /// Gives back its leases, so that the next one need not wait for their ends. Leases of others stay.
+    ///
+    /// # Errors
+    /// The ports'; a lease that was not given back ends by itself.
+    pub async fn release(&self) -> Result<(), AgentError> {
+        let (now, at_once) = (SystemClock.now(), Duration::ZERO);
+        if self.outlets.is_some() {
+            self.database.take_over(&self.holder, now, at_once).await?;
+        }
+        for intake in &self.intakes {
+            for (lane, _) in self.database.lanes(&intake.subscription).await? {
+                self.database.grip(&lane, &self.holder, now, at_once, false).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Works until `stop` is set and nothing is left to do. Cancel safe: what is not durable is done again.
@@ -254,7 +292,7 @@ impl Workers<'_> {
                 log: agent.log.as_ref(),
                 clock: &SystemClock,
                 holder: &agent.holder,
-                ttl: LEASE,
+                ttl: agent.lease,
             };
             match Relay::take_over(ports, outlets).await? {
                 TakeOver::Held(relay) => self.relay = Some(relay),
