@@ -2,5 +2,6 @@
 
 pub mod agent;
 pub mod clock;
+pub mod custody;
 mod lanes;
 pub mod site;

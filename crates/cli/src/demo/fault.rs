@@ -1,7 +1,5 @@
 //! The faults that the demo injects, by kind.
 
-use clap::builder::PossibleValue;
-
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum FaultKind {
@@ -77,15 +75,5 @@ impl FaultKind {
             FaultKind::Unpublished => "a source row changed without publishing",
             FaultKind::Lost => "a committed change that vanished from the outbox",
         }
-    }
-}
-
-impl clap::ValueEnum for FaultKind {
-    fn value_variants<'a>() -> &'a [Self] {
-        &FaultKind::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.word()).help(self.story()))
     }
 }

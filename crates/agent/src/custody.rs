@@ -1,0 +1,198 @@
+//! Custody of one context: link 1 of what it publishes, links 2 and 3 of what it subscribes to; cases, and their mend.
+
+use crate::agent::{Agent, AgentError};
+use jiff::Timestamp;
+use seamline_flow::backfill::{SourcePlan, plan as source_plan, repair_source};
+use seamline_flow::case::{CaseKind, CaseStage, Cases, NewCase};
+use seamline_flow::custody::source::{SourceCheck, check_source};
+use seamline_flow::digest_key;
+use seamline_flow::drift::{Drift, Outcome, Report};
+use seamline_flow::hold::DigestEpoch;
+use seamline_flow::intake::Intake;
+use seamline_flow::reconcile::repair::repair;
+use seamline_flow::reconcile::{Reconciled, reconcile};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many keys a case names for each kind of drift; the rest are counted.
+const KEYS_NAMED_MAX: usize = 100;
+
+/// What a comparison of a context's links found.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Link 1, by contract.
+    pub source: Vec<SourceCheck>,
+    /// Links 2 and 3, by subscription, with the place of the intake in the agent.
+    pub consumer: Vec<(usize, Reconciled)>,
+}
+
+/// How a comparison ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Conclusion {
+    /// Everything was seen and agrees.
+    Clean,
+    /// Not everything was seen.
+    Inconclusive,
+    /// Something differs.
+    Drift,
+}
+
+impl Compared {
+    /// Returns the reports, link 1 first.
+    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+        let source = self.source.iter().flat_map(|check| &check.reports);
+        source.chain(self.consumer.iter().flat_map(|(_, found)| &found.reports))
+    }
+
+    /// Returns the worst that was found.
+    pub fn conclusion(&self) -> Conclusion {
+        let reports = self.reports().map(|report| match report.outcome {
+            Outcome::Clean => Conclusion::Clean,
+            Outcome::Drift => Conclusion::Drift,
+            Outcome::Inconclusive(_) => Conclusion::Inconclusive,
+        });
+        let lost = self.source.iter().any(|check| !check.gaps.is_empty() || check.missing != 0);
+        reports.chain(lost.then_some(Conclusion::Drift)).max().unwrap_or(Conclusion::Clean)
+    }
+
+    /// Returns the plans that would mend link 1; only those that do something.
+    pub fn source_plans(&self) -> Vec<SourcePlan> {
+        let plans = self.source.iter().map(source_plan);
+        plans.filter(|plan| !plan.reemit.is_empty() || !plan.voids.is_empty() || plan.lost > 0).collect()
+    }
+
+    /// Returns how many keys the consumers' plans would mend, by subscription; only those that do something.
+    pub fn consumer_plans(&self) -> impl Iterator<Item = (usize, &Reconciled)> {
+        self.consumer.iter().filter(|(_, found)| !found.plan.is_empty()).map(|(intake, found)| (*intake, found))
+    }
+}
+
+impl Agent {
+    /// Compares the links of this context and raises a case for what differs. `wanted` chooses contracts and
+    /// subscriptions by their printed names. It takes the lanes of what it compares from whoever holds them.
+    ///
+    /// # Errors
+    /// The ports'; nothing but what workers do was changed.
+    pub async fn compare(&self, wanted: impl Fn(&str) -> bool) -> Result<Compared, AgentError> {
+        let mut compared = Compared::default();
+        let now = Timestamp::now();
+        for outlet in self.outlets.iter().flat_map(|outlets| outlets.iter()) {
+            if wanted(&outlet.contract.to_string()) {
+                let check = check_source(&self.database, &self.database, self.log.as_ref(), outlet).await?;
+                for case in &check.cases {
+                    self.database.raise(case, now).await?;
+                }
+                compared.source.push(check);
+            }
+        }
+        for (at, intake) in self.intakes.iter().enumerate() {
+            if !wanted(&intake.subscription.to_string()) {
+                continue;
+            }
+            let Some(digest) = self.digest(intake).await? else { continue };
+            let found = reconcile(self.ports(), intake, digest).await?;
+            for report in found.reports.iter().filter(|report| !report.drifts.is_empty()) {
+                self.database.raise(&drift_case(self, report), now).await?;
+            }
+            compared.consumer.push((at, found));
+        }
+        Ok(compared)
+    }
+
+    /// Mends by the declared authority: a producer publishes again, a consumer derives its rows anew. What a producer
+    /// publishes is carried by its workers: run them, and compare again.
+    ///
+    /// # Errors
+    /// The ports'. What was mended stays mended; compare again and plan anew.
+    pub async fn mend(&self, compared: &Compared) -> Result<(), AgentError> {
+        let now = Timestamp::now();
+        self.advance(compared, CaseStage::Repairing, "the plan was confirmed", now).await?;
+        for plan in compared.source_plans() {
+            repair_source(&self.database, &plan).await?;
+        }
+        for (at, found) in compared.consumer_plans() {
+            let intake = &self.intakes[at];
+            let Some(digest) = self.digest(intake).await? else { continue };
+            repair(self.ports(), intake, digest, &found.plan).await?;
+        }
+        self.advance(compared, CaseStage::Verifying, "mended; to be compared again", now).await
+    }
+
+    /// Closes the cases of drift, lost events and accounting whose subject a comparison found clean.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn close_mended(&self, compared: &Compared) -> Result<u64, AgentError> {
+        let mut dirty = BTreeSet::new();
+        let mut clean = BTreeSet::new();
+        for report in compared.reports() {
+            let group = if report.outcome == Outcome::Clean { &mut clean } else { &mut dirty };
+            group.insert(report.subject.clone());
+        }
+        for check in compared.source.iter().filter(|check| !check.gaps.is_empty() || check.missing != 0) {
+            dirty.insert(check.contract.to_string());
+        }
+        let mut closed = 0;
+        for case in self.database.cases(false).await? {
+            let subject = &case.raised.subject;
+            let proved = matches!(case.raised.kind, CaseKind::Drift | CaseKind::Chain | CaseKind::Accounting);
+            if proved && clean.contains(subject) && !dirty.contains(subject) {
+                let now = Timestamp::now();
+                self.database.advance(case.id, CaseStage::Closed, "compared again: clean", now).await?;
+                closed += 1;
+            }
+        }
+        Ok(closed)
+    }
+
+    async fn advance(
+        &self,
+        compared: &Compared,
+        stage: CaseStage,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
+        let subjects: BTreeSet<&str> = compared.reports().map(|report| report.subject.as_str()).collect();
+        for case in self.database.cases(false).await? {
+            if case.stage < stage && subjects.contains(case.raised.subject.as_str()) {
+                self.database.advance(case.id, stage, note, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the digest key under which a subscription's state is compared; none where it has no state topic yet.
+    pub async fn digest(&self, intake: &Intake) -> Result<Option<DigestEpoch>, AgentError> {
+        let Some(state) = &intake.state else { return Ok(None) };
+        let found = digest_key::current(self.log.as_ref(), &state.topic).await?;
+        Ok(found.map(|(epoch, key)| DigestEpoch { epoch, key }))
+    }
+}
+
+/// The case of what drifted on one link of one subscription.
+fn drift_case(agent: &Agent, report: &Report) -> NewCase {
+    let mut kinds: BTreeMap<String, Vec<&Drift>> = BTreeMap::new();
+    for drift in &report.drifts {
+        kinds.entry(drift.kind.to_string()).or_default().push(drift);
+    }
+    let counts: Vec<String> = kinds.iter().map(|(kind, drifts)| format!("{} {kind}", drifts.len())).collect();
+    let keys: BTreeMap<&String, Vec<&str>> = kinds
+        .iter()
+        .map(|(kind, drifts)| (kind, drifts.iter().take(KEYS_NAMED_MAX).map(|drift| key_text(drift)).collect()))
+        .collect();
+    NewCase {
+        kind: CaseKind::Drift,
+        fingerprint: format!("{}/{}/{}", CaseKind::Drift.word(), report.link, report.subject),
+        subject: report.subject.clone(),
+        owed_by: report.drifts.first().map_or_else(|| agent.context.clone(), |drift| drift.owed_by.clone()),
+        summary: format!("link {} differs: {}", report.link, counts.join(", ")),
+        details: serde_json::json!({ "link": report.link.to_string(), "keys": keys }).to_string(),
+    }
+}
+
+/// Returns the key of a drift, or the text of its columns where it is none.
+pub fn key_text(drift: &Drift) -> &str {
+    match &drift.key {
+        Ok(key) => key.as_str(),
+        Err(text) => text,
+    }
+}

@@ -1,0 +1,7 @@
+//! The data plane of whole estates on real files: what their agents bring about, and what is found when hands interfere.
+
+mod chinook;
+mod crash;
+mod fixture;
+mod insurer;
+mod quarantine;

@@ -1,0 +1,151 @@
+//! The stage of the demo: the insurer's estate on disk, its contexts' agents, its log.
+
+use crate::demo::insurer;
+use crate::exit::{Exit, Refusal};
+use anyhow::{Context, Result};
+use seamline_agent::agent::Agent;
+use seamline_agent::site::Site;
+use seamline_contract::finding::Level;
+use seamline_contract::id::ContextId;
+use seamline_estate::open::Opened;
+use seamline_sqlite::log::EmbeddedLog;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+macro_rules! estate {
+    ($($file:literal)*) => {
+        &[$(($file, include_str!(concat!("../../../../examples/insurer/", $file)))),*]
+    };
+}
+
+/// The estate of `examples/insurer`, as files.
+const ESTATE: &[(&str, &str)] = estate! {
+    "seamline.yaml"
+    "environments/laptop.environment.yaml"
+    "runbooks/policy.md"
+    "runbooks/receivable.md"
+    "policy-administration/policy-administration.context.yaml"
+    "policy-administration/policy.contract.yaml"
+    "policy-administration/policy.publication.yaml"
+    "billing/billing.context.yaml"
+    "billing/receivable.contract.yaml"
+    "billing/receivable.publication.yaml"
+    "billing/policy-terms.subscription.yaml"
+    "claims/claims.context.yaml"
+    "claims/policy-eligibility.subscription.yaml"
+    "crm/crm.context.yaml"
+    "crm/policies.subscription.yaml"
+    "crm/receivables.subscription.yaml"
+    "document-management/document-management.context.yaml"
+    "document-management/required-documents.subscription.yaml"
+    "portal/portal.context.yaml"
+    "portal/my-policies.subscription.yaml"
+};
+
+/// The insurer, ready to run.
+pub(crate) struct Scene {
+    /// The log.
+    pub(crate) log: Arc<EmbeddedLog>,
+    /// How many partitions each topic has.
+    pub(crate) partitions: u32,
+    /// By context.
+    pub(crate) agents: BTreeMap<String, Rc<Agent>>,
+}
+
+/// Writes the estate into a folder that is empty or not there.
+///
+/// # Errors
+/// When something is there already, or the folder cannot be written.
+pub(crate) fn write_estate(folder: &Path) -> Result<()> {
+    let is_empty = folder.read_dir().map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty {
+        let message = format!("`{}` is not empty", folder.display());
+        let help = "name a folder that is empty or not there: the demo overwrites nothing".to_owned();
+        return Err(Refusal { exit: Exit::Usage, message, help }.into());
+    }
+    for (name, text) in ESTATE {
+        let path = folder.join(name);
+        let parent = path.parent().context("a file lies in a folder")?;
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+impl Scene {
+    /// Opens the log and every context's database, makes the services' own tables, and installs.
+    ///
+    /// # Errors
+    /// When the estate has errors, or a file cannot be used.
+    pub(crate) async fn open(opened: &Opened) -> Result<Scene> {
+        let estate = opened.reading.estate.clone();
+        let wrong = crate::opened::findings(opened).into_iter().find(|finding| finding.level == Level::Error);
+        anyhow::ensure!(wrong.is_none(), "the demo's own estate has an error: {wrong:?}");
+        let environment = estate.environments.first().context("the estate has an environment")?.clone();
+        let partitions = environment.partitions;
+        let site = Site { root: opened.root.clone(), estate, environment };
+        let log = Arc::new(site.log(true).await?);
+        let mut agents = BTreeMap::new();
+        for context in &site.estate.contexts {
+            let agent = Agent::open(&site, &context.id, Arc::clone(&log), true).await?;
+            make_tables(&agent, &context.id).await?;
+            agents.insert(context.id.to_string(), Rc::new(agent));
+        }
+        // Topics first: a subscription is installed against topics that are there.
+        for agent in agents.values() {
+            agent.install().await?;
+        }
+        let scene = Scene { log, partitions, agents };
+        let mut crm = scene.agent("crm").database.writer().await;
+        sqlx::query(insurer::OVERVIEW).execute(&mut *crm).await?;
+        drop(crm);
+        Ok(scene)
+    }
+
+    /// Returns the agent of a context that the demo's estate has.
+    ///
+    /// # Panics
+    /// When it has no such context.
+    pub(crate) fn agent(&self, context: &str) -> &Rc<Agent> {
+        self.agents.get(context).expect("the demo names contexts of its own estate")
+    }
+}
+
+async fn make_tables(agent: &Agent, context: &ContextId) -> Result<()> {
+    let mut writer = agent.database.writer().await;
+    for (of, sql) in insurer::TABLES {
+        if of == context.as_str() {
+            sqlx::query(sql).execute(&mut *writer).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ESTATE;
+    use std::path::Path;
+
+    #[test]
+    fn every_file_of_the_example_is_in_the_demo() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/insurer");
+        let mut folders = vec![folder.clone()];
+        let mut missing = Vec::new();
+        while let Some(at) = folders.pop() {
+            for entry in at.read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
+                if path.is_dir() {
+                    if !name.starts_with('.') {
+                        folders.push(path);
+                    }
+                } else if !ESTATE.iter().any(|(known, _)| *known == name) {
+                    missing.push(name);
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
