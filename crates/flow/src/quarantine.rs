@@ -10,7 +10,7 @@ use crate::projector::batch::{Fold as StateFold, is_broken};
 use crate::projector::decide::Verdict;
 use crate::projector::{self, WAITING_MAX, state_of};
 use crate::reactor::batch::{Fold as EventFold, Held};
-use crate::reactor::decide::{Place, place};
+use crate::reactor::decide::{Chain, Place, place};
 use crate::reactor::open::{OpenedEvent, Reaction, as_read};
 use crate::reactor::{self, events_of};
 use crate::store::{AsideRecord, Batch, Committed, Lane, Projection, Store};
@@ -236,7 +236,7 @@ fn redrive_event(
         OpenedEvent::Known { sequence, previous, reaction, .. } => (*sequence, *previous, reaction.clone()),
     };
     let others = fold.held(key).iter().any(|held| held.record.offset < offset);
-    let chain = crate::reactor::decide::Chain { waiting: others, ..fold.chain(key) };
+    let chain = Chain { waiting: others, ..fold.chain(key) };
     let passed = chain.seen.is_some_and(|seen| sequence <= seen);
     match place(chain, sequence, previous) {
         Place::Behind | Place::Broken => (Treated::StillBroken, None),

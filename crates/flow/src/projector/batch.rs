@@ -10,6 +10,7 @@ use crate::projector::decide::{Verdict, decide, in_sums};
 use crate::projector::open::{AsideFacts, Content, Opened, aside, invalid, quarantine_case};
 use crate::store::{AsideCause, AsideRecord, Batch, KeyEnd, Lane, Marker, Markers, RowWrite};
 use jiff::Timestamp;
+use seamline_contract::value::Value;
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
@@ -108,7 +109,7 @@ struct Work {
 
 #[derive(Debug)]
 enum Write {
-    Row(Vec<seamline_contract::value::Value>, Marker),
+    Row(Vec<Value>, Marker),
     End(Marker),
 }
 

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::hold::{DigestEpoch, Hold, Moved, Ports, Start, Step, Take, out_of_range};
 use crate::intake::{Intake, StateLane};
 use crate::log::{Fetch, Fetched, Log};
-use crate::points::Points;
+use crate::points::{Point, Points};
 use crate::port::PortError;
 use crate::projector::batch::{Known, Made, make};
 use crate::projector::open::{Opened, open};
@@ -115,12 +115,7 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         self.write(batch, moved, points).await
     }
 
-    async fn write(
-        &mut self,
-        mut batch: Batch,
-        moved: Moved,
-        points: Vec<crate::points::Point>,
-    ) -> Result<Step, PortError> {
+    async fn write(&mut self, mut batch: Batch, moved: Moved, points: Vec<Point>) -> Result<Step, PortError> {
         if mutant::is(Mutant::PositionBeforeRows) {
             let mut early = self.hold.state().clone();
             early.position.clone_from(&batch.next.position);

@@ -10,7 +10,7 @@ use crate::rehearsal::Kept;
 use crate::store::{Difference, KeyEnd, LiveRow, Marker, Markers, Rehearsed, RowWrite};
 use seamline_contract::value::Value;
 use seamline_message::canonical;
-use seamline_message::digest::DigestKey;
+use seamline_message::digest::{Digest, DigestKey};
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
@@ -187,7 +187,7 @@ fn read_back(
     secret: &DigestKey,
     key: &RecordKey,
     values: &[Result<Value, String>],
-) -> Option<seamline_message::digest::Digest> {
+) -> Option<Digest> {
     let values: Option<Vec<Value>> = values.iter().map(|value| value.as_ref().ok().cloned()).collect();
     Some(written_row(intake, secret, key, &values?))
 }
@@ -205,7 +205,7 @@ pub fn is_intact(intake: &Intake, secret: &DigestKey, live: &LiveRow) -> bool {
 }
 
 /// Returns the record of a key that the consumer holds, by its markers.
-pub fn held(row: Option<&LiveRow>, aside: Option<(Sequence, seamline_message::digest::Digest)>) -> Last {
+pub fn held(row: Option<&LiveRow>, aside: Option<(Sequence, Digest)>) -> Last {
     let row = row.filter(|row| !row.ended).and_then(|row| row.marker.clone());
     in_sums(&Markers { row, ended: None, aside })
 }

@@ -15,8 +15,9 @@ use crate::projector::{Projector, state_of};
 use crate::reconcile::blame::{Gap, Last, blame};
 use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of};
 use crate::rehearsal::{Rehearsal, label, rehearse};
-use crate::store::{Difference, LaneState, LiveRow, Store};
+use crate::store::{Difference, Lane, LaneState, LiveRow, Store};
 use seamline_contract::subscription::Role;
+use seamline_contract::value::Value;
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -245,10 +246,10 @@ fn live_label(intake: &Intake, row: &LiveRow) -> String {
     }
 }
 
-const NO_VALUE: seamline_contract::value::Value = seamline_contract::value::Value::Null;
+const NO_VALUE: Value = Value::Null;
 
 /// Lanes that are not any more where this pass left them.
-fn moved(holds: &[Hold], now: &[(crate::store::Lane, LaneState)]) -> Vec<String> {
+fn moved(holds: &[Hold], now: &[(Lane, LaneState)]) -> Vec<String> {
     let stays = |hold: &&Hold| now.iter().any(|(lane, state)| *lane == hold.lane && state == hold.state());
     let lanes = holds.iter().filter(|hold| !stays(hold));
     lanes
