@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use seamline_contract::id::{ContextId, ContractId, SystemId};
 use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::{ResolvedContract, Unresolved, resolve};
-use seamline_flow::hold::Ports;
 use seamline_flow::clock::Clock;
+use seamline_flow::hold::Ports;
 use seamline_flow::intake::{Intake, IntakeError};
 use seamline_flow::outlet::{Outlet, OutletError, OutletSet};
 use seamline_flow::port::PortError;
@@ -162,7 +162,16 @@ impl Agent {
         let Compiled { outlets, intakes, published } = Compiled::of(site, context)?;
         let database = site.database(context, create).await?;
         let holder = format!("{}/{}", std::process::id(), Timestamp::now());
-        Ok(Agent { context: context.clone(), database, log, outlets, intakes, lease: LEASE, published, holder })
+        Ok(Agent {
+            context: context.clone(),
+            database,
+            log,
+            outlets,
+            intakes,
+            lease: LEASE,
+            published,
+            holder,
+        })
     }
 
     /// Installs outbox, source views, projections and topics. Repeating it brings them up to date.

@@ -1,12 +1,20 @@
 //! `seamline`: data synchronization contracts, checked before they ship and held at run time.
 
 mod accept;
+mod account;
+mod agent;
+mod backfill;
 mod check;
+mod demo;
 mod exit;
+mod install;
+mod nearest;
 mod opened;
 mod rule_pages;
 mod rules;
 mod show;
+mod site;
+mod status;
 mod terminal;
 
 use clap::{Parser, Subcommand};
@@ -23,20 +31,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Check(check::Args),
     Show(show::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
+    Install(install::Args),
+    Agent(agent::Args),
+    Backfill(backfill::Args),
+    Status(status::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),
+        Command::Install(args) => install::run(&args),
+        Command::Agent(args) => agent::run(&args),
+        Command::Backfill(args) => backfill::run(&args),
+        Command::Status(args) => status::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {
         let refusal = error.downcast_ref::<Refusal>();

@@ -1,6 +1,7 @@
 //! The estate that a command works on, opened and reviewed.
 
 use crate::exit::{Exit, Refusal, usage};
+use crate::nearest::instead;
 use anyhow::Result;
 use seamline_contract::environment::Environment;
 use seamline_contract::estate::Estate;
@@ -17,7 +18,10 @@ use std::path::Path;
 /// When there is none at the path.
 pub(crate) fn opened(path: &Path) -> Result<Opened> {
     open(path).map_err(|error| {
-        usage(format!("{error:#}"), "name the folder of an estate with `--estate`, the one that holds `seamline.yaml`")
+        usage(
+            format!("{error:#}"),
+            "name the folder of an estate with `--estate`, the one that holds `seamline.yaml`",
+        )
     })
 }
 
@@ -46,7 +50,8 @@ pub(crate) fn opened_to_run(path: &Path) -> Result<Opened> {
         return Ok(opened);
     }
     let message = format!("the estate in `{}` has {n_errors} errors", opened.root.display());
-    Err(Refusal { exit: Exit::Findings, message, help: "run `seamline check` and mend them".to_owned() }.into())
+    Err(Refusal { exit: Exit::Findings, message, help: "run `seamline check` and mend them".to_owned() }
+        .into())
 }
 
 /// Returns the environment by id, or the only one there is.
@@ -55,14 +60,19 @@ pub(crate) fn opened_to_run(path: &Path) -> Result<Opened> {
 /// When it is not there, or there are several and none was named.
 pub(crate) fn environment<'e>(estate: &'e Estate, id: Option<&str>) -> Result<&'e Environment> {
     let names: Vec<&str> = estate.environments.iter().map(|it| it.id.as_str()).collect();
-    let list = if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    let list = if names.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
     match (id, estate.environments.as_slice()) {
-        (Some(id), all) => all
-            .iter()
-            .find(|it| it.id.as_str() == id)
-            .ok_or_else(|| usage(format!("there is no environment `{id}`"), format!("name another with `--env`; {list}"))),
+        (Some(id), all) => all.iter().find(|it| it.id.as_str() == id).ok_or_else(|| {
+            usage(format!("there is no environment `{id}`"), format!("name another with `--env`; {list}"))
+        }),
         (None, [only]) => Ok(only),
-        (None, _) => Err(usage("it is not clear which environment is meant", format!("name one with `--env`; {list}"))),
+        (None, _) => {
+            Err(usage("it is not clear which environment is meant", format!("name one with `--env`; {list}")))
+        }
     }
 }
 
@@ -72,10 +82,10 @@ pub(crate) fn environment<'e>(estate: &'e Estate, id: Option<&str>) -> Result<&'
 /// When it is no id, or not there.
 pub(crate) fn context(estate: &Estate, id: &str) -> Result<ContextId> {
     let found = estate.contexts.iter().find(|context| context.id.as_str() == id);
-    let names: Vec<&str> = estate.contexts.iter().map(|context| context.id.as_str()).collect();
+    let names: Vec<String> = estate.contexts.iter().map(|context| context.id.to_string()).collect();
     match found {
         Some(context) => Ok(context.id.clone()),
-        None => Err(usage(format!("there is no context `{id}`"), format!("there are: {}", names.join(", ")))),
+        None => Err(usage(format!("there is no context `{id}`"), instead(id, &names))),
     }
 }
 
@@ -84,11 +94,10 @@ pub(crate) fn context(estate: &Estate, id: &str) -> Result<ContextId> {
 /// # Errors
 /// When it is no reference, or not there.
 pub(crate) fn subscription<'e>(estate: &'e Estate, text: &str) -> Result<&'e Subscription> {
-    let reference: SubscriptionRef =
-        text.parse().map_err(|error| usage(format!("{error}"), "`seamline show` lists what there is"))?;
-    estate.subscription(&reference).ok_or_else(|| {
-        usage(format!("there is no subscription `{reference}`"), "`seamline show` lists what there is")
-    })
+    let names: Vec<String> = estate.subscriptions.iter().map(|it| it.name.to_string()).collect();
+    let missing = || usage(format!("there is no subscription `{text}`"), instead(text, &names));
+    let reference: SubscriptionRef = text.parse().map_err(|_| missing())?;
+    estate.subscription(&reference).ok_or_else(missing)
 }
 
 /// Returns a contract reference that the estate has; `context/contract` without a major means the current one.
@@ -96,10 +105,12 @@ pub(crate) fn subscription<'e>(estate: &'e Estate, text: &str) -> Result<&'e Sub
 /// # Errors
 /// When it is no reference, or not there.
 pub(crate) fn contract(estate: &Estate, text: &str) -> Result<ContractRef> {
-    let missing = || usage(format!("there is no contract `{text}`"), "`seamline show` lists what there is");
+    let names: Vec<String> = estate.contracts.iter().map(|it| it.reference().to_string()).collect();
+    let missing = || usage(format!("there is no contract `{text}`"), instead(text, &names));
     if let Ok(reference) = text.parse::<ContractRef>() {
         return estate.contract(&reference).map(|_| reference).ok_or_else(missing);
     }
-    let found = estate.contracts.iter().find(|contract| !contract.frozen && contract.name.to_string() == text);
+    let found =
+        estate.contracts.iter().find(|contract| !contract.frozen && contract.name.to_string() == text);
     found.map(seamline_contract::contract::Contract::reference).ok_or_else(missing)
 }

@@ -21,7 +21,8 @@ pub(crate) fn colour() -> bool {
 /// Returns rows as text with each column as wide as its widest cell; the last one is not padded.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|row| Some(row.get(at)?.chars().count())).max().unwrap_or(0);
+    let width =
+        |at: usize| rows.iter().filter_map(|row| Some(row.get(at)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..n_columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -48,13 +49,54 @@ pub(crate) fn confirmed(question: &str, yes: bool) -> Result<bool> {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(usage("this writes, and nobody is there to ask", "read the plan, then run it again with `--yes`"));
+        return Err(usage(
+            "this writes, and nobody is there to ask",
+            "read the plan, then run it again with `--yes`",
+        ));
     }
     print!("{question} [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Whether and how a command may write.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Writing {
+    /// Write without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Show the plan, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How to speak.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+impl Writing {
+    /// Returns whether to go on after the plan was shown.
+    ///
+    /// # Errors
+    /// When nobody can be asked: input is no terminal, or the answer is for a program.
+    pub(crate) fn agreed(&self, question: &str) -> Result<bool> {
+        if self.dry_run {
+            return Ok(false);
+        }
+        if self.format == Format::Json && !self.yes {
+            return Err(usage(
+                "this writes, and a program cannot be asked",
+                "add `--yes`, or `--dry-run` to see the plan",
+            ));
+        }
+        confirmed(question, self.yes)
+    }
+
+    /// Returns whether people read along.
+    pub(crate) fn is_text(&self) -> bool {
+        self.format == Format::Text
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,91 @@
+//! What became of every change: the conserved counts at sources and lanes, and what is left to do.
+
+use crate::site::no_answer;
+use anyhow::Result;
+use seamline_agent::agent::Agent;
+use seamline_contract::id::ContractRef;
+use seamline_flow::hold::ends;
+use seamline_flow::log::Log;
+use seamline_flow::position::Accounting;
+use seamline_flow::source::{Source, SourceCounts};
+use seamline_flow::store::{Lane, Store};
+
+/// The counts of a contract at its source.
+pub(crate) struct SourceAccount {
+    /// The contract.
+    pub(crate) contract: ContractRef,
+    /// Its counts.
+    pub(crate) counts: SourceCounts,
+}
+
+/// The counts of a lane.
+pub(crate) struct LaneAccount {
+    /// The lane.
+    pub(crate) lane: Lane,
+    /// What became of what was handed over; none before it was taken for the first time.
+    pub(crate) accounting: Option<Accounting>,
+    /// Offsets between its position and the end of its partition.
+    pub(crate) behind: u64,
+}
+
+/// Returns the counts of what a context publishes.
+///
+/// # Errors
+/// The source's.
+pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
+    let mut accounts = Vec::new();
+    for outlet in agent.outlets.iter().flat_map(|outlets| outlets.iter()) {
+        let counts = agent.database.counts(&outlet.contract.name.contract).await.map_err(no_answer)?;
+        accounts.push(SourceAccount { contract: outlet.contract.clone(), counts });
+    }
+    Ok(accounts)
+}
+
+/// Returns the counts of the lanes of a context's subscriptions: those taken, and those whose topic is there.
+///
+/// # Errors
+/// The ports'.
+pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
+    let mut accounts = Vec::new();
+    for intake in &agent.intakes {
+        let stored = agent.database.lanes(&intake.subscription).await.map_err(no_answer)?;
+        let state = intake.state.as_ref().map(|state| &state.topic);
+        let events = intake.events.as_ref().map(|events| &events.topic);
+        for name in state.into_iter().chain(events) {
+            let Some(topic) = agent.log.topic(name).await.map_err(no_answer)? else { continue };
+            for partition in 0..topic.partitions {
+                let lane = Lane { subscription: intake.subscription.clone(), topic: name.clone(), partition };
+                let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
+                let position =
+                    found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
+                let Some((start, end)) =
+                    ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?
+                else {
+                    continue;
+                };
+                let behind = end.saturating_sub(position.unwrap_or(start));
+                accounts.push(LaneAccount { lane, accounting: found.map(|state| state.accounting), behind });
+            }
+        }
+    }
+    Ok(accounts)
+}
+
+/// What is left to do in a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Left {
+    /// Outbox rows that wait for the relay.
+    pub(crate) rows: u64,
+    /// Offsets that its lanes have not read.
+    pub(crate) behind: u64,
+}
+
+/// Returns what is left to do in a context.
+///
+/// # Errors
+/// The ports'.
+pub(crate) async fn left(agent: &Agent) -> Result<Left> {
+    let rows = sources(agent).await?.iter().map(|it| it.counts.waiting).sum();
+    let behind = lanes(agent).await?.iter().map(|it| it.behind).sum();
+    Ok(Left { rows, behind })
+}

@@ -1,0 +1,84 @@
+//! `seamline backfill CONTRACT`: every key's current state goes through the outbox once more.
+
+use crate::exit::{Exit, unreachable};
+use crate::opened::contract;
+use crate::site::{Where, agents, block_on, no_answer};
+use crate::terminal::Writing;
+use anyhow::Result;
+use seamline_contract::id::ContractId;
+use seamline_flow::source::Source;
+use seamline_message::key::RecordKey;
+use seamline_sqlite::context::Database;
+use serde_json::json;
+
+/// Keys published in one transaction: services wait no longer than that for their database.
+const CHUNK_KEYS: usize = 256;
+
+/// Publishes the current state of every key of a contract, in chunks, through the outbox of its context.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The contract: context/contract.
+    contract: String,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    writing: Writing,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no such contract, or its context is not installed.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let site = args.place.site()?;
+    let reference = contract(&site.estate, &args.contract)?;
+    let context = reference.name.context.clone();
+    if site.estate.publication(&reference.name).is_none() {
+        let help = "write a publication for it: where its state is read, and how it gets out";
+        return Err(unreachable(format!("`{reference}` is not published by anything"), help));
+    }
+    let place = args.place.arguments();
+    block_on(async {
+        let agents = agents(&site, std::slice::from_ref(&context)).await?;
+        let database = &agents[0].database;
+        let contract = &reference.name.contract;
+        let rows = each_chunk(database, contract, false).await?;
+        let text = args.writing.is_text();
+        if text {
+            println!("{rows} rows of {reference} would be published, {CHUNK_KEYS} in a transaction");
+        }
+        let agreed = args.writing.agreed("publish them?")?;
+        let written = if agreed { each_chunk(database, contract, true).await? } else { 0 };
+        if text {
+            let said = if agreed {
+                format!("{written} rows are in the outbox")
+            } else {
+                "nothing was written".to_owned()
+            };
+            println!("{said}; the agent of `{context}` carries on what is there");
+            println!("next: seamline agent {context} --until-idle{place}");
+        } else {
+            let schema = "seamline/backfill/v1";
+            let document = json!({ "schema": schema, "contract": reference.to_string(), "rows": rows, "written": written });
+            println!("{document}");
+        }
+        Ok(Exit::Clean)
+    })
+}
+
+/// Goes over the source view in chunks, and publishes each when told to. Returns how many rows were counted or written.
+async fn each_chunk(database: &Database, contract: &ContractId, publish: bool) -> Result<u64> {
+    let mut count = 0;
+    let mut after: Option<RecordKey> = None;
+    loop {
+        let rows = database.scan(contract, after.as_ref(), CHUNK_KEYS).await.map_err(no_answer)?;
+        let Some(last) = rows.last() else { return Ok(count) };
+        after = Some(last.key.clone());
+        if publish {
+            let keys: Vec<RecordKey> = rows.into_iter().map(|row| row.key).collect();
+            count += database.emit(contract, &keys).await.map_err(no_answer)?;
+        } else {
+            count += rows.len() as u64;
+        }
+    }
+}
