@@ -7,6 +7,7 @@ pub mod log;
 
 mod case;
 mod cell;
+mod header;
 mod ledger;
 mod source;
 mod store;

@@ -2,8 +2,8 @@
 
 use crate::case::moment;
 use crate::file::{corrupt, signed, unsigned};
+use crate::header::{header_text, headers_of};
 use crate::ledger::{digest_of, key_of};
-use crate::log::{header_text, headers_of};
 use seamline_contract::id::SubscriptionRef;
 use seamline_flow::store::{AsideCause, AsideRecord, Lane};
 use seamline_message::digest::Digest;

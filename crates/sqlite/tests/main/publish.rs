@@ -315,3 +315,13 @@ async fn emitting_writes_state_alone_and_leaves_chains() {
     assert_eq!(facts[0].chains, BTreeMap::from([("events".to_owned(), rows[0].sequence)]));
     assert!(rows[0].sequence > Sequence::MIN);
 }
+
+#[tokio::test]
+async fn a_key_that_sqlite_has_no_text_for_is_refused_at_installation() {
+    let files = Files::new();
+    let database = files.context().await;
+    let contract = crate::fixture::THING.replace("thingId: { type: string,", "thingId: { type: bytes,");
+    let (contract, publication) = published(&contract, "feed: outbox, table: thing");
+    let error = database.install_producer(&contract, &publication).await.unwrap_err();
+    assert!(matches!(error, InstallError::Key { .. }), "{error}");
+}
