@@ -77,33 +77,14 @@ impl Node {
             Node::Constant(value) => Cow::Borrowed(value),
             Node::Member(operand, name) => member(operand.eval(row)?, name)?,
             Node::Index(operand, index) => index_of(operand.eval(row)?, &*index.eval(row)?)?,
-            Node::Not(operand) => boolean(!operand.truth(row)?),
-            Node::Join(join, parts) => {
-                // The first part that is not what all must be decides.
-                let neutral = *join == Join::All;
-                for part in parts {
-                    if part.truth(row)? != neutral {
-                        return Ok(boolean(!neutral));
-                    }
-                }
-                boolean(neutral)
-            }
             Node::If(condition, yes, no) => {
                 return if condition.truth(row)? { yes.eval(row) } else { no.eval(row) };
             }
-            Node::Equal(a, b, negated) => boolean(equal(&*a.eval(row)?, &*b.eval(row)?) != *negated),
-            Node::Order(a, b, holds) => boolean(holds(order(&*a.eval(row)?, &*b.eval(row)?)?)),
+            Node::Not(_) | Node::Join(..) | Node::Equal(..) | Node::Order(..) | Node::In(..) => {
+                boolean(self.truth(row)?)
+            }
             Node::Arithmetic(arithmetic, a, b) => {
                 Cow::Owned(arithmetic.apply(&*a.eval(row)?, &*b.eval(row)?)?)
-            }
-            Node::In(needle, list) => {
-                let (needle, list) = (needle.eval(row)?, list.eval(row)?);
-                match &*list {
-                    Value::Map(map) => {
-                        boolean(matches!(&*needle, Value::String(key) if map.contains_key(key)))
-                    }
-                    list => boolean(elements(list)?.iter().any(|element| equal(element, &needle))),
-                }
             }
             Node::List(nodes) => {
                 let values = nodes.iter().map(|node| node.eval(row).map(Cow::into_owned));
@@ -121,12 +102,37 @@ impl Node {
         })
     }
 
+    /// Evaluates a condition, without making a value of it where it need not be.
     fn truth(&self, row: &Row<'_>) -> Result<bool, EvalError> {
-        match &*self.eval(row)? {
-            Value::Boolean(value) => Ok(*value),
-            Value::Null => Err(EvalError::NoValue),
-            _ => Err(EvalError::ForeignRow),
-        }
+        Ok(match self {
+            Node::Not(operand) => !operand.truth(row)?,
+            Node::Join(join, parts) => {
+                // The first part that is not what all must be decides.
+                let neutral = *join == Join::All;
+                for part in parts {
+                    if part.truth(row)? != neutral {
+                        return Ok(!neutral);
+                    }
+                }
+                neutral
+            }
+            Node::Equal(a, b, negated) => equal(&*a.eval(row)?, &*b.eval(row)?) != *negated,
+            Node::Order(a, b, holds) => holds(order(&*a.eval(row)?, &*b.eval(row)?)?),
+            Node::In(needle, list) => {
+                let (needle, list) = (needle.eval(row)?, list.eval(row)?);
+                match &*list {
+                    Value::Map(map) => matches!(&*needle, Value::String(key) if map.contains_key(key)),
+                    list => elements(list)?.iter().any(|element| equal(element, &needle)),
+                }
+            }
+            _ => {
+                return match &*self.eval(row)? {
+                    Value::Boolean(value) => Ok(*value),
+                    Value::Null => Err(EvalError::NoValue),
+                    _ => Err(EvalError::ForeignRow),
+                };
+            }
+        })
     }
 }
 

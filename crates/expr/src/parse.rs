@@ -114,9 +114,11 @@ pub(crate) fn parse(text: &str) -> Parsed {
 /// Returns an exact decimal: digits with at most one point, no exponent, at most 28 digits.
 pub(crate) fn decimal(text: &str) -> Option<Decimal> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(whole) || !plain(fraction) || whole.trim_start_matches('0').len() + fraction.len() > 28 {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let empty = whole.is_empty() || fraction.is_empty() != (digits == whole);
+    if empty || !plain(whole) || !plain(fraction) || whole.trim_start_matches('0').len() + fraction.len() > 28
+    {
         return None;
     }
     Decimal::from_str_exact(text).ok()
