@@ -18,7 +18,8 @@ use seamline_flow::quarantine;
 use seamline_flow::reactor::Reactor;
 use seamline_flow::relay::{Relay, Step as RelayStep, TakeOver};
 use seamline_flow::source::Source;
-use std::collections::BTreeMap;
+use seamline_message::key::RecordKey;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -171,6 +172,10 @@ fn rest(scene: &Scene) -> Result<(), String> {
         for (_, key, _) in &aside {
             alone(scene.source.redrive(contract, key.as_str())).map_err(text)?;
         }
+        // What was discarded may have been the last word of its key: its state is told once more.
+        let keys: BTreeSet<RecordKey> = aside.into_iter().map(|(_, key, _)| key).collect();
+        let keys: Vec<RecordKey> = keys.into_iter().collect();
+        alone(scene.source.emit(contract, &keys)).map_err(text)?;
     }
     Err("rows stay in quarantine".to_owned())
 }

@@ -5,7 +5,8 @@ use crate::fault::{Fault, Fired};
 use jiff::{SignedDuration, Timestamp};
 use seamline_flow::clock::{Clock, Entropy};
 use seamline_flow::port::PortError;
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::future::poll_fn;
@@ -16,6 +17,9 @@ use std::task::Poll;
 
 /// How long a lease lasts in a run.
 pub const TTL: std::time::Duration = std::time::Duration::from_secs(20 * 60);
+
+/// How many lines of the trace are kept for a failure.
+const LINES_KEPT: usize = 100;
 
 /// The moment at which runs begin, in seconds.
 const BEGINNING: i64 = 1_800_000_000;
@@ -31,7 +35,7 @@ struct State {
     dice: Dice,
     now: Timestamp,
     trace: DefaultHasher,
-    told: Vec<String>,
+    told: VecDeque<String>,
     fired: Fired,
     /// No call fails any more.
     calm: bool,
@@ -47,7 +51,7 @@ enum Fate {
 }
 
 thread_local! {
-    static VERBOSE: RefCell<bool> = const { RefCell::new(false) };
+    static VERBOSE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Prints the traces of this thread's runs as they happen.
@@ -66,7 +70,7 @@ impl World {
                 dice: Dice::new(seed),
                 now: Timestamp::from_second(BEGINNING).expect("a moment of this century"),
                 trace: DefaultHasher::new(),
-                told: Vec::new(),
+                told: VecDeque::new(),
                 fired: Fired::default(),
                 calm: false,
             }),
@@ -85,12 +89,15 @@ impl World {
     /// Adds to the trace of the run.
     pub fn tell(&self, what: impl FnOnce() -> String) {
         let what = what();
-        if VERBOSE.with_borrow(|verbose| *verbose) {
+        if VERBOSE.get() {
             eprintln!("{what}");
         }
         let mut state = self.state();
         state.trace.write(what.as_bytes());
-        state.told.push(what);
+        if state.told.len() == LINES_KEPT {
+            state.told.pop_front();
+        }
+        state.told.push_back(what);
     }
 
     /// Returns the hash of the trace so far.
@@ -101,7 +108,7 @@ impl World {
     /// Returns the last lines of the trace.
     pub fn last_lines(&self, lines: usize) -> Vec<String> {
         let state = self.state();
-        state.told[state.told.len().saturating_sub(lines)..].to_vec()
+        state.told.iter().skip(state.told.len().saturating_sub(lines)).cloned().collect()
     }
 
     /// Counts a fault that really fired.
@@ -174,7 +181,10 @@ impl World {
             }
             Fate::Answered | Fate::AnswerLost => {
                 let answer = apply();
-                self.tell(|| format!("{what} -> {answer:?}"));
+                if VERBOSE.get() {
+                    eprintln!("{what} -> {answer:?}");
+                }
+                self.tell(|| format!("{what} {fate:?}"));
                 if fate == Fate::Answered {
                     return Ok(answer);
                 }

@@ -3,6 +3,7 @@
 use seamline_sim::fault::Fired;
 use seamline_sim::run::run;
 use seamline_sim::story::Options;
+use seamline_sim::world::set_verbose;
 
 /// How many seeds the test runs.
 const SEEDS: u64 = 1000;
@@ -14,16 +15,22 @@ fn promises_are_kept_under_faults() {
     let count =
         std::env::var("SEAMLINE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     let seeds = alone.map_or(0..count, |seed| seed..seed + 1);
+    set_verbose(std::env::var_os("SEAMLINE_SIM_TRACE").is_some());
     let mut fired = Fired::default();
     let mut steps = 0;
+    let mut failed = Vec::new();
     for seed in seeds {
         match run(seed, &options) {
             Ok(outcome) => {
                 fired.add(&outcome.fired);
                 steps += outcome.steps;
             }
-            Err(failure) => panic!("{failure}"),
+            Err(failure) => failed.push(failure),
         }
     }
     println!("{steps} steps\n{fired}");
+    let seeds: Vec<u64> = failed.iter().map(|failure| failure.seed).collect();
+    if let Some(first) = failed.first() {
+        panic!("{} seeds failed: {seeds:?}\n{first}", seeds.len());
+    }
 }
