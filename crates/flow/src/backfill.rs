@@ -156,6 +156,7 @@ mod tests {
             gaps: vec![gap("eligibility.events"), gap("events")],
             missing: 3,
             awaiting_backfill: 0,
+            foreign: Vec::new(),
             cases: Vec::new(),
         };
         let planned = plan(&check);

@@ -167,7 +167,11 @@ async fn still_aside(scene: &Scene) -> Result<BTreeSet<Found>> {
 
 async fn mend_all(scene: &Scene, story: &Story, compared: &AllCompared) -> Result<()> {
     for (context, agent) in &scene.agents {
-        for row in Source::aside(&agent.database, ASIDE_MAX).await? {
+        let broken = match agent.outlets {
+            Some(_) => Source::aside(&agent.database, ASIDE_MAX).await?,
+            None => Vec::new(),
+        };
+        for row in broken {
             correct(scene, context, &row.key).await?;
             Source::discard(&agent.database, row.sequence).await?;
             let key = RecordKey::parse(row.key.as_bytes()).map_err(|violation| anyhow::anyhow!("{violation:?}"))?;

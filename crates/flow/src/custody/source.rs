@@ -39,6 +39,8 @@ pub struct SourceCheck {
     pub missing: i128,
     /// Keys that differ only by attributes added since their record was written.
     pub awaiting_backfill: u64,
+    /// Where records lie that no relay wrote and that have no key: topic, partition and offset.
+    pub foreign: Vec<String>,
     /// The cases that this makes, not raised yet.
     pub cases: Vec<NewCase>,
 }
@@ -61,6 +63,7 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
         gaps: Vec::new(),
         missing: source.counts(&contract).await?.missing(),
         awaiting_backfill: 0,
+        foreign: Vec::new(),
         cases: Vec::new(),
     };
     for channel in &outlet.channels {
@@ -78,6 +81,7 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
                 let mut found = Found::default();
                 pass.state(&mut found).await?;
                 check.awaiting_backfill += found.awaiting_backfill;
+                check.foreign.append(&mut found.foreign);
                 check.reports.push(pass.report(found));
             }
             ChannelKind::Events => {
@@ -111,6 +115,7 @@ struct Found {
     counts: BTreeMap<String, (u64, u64)>,
     drifts: Vec<Drift>,
     awaiting_backfill: u64,
+    foreign: Vec<String>,
     waiting: u64,
     aside: u64,
     unsettled: u64,
@@ -157,20 +162,26 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
         self.foreign(found).await
     }
 
-    /// Reports records that no relay of the contract wrote, but those that a later record of their key overtook.
+    /// Reports records that no relay of the contract wrote, but those that a later record of their key overtook. One
+    /// without a key stands for no row and cannot be overtaken: it is no drift, and makes a case.
     async fn foreign(&self, found: &mut Found) -> Result<(), PortError> {
         for foreign in &self.read.foreign {
-            if let Some(key) = &foreign.key {
-                let entries = self.ledger.ledger_get(&self.channel.topic, std::slice::from_ref(key)).await?;
-                if entries.iter().flatten().any(|entry| entry.offset > foreign.offset) {
-                    continue;
-                }
+            let Some(key) = &foreign.key else {
+                let place = format!(
+                    "{}, partition {}, offset {}",
+                    self.channel.topic, foreign.partition, foreign.offset
+                );
+                found.foreign.push(place);
+                continue;
+            };
+            let entries = self.ledger.ledger_get(&self.channel.topic, std::slice::from_ref(key)).await?;
+            if entries.iter().flatten().any(|entry| entry.offset > foreign.offset) {
+                continue;
             }
-            let place = format!("partition {}, offset {}", foreign.partition, foreign.offset);
             found.drifts.push(Drift {
                 link: Link::Source,
                 kind: DriftKind::Orphan,
-                key: foreign.key.clone().ok_or(place),
+                key: Ok(key.clone()),
                 differing: Vec::new(),
                 expected: None,
                 found: None,
@@ -432,6 +443,11 @@ fn cases(check: &SourceCheck) -> Vec<NewCase> {
         let first: Vec<serde_json::Value> = check.gaps.iter().take(20).map(lost).collect();
         let summary = format!("{} events are in no record", check.gaps.len());
         cases.push(case(CaseKind::Chain, summary, json!({ "events": first })));
+    }
+    if !check.foreign.is_empty() {
+        let summary = format!("{} records in the log were written by no relay", check.foreign.len());
+        let first: Vec<&String> = check.foreign.iter().take(20).collect();
+        cases.push(case(CaseKind::Quarantine, summary, json!({ "records": first })));
     }
     if check.missing != 0 {
         let summary = format!("{} outbox rows are unaccounted for", check.missing);
