@@ -102,6 +102,15 @@ impl Node {
         })
     }
 
+    /// Returns what needs no work to be had.
+    fn at_hand<'a>(&'a self, row: &Row<'a>) -> Option<&'a Value> {
+        match self {
+            Node::Slot(slot) => row.slots.get(*slot),
+            Node::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Evaluates a condition, without making a value of it where it need not be.
     fn truth(&self, row: &Row<'_>) -> Result<bool, EvalError> {
         Ok(match self {
@@ -116,8 +125,8 @@ impl Node {
                 }
                 neutral
             }
-            Node::Equal(a, b, negated) => equal(&*a.eval(row)?, &*b.eval(row)?) != *negated,
-            Node::Order(a, b, holds) => holds(order(&*a.eval(row)?, &*b.eval(row)?)?),
+            Node::Equal(a, b, negated) => both(a, b, row, equal)? != *negated,
+            Node::Order(a, b, holds) => holds(both(a, b, row, order)??),
             Node::In(needle, list) => {
                 let (needle, list) = (needle.eval(row)?, list.eval(row)?);
                 match &*list {
@@ -134,6 +143,13 @@ impl Node {
             }
         })
     }
+}
+
+fn both<T>(a: &Node, b: &Node, row: &Row<'_>, look: fn(&Value, &Value) -> T) -> Result<T, EvalError> {
+    if let (Some(a), Some(b)) = (a.at_hand(row), b.at_hand(row)) {
+        return Ok(look(a, b));
+    }
+    Ok(look(&*a.eval(row)?, &*b.eval(row)?))
 }
 
 fn elements(list: &Value) -> Result<&[Value], EvalError> {
