@@ -314,7 +314,7 @@ struct Message {
 async fn take_ready(tx: &mut SqliteConnection) -> Result<Vec<Message>, sqlx::Error> {
     let rows = sqlx::query(
         "UPDATE seamline_inbox SET state = 'done', attempts = attempts + 1
-          WHERE rowid IN (SELECT rowid FROM seamline_inbox WHERE state = 'ready' ORDER BY rowid LIMIT 100)
+          WHERE rowid IN (SELECT rowid FROM seamline_inbox WHERE state = 'waiting' ORDER BY rowid LIMIT 100)
          RETURNING rowid, id, key, event, reason",
     )
     .fetch_all(tx)
