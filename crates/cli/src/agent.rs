@@ -94,6 +94,14 @@ fn stop_flag() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
+/// Works off what is there in contexts that were just changed. Returns how much moved and what is left.
+///
+/// # Errors
+/// When a worker must not go on.
+pub(crate) async fn until_idle(agents: &[Agent]) -> Result<(u64, Left)> {
+    work(agents, true, &AtomicBool::new(false)).await
+}
+
 /// Works until told to stop, or until nothing is left. A round under way is finished: what was taken is durable then.
 /// Returns how much moved and what is left.
 async fn work(agents: &[Agent], until_idle: bool, stop: &AtomicBool) -> Result<(u64, Left)> {

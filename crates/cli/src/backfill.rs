@@ -6,13 +6,11 @@ use crate::site::{Where, agents, block_on, no_answer};
 use crate::terminal::Writing;
 use anyhow::Result;
 use seamline_contract::id::ContractId;
+use seamline_flow::backfill::{CHUNK_KEYS, Progress, backfill};
 use seamline_flow::source::Source;
 use seamline_message::key::RecordKey;
 use seamline_sqlite::context::Database;
 use serde_json::json;
-
-/// Keys published in one transaction: services wait no longer than that for their database.
-const CHUNK_KEYS: usize = 256;
 
 /// Publishes the current state of every key of a contract, in chunks, through the outbox of its context.
 #[derive(Debug, clap::Args)]
@@ -42,13 +40,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
         let database = &agents[0].database;
         let contract = &reference.name.contract;
-        let rows = each_chunk(database, contract, false).await?;
+        let rows = count(database, contract).await?;
         let text = args.writing.is_text();
         if text {
             println!("{rows} rows of {reference} would be published, {CHUNK_KEYS} in a transaction");
         }
         let agreed = args.writing.agreed("publish them?")?;
-        let written = if agreed { each_chunk(database, contract, true).await? } else { 0 };
+        let written = if agreed { publish(database, contract).await? } else { 0 };
         if text {
             let said = if agreed {
                 format!("{written} rows are in the outbox")
@@ -66,19 +64,23 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })
 }
 
-/// Goes over the source view in chunks, and publishes each when told to. Returns how many rows were counted or written.
-async fn each_chunk(database: &Database, contract: &ContractId, publish: bool) -> Result<u64> {
+/// Returns how many rows the source view has.
+async fn count(database: &Database, contract: &ContractId) -> Result<u64> {
     let mut count = 0;
     let mut after: Option<RecordKey> = None;
     loop {
         let rows = database.scan(contract, after.as_ref(), CHUNK_KEYS).await.map_err(no_answer)?;
         let Some(last) = rows.last() else { return Ok(count) };
         after = Some(last.key.clone());
-        if publish {
-            let keys: Vec<RecordKey> = rows.into_iter().map(|row| row.key).collect();
-            count += database.emit(contract, &keys).await.map_err(no_answer)?;
-        } else {
-            count += rows.len() as u64;
-        }
+        count += rows.len() as u64;
     }
+}
+
+/// Publishes all there is. Returns how many outbox rows were written.
+async fn publish(database: &Database, contract: &ContractId) -> Result<u64> {
+    let mut progress = Progress::default();
+    while !progress.done {
+        progress = backfill(database, contract, &progress).await.map_err(no_answer)?;
+    }
+    Ok(progress.rows)
 }

@@ -4,12 +4,16 @@ mod accept;
 mod account;
 mod agent;
 mod backfill;
+mod case;
 mod check;
 mod demo;
+mod differences;
 mod exit;
 mod install;
 mod nearest;
 mod opened;
+mod quarantine;
+mod reconcile;
 mod rule_pages;
 mod rules;
 mod show;
@@ -40,6 +44,11 @@ enum Command {
     Install(install::Args),
     Agent(agent::Args),
     Backfill(backfill::Args),
+    Reconcile(reconcile::Args),
+    #[command(subcommand)]
+    Case(case::Verb),
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
     Status(status::Args),
 }
 
@@ -54,6 +63,9 @@ fn main() -> ExitCode {
         Command::Install(args) => install::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Backfill(args) => backfill::run(&args),
+        Command::Reconcile(args) => reconcile::run(&args),
+        Command::Case(verb) => case::run(&verb),
+        Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {

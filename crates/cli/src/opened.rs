@@ -89,6 +89,11 @@ pub(crate) fn context(estate: &Estate, id: &str) -> Result<ContextId> {
     }
 }
 
+/// Returns whether a text names a subscription of the estate.
+pub(crate) fn is_subscription(estate: &Estate, text: &str) -> bool {
+    estate.subscriptions.iter().any(|subscription| subscription.name.to_string() == text)
+}
+
 /// Returns a subscription by `context/subscription`.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! `seamline show [REF]`: what there is, what a contract promises, what a subscription uses.
 
 use crate::exit::{Exit, unreachable};
-use crate::opened::{contract, opened, subscription};
+use crate::opened::{contract, is_subscription, opened, subscription};
 use crate::terminal::{Format, columns};
 use anyhow::Result;
 use seamline_contract::attribute::{Type, Unit};
@@ -56,10 +56,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
     }
     Ok(Exit::Clean)
-}
-
-fn is_subscription(estate: &Estate, reference: &str) -> bool {
-    estate.subscriptions.iter().any(|subscription| subscription.name.to_string() == reference)
 }
 
 fn list(estate: &Estate) -> Value {

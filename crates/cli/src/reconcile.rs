@@ -1,0 +1,191 @@
+//! `seamline reconcile [SUB|CONTRACT…]`: three links compared, who must act, and the mend by the declared authority.
+
+use crate::agent::until_idle;
+use crate::differences::{Subject, document, print_plan, print_subjects};
+use crate::exit::Exit;
+use crate::opened::{contract, is_subscription, subscription};
+use crate::site::{Where, agents, block_on, contexts, refused};
+use crate::terminal::Writing;
+use anyhow::Result;
+use seamline_agent::agent::Agent;
+use seamline_agent::custody::{Compared, Conclusion};
+use seamline_agent::site::Site;
+use seamline_contract::id::ContextId;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Compares source, log and projections, and says who must act on what differs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Subscriptions (context/subscription) and contracts (context/contract); all by default.
+    subjects: Vec<String>,
+    /// Mend what differs, by its declared authority, and compare again.
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    writing: Writing,
+}
+
+/// What is to be compared, by context.
+type Wanted = BTreeMap<ContextId, BTreeSet<String>>;
+
+/// Runs the command.
+///
+/// # Errors
+/// When a subject is not there, or a context is not installed or cannot be read.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let site = args.place.site()?;
+    let wanted = wanted(&site, &args.subjects)?;
+    let contexts: Vec<ContextId> = wanted.keys().cloned().collect();
+    block_on(async {
+        let agents = agents(&site, &contexts).await?;
+        let done = reconcile(args, &agents, &wanted).await;
+        for agent in &agents {
+            agent.release().await.map_err(refused)?;
+        }
+        done
+    })
+}
+
+/// Returns the subjects by context: the named ones, or all there are.
+fn wanted(site: &Site, subjects: &[String]) -> Result<Wanted> {
+    let estate = &site.estate;
+    let mut wanted = Wanted::new();
+    for text in subjects {
+        let (context, name) = if is_subscription(estate, text) {
+            let name = &subscription(estate, text)?.name;
+            (name.context.clone(), name.to_string())
+        } else {
+            let reference = contract(estate, text)?;
+            (reference.name.context.clone(), reference.to_string())
+        };
+        wanted.entry(context).or_default().insert(name);
+    }
+    if !subjects.is_empty() {
+        return Ok(wanted);
+    }
+    for context in contexts(site, &[])? {
+        let published = estate.publications.iter().filter(|it| it.contract.context == context);
+        let published =
+            published.filter_map(|it| Some(estate.current(&it.contract)?.reference().to_string()));
+        let subscribed = estate.subscriptions.iter().filter(|it| it.name.context == context);
+        let names = published.chain(subscribed.map(|it| it.name.to_string())).collect();
+        wanted.insert(context, names);
+    }
+    Ok(wanted)
+}
+
+/// A context with what was compared in it.
+type Pass<'a> = Vec<(&'a Agent, Compared)>;
+
+async fn compare<'a>(agents: &'a [Agent], wanted: &Wanted) -> Result<Pass<'a>> {
+    let mut pass = Vec::new();
+    for agent in agents {
+        let names = &wanted[&agent.context];
+        let compared = agent.compare(|name| names.contains(name)).await.map_err(refused)?;
+        pass.push((agent, compared));
+    }
+    Ok(pass)
+}
+
+fn subjects(pass: &Pass<'_>, wanted: &Wanted) -> Vec<Subject> {
+    pass.iter().flat_map(|(agent, compared)| Subject::of(agent, compared, &wanted[&agent.context])).collect()
+}
+
+/// Closes the cases of what compared clean. Only this closes a case of drift.
+async fn close(pass: &Pass<'_>) -> Result<u64> {
+    let mut closed = 0;
+    for (agent, compared) in pass {
+        closed += agent.close_mended(compared).await.map_err(refused)?;
+    }
+    Ok(closed)
+}
+
+async fn reconcile(args: &Args, agents: &[Agent], wanted: &Wanted) -> Result<Exit> {
+    let text = args.writing.is_text();
+    let mut pass = compare(agents, wanted).await?;
+    let mut found = subjects(&pass, wanted);
+    let plans = pass.iter().any(|(_, compared)| needs_mending(compared));
+    let mut first = None;
+    if text {
+        print_subjects(&found);
+    }
+    let mut repaired = false;
+    if args.repair && !plans && text {
+        println!("nothing to repair");
+    }
+    if args.repair && plans {
+        if text {
+            println!("\nplan:");
+            pass.iter().for_each(|(agent, compared)| print_plan(agent, compared));
+        }
+        if args.writing.agreed("repair it?")? {
+            repaired = true;
+            for (agent, compared) in &pass {
+                agent.mend(compared).await.map_err(refused)?;
+            }
+            until_idle(agents).await?;
+            pass = compare(agents, wanted).await?;
+            first = Some(std::mem::replace(&mut found, subjects(&pass, wanted)));
+            if text {
+                println!("\nrepaired, and compared again:");
+                print_subjects(&found);
+            }
+        } else if text {
+            println!("nothing was written");
+        }
+    }
+    let closed = close(&pass).await?;
+    let worst = found.iter().map(Subject::conclusion).max().unwrap_or(Conclusion::Clean);
+    if text {
+        conclude(args, worst, plans && !repaired, closed);
+    } else {
+        let before = first.as_deref().map(document);
+        let document = json!({
+            "schema": "seamline/reconcile/v1",
+            "conclusion": word(worst),
+            "subjects": document(&found),
+            "before": before,
+            "repaired": repaired,
+            "casesClosed": closed,
+        });
+        println!("{document}");
+    }
+    Ok(match worst {
+        Conclusion::Clean => Exit::Clean,
+        Conclusion::Drift => Exit::Drift,
+        Conclusion::Inconclusive => Exit::Inconclusive,
+    })
+}
+
+fn needs_mending(compared: &Compared) -> bool {
+    !compared.source_plans().is_empty() || compared.consumer_plans().next().is_some()
+}
+
+fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
+    if closed > 0 {
+        println!("{closed} cases closed: what they were about compares clean");
+    }
+    println!("conclusion: {}", word(worst));
+    let place = args.place.arguments();
+    let names: String = args.subjects.iter().map(|name| format!(" {name}")).collect();
+    println!(
+        "next: {}",
+        match worst {
+            Conclusion::Clean => format!("seamline status{place}"),
+            Conclusion::Drift if mendable => format!("seamline reconcile{names} --repair{place}"),
+            Conclusion::Drift => format!("seamline case list{place}"),
+            Conclusion::Inconclusive => format!("seamline agent --all --until-idle{place}"),
+        }
+    );
+}
+
+fn word(conclusion: Conclusion) -> &'static str {
+    match conclusion {
+        Conclusion::Clean => "clean",
+        Conclusion::Drift => "drift",
+        Conclusion::Inconclusive => "inconclusive",
+    }
+}

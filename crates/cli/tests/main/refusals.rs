@@ -1,0 +1,81 @@
+//! Wrong calls and files that cannot be used: what is wrong, what to do, and the exit code for it.
+
+use crate::fixture::Place;
+
+#[test]
+fn a_context_that_is_not_installed_says_how_to_install_it() {
+    let place = Place::example("insurer");
+    for command in ["status", "agent", "case list"] {
+        let arguments: Vec<&str> = command.split(' ').chain(["claims"]).collect();
+        place.run(&arguments).exits(4).says("seamline install claims");
+    }
+    place.run(&["install", "claims", "--yes"]).exits(0);
+    place.run(&["reconcile", "crm/policies"]).exits(4).says("seamline install crm");
+    place.sql("portal", "CREATE TABLE own (a)");
+    place.run(&["status", "portal"]).exits(4).says("seamline install portal");
+}
+
+#[test]
+fn names_that_are_not_there_get_the_nearest() {
+    let place = Place::example("insurer");
+    place.run(&["install", "claim"]).exits(2).says("did you mean `claims`?");
+    place
+        .run(&["backfill", "policy-administration/polcy"])
+        .exits(2)
+        .says("did you mean `policy-administration/policy@2`?");
+    place
+        .run(&["reconcile", "claims/policy-eligibilty"])
+        .exits(2)
+        .says("did you mean `claims/policy-eligibility`?");
+    place
+        .run(&["accept", "claims/policy-eligibilty"])
+        .exits(2)
+        .says("did you mean `claims/policy-eligibility`?");
+    place.run(&["status", "--env", "labtop"]).exits(2).says("laptop");
+    place.run(&["agent"]).exits(2);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_left_alone() {
+    let place = Place::example("insurer");
+    place.run(&["install", "claims", "--yes"]).exits(0);
+    place.sql("claims", "UPDATE seamline_format SET version = 99 WHERE stored = 'seamline_lane'");
+    place.run(&["status", "claims"]).exits(4).says("format 99");
+    place.write(".seamline/crm.db", "no database, but longer than its header would be: ".repeat(40));
+    let ran = place.run(&["install", "crm", "--yes"]).exits(4);
+    ran.says("not an SQLite database").says("help: ");
+    place.run(&["install", "portal", "--yes"]).exits(0);
+    let file = place.file("portal");
+    let mut rights = std::fs::metadata(&file).unwrap().permissions();
+    rights.set_readonly(true);
+    std::fs::set_permissions(&file, rights).unwrap();
+    place.run(&["status", "portal"]).exits(4).says("read-only");
+}
+
+#[test]
+fn a_table_in_the_way_is_named_and_left_alone() {
+    let place = Place::example("insurer");
+    place.sql("claims", "CREATE TABLE policy_eligibility (policy_ref INTEGER, note TEXT)");
+    place.run(&["install", "claims", "--yes"]).exits(4).says("policy_eligibility").says("help: ");
+    assert_eq!(place.number("claims", "SELECT count(*) FROM pragma_table_info('policy_eligibility')"), 2);
+}
+
+#[test]
+fn an_environment_with_kafka_is_refused() {
+    let place = Place::example("insurer");
+    let kafka = "apiVersion: seamline/v1\nkind: Environment\nid: production\nsystems: {}\nlog: { kafka: { bootstrap.servers: 'broker.example:9092' } }\n";
+    place.write("environments/production.environment.yaml", kafka);
+    place.run(&["status", "claims"]).exits(2).says("--env");
+    place.run(&["status", "claims", "--env", "production"]).exits(4).says("Kafka");
+    place.run(&["install", "claims", "--env", "production", "--yes"]).exits(4).says("Kafka");
+}
+
+#[test]
+fn an_estate_with_errors_is_not_run() {
+    let place = Place::example("insurer");
+    place.write(
+        "claims/broken.subscription.yaml",
+        "apiVersion: seamline/v1\nkind: Subscription\nid: broken\n",
+    );
+    place.run(&["status"]).exits(1).says("seamline check");
+}
