@@ -1,6 +1,12 @@
 //! What a condition proves of paths that may have no value, and what it does not.
 
-use crate::scopes::compiled;
+use crate::scopes::{compiled, optional, required};
+use proptest::prelude::{ProptestConfig, Strategy, prop_oneof, proptest};
+use proptest::sample::select;
+use seamline_contract::value::Value;
+use seamline_expr::kind::Kind;
+use seamline_expr::program::{EvalError, compile};
+use seamline_expr::scope::Scope;
 
 fn proven(text: &str) {
     assert!(compiled(text).is_ok(), "{text}: {:?}", compiled(text).unwrap_err());
@@ -108,5 +114,51 @@ fn uses_are_every_path_that_is_read() {
         let program = compiled(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
         let paths: Vec<String> = program.uses().iter().map(ToString::to_string).collect();
         assert_eq!(paths, uses, "{text}");
+    }
+}
+
+/// Conditions over `m`, `n` and `p`, guarded or not.
+fn conditions() -> impl Strategy<Value = String> {
+    let atoms = [
+        "m == null",
+        "null != m",
+        "n == null",
+        "n != null",
+        "m > 0",
+        "n < 1",
+        "m == 1",
+        "n in [0, 1]",
+        "m < n",
+        "p",
+    ];
+    let atom = select(atoms.to_vec()).prop_map(|atom| format!("({atom})"));
+    atom.prop_recursive(4, 12, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("size([0].map(x, {a}, {b})) == 1")),
+            inner.prop_map(|inner| format!("!{inner}")),
+        ]
+    })
+}
+
+/// Evaluates an expression over every row there can be of `m`, `n` and `p`; returns whether a value was ever missing.
+fn misses_a_value(expression: &str) -> Option<bool> {
+    let integer = |name| optional(name, Kind::Integer);
+    let scope = Scope { variables: vec![integer("m"), integer("n"), required("p", Kind::Boolean)] };
+    let program = compile(expression, &scope).ok()?;
+    let numbers = [Value::Null, Value::Integer(0), Value::Integer(1)];
+    let rows = numbers.iter().flat_map(|m| numbers.iter().map(move |n| (m, n)));
+    Some(rows.flat_map(|row| [(row, true), (row, false)]).any(|((m, n), p)| {
+        program.eval(&[m.clone(), n.clone(), Value::Boolean(p)]) == Err(EvalError::NoValue)
+    }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #[test]
+    fn what_compiles_never_misses_a_value(expression in conditions()) {
+        assert_ne!(misses_a_value(&expression), Some(true), "{expression}");
     }
 }
