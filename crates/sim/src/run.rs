@@ -3,7 +3,7 @@
 use crate::actors::{self, Scene, Turn};
 use crate::fault::Fired;
 use crate::log::SimLog;
-use crate::oracle::{Oracle, is_a_life};
+use crate::oracle::{Oracle, Told, is_a_life};
 use crate::source::SimSource;
 use crate::stage::{Life, Stage, alone};
 use crate::store::SimStore;
@@ -19,7 +19,7 @@ use seamline_flow::reactor::Reactor;
 use seamline_flow::relay::{Relay, Step as RelayStep, TakeOver};
 use seamline_flow::source::Source;
 use seamline_message::key::RecordKey;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -164,6 +164,7 @@ fn rest(scene: &Scene) -> Result<(), String> {
         drain(scene)?;
         let aside = scene.source.in_quarantine();
         if aside.is_empty() {
+            tell_again(scene)?;
             return discard_poison(scene);
         }
         for (sequence, ..) in aside.iter().filter(|(.., broken)| *broken) {
@@ -172,12 +173,19 @@ fn rest(scene: &Scene) -> Result<(), String> {
         for (_, key, _) in &aside {
             alone(scene.source.redrive(contract, key.as_str())).map_err(text)?;
         }
-        // What was discarded may have been the last word of its key: its state is told once more.
-        let keys: BTreeSet<RecordKey> = aside.into_iter().map(|(_, key, _)| key).collect();
-        let keys: Vec<RecordKey> = keys.into_iter().collect();
-        alone(scene.source.emit(contract, &keys)).map_err(text)?;
     }
     Err("rows stay in quarantine".to_owned())
+}
+
+/// What was discarded may have been the last word of its key: the state of such keys is told once more.
+fn tell_again(scene: &Scene) -> Result<(), String> {
+    let discarded = scene.source.explained();
+    let hit = |told: &[Told]| told.iter().any(|told| discarded.contains(&told.sequence));
+    let history = scene.oracle.history();
+    let keys: Vec<RecordKey> = history.into_iter().filter(|(_, told)| hit(told)).map(|(key, _)| key).collect();
+    let contract = &scene.story.contract.contract.name.contract;
+    alone(scene.source.emit(contract, &keys)).map_err(text)?;
+    drain(scene)
 }
 
 fn mend_broken_policies(scene: &Scene) {

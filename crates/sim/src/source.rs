@@ -16,6 +16,7 @@ use seamline_message::codec::Change;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -193,10 +194,19 @@ impl SimSource {
         true
     }
 
-    /// Waits until no transaction holds any of these keys.
-    async fn unlocked(&self, keys: &[RecordKey]) {
-        while keys.iter().any(|key| self.state().locks.contains_key(key)) {
-            self.world.step().await;
+    /// Lets one call through as soon as no transaction holds any of its keys.
+    async fn call_locked<T: Debug>(
+        &self,
+        what: &str,
+        keys: &[RecordKey],
+        apply: impl Fn() -> T,
+    ) -> Result<T, PortError> {
+        loop {
+            let free = || !keys.iter().any(|key| self.state().locks.contains_key(key));
+            let answer = self.world.call(what, || free().then(&apply)).await?;
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
         }
     }
 
@@ -499,12 +509,12 @@ impl Source for SimSource {
     }
 
     async fn emit(&self, _: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
-        self.unlocked(keys).await;
-        self.world.call("source.emit", || self.emit_now(keys)).await
+        self.call_locked("source.emit", keys, || self.emit_now(keys)).await
     }
 
     async fn void(&self, _: &ContractId, key: &RecordKey, act: &Act) -> Result<(), PortError> {
-        self.world.call("source.void", || self.void_now(key, act)).await
+        let keys = std::slice::from_ref(key);
+        self.call_locked("source.void", keys, || self.void_now(key, act)).await
     }
 
     async fn explain_lost(&self, _: &ContractId, rows: u64) -> Result<(), PortError> {
@@ -526,12 +536,11 @@ impl Source for SimSource {
     }
 
     async fn look(&self, _: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
-        self.unlocked(keys).await;
         let look = || {
             let state = self.state();
             keys.iter().map(|key| state.committed.facts(key, true)).collect::<Vec<_>>()
         };
-        self.world.call("source.look", look).await
+        self.call_locked("source.look", keys, look).await
     }
 
     async fn published(
@@ -576,7 +585,12 @@ impl Source for SimSource {
     }
 
     async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
-        self.world.call("source.discard", || self.discard_now(sequence)).await
+        let keys: Vec<RecordKey> = {
+            let state = self.state();
+            let row = state.committed.aside.get(&sequence).map(|(row, ..)| row.key.clone());
+            row.and_then(|key| RecordKey::parse(key.as_bytes()).ok()).into_iter().collect()
+        };
+        self.call_locked("source.discard", &keys, || self.discard_now(sequence)).await
     }
 }
 

@@ -25,7 +25,10 @@ fn promises_are_kept_under_faults() {
                 fired.add(&outcome.fired);
                 steps += outcome.steps;
             }
-            Err(failure) => failed.push(failure),
+            Err(failure) => {
+                println!("seed {}: {:.300}", failure.seed, failure.what);
+                failed.push(failure);
+            }
         }
     }
     println!("{steps} steps\n{fired}");
