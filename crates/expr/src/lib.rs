@@ -1,4 +1,4 @@
-//! The CEL profile: types, checker, evaluation. Programs are compiled once and read a row by slot.
+//! The CEL profile: parser, types, checker, evaluation. Programs are compiled once and read a row by slot.
 
 mod call;
 mod check;
