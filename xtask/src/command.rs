@@ -18,8 +18,14 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 
 /// Runs a program at the root; output goes where ours goes.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
+    run_with(program, args, &[])
+}
+
+/// Runs a program at the root with some variables set.
+pub(crate) fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let status = Command::new(program)
         .args(args)
+        .envs(variables.iter().copied())
         .current_dir(root())
         .status()
         .with_context(|| format!("cannot start `{program}`"))?;

@@ -8,12 +8,13 @@ mod tidy;
 mod tools;
 
 use anyhow::{Result, bail};
-use command::{cargo, step};
+use command::{cargo, run_with, step};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo x COMMAND
 
   tidy               style that a tool can check: arrows between crates, file lengths, first lines, words, licences
+  docs               writes the generated reference pages anew
   test               everything, after installing what is missing
   mutants [--json]   builds with the deliberate bugs: each must be caught
   bench [NAME] [--json]   ratios measured side by side in one run (validate, flow)
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["tidy"] => tidy::run(),
+        ["docs"] => docs(),
         ["test"] => test(),
         ["mutants"] => mutants::run(false),
         ["mutants", "--json"] => mutants::run(true),
@@ -56,6 +58,20 @@ fn test() -> Result<()> {
     step("tools", tools::install_missing)?;
     step("test", || cargo(&["test", "--workspace"]))?;
     step("mutants", || mutants::run(false))
+}
+
+/// The test that holds a generated page against its table writes it when told to.
+fn docs() -> Result<()> {
+    let test = [
+        "test",
+        "--quiet",
+        "--package",
+        "seamline-rules",
+        "--test",
+        "main",
+        "the_index_is_the_table_of_rules",
+    ];
+    run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])
 }
 
 fn bench(args: &[&str]) -> Result<()> {

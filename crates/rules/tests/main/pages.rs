@@ -104,9 +104,10 @@ fn each_rule_has_a_page_and_each_page_a_rule() {
 
 #[test]
 fn the_index_is_the_table_of_rules() {
-    let written = std::fs::read_to_string(docs().join("rules.md")).unwrap();
-    assert!(
-        written == rules_markdown(),
-        "docs/reference/rules.md is out of date: write rules_markdown() anew"
-    );
+    let page = docs().join("rules.md");
+    if std::env::var_os("SEAMLINE_WRITE_DOCS").is_some() {
+        std::fs::write(&page, rules_markdown()).unwrap();
+    }
+    let written = std::fs::read_to_string(page).unwrap();
+    assert!(written == rules_markdown(), "docs/reference/rules.md is out of date: `cargo x docs` writes it anew");
 }
