@@ -83,14 +83,18 @@ impl Told {
         let current = "SELECT policy_no, claims_status = 'eligible', cover_from, cover_to FROM policy_current ORDER BY 1";
         let current = rows(&mut insurer.service("policy-administration").await, current).await;
         let mut claims = insurer.service("claims").await;
-        let held = "SELECT policy_ref, may_open_claim, cover_from, cover_to FROM policy_eligibility ORDER BY 1";
+        let held =
+            "SELECT policy_ref, may_open_claim, cover_from, cover_to FROM policy_eligibility ORDER BY 1";
         assert_eq!(rows(&mut claims, held).await, current);
         let inbox = "SELECT count(*) FROM seamline_inbox WHERE event = 'PolicySuspended'";
         assert_eq!(number(&mut claims, inbox).await, self.suspensions);
         let mut documents = insurer.service("document-management").await;
         let by_event = "SELECT event, count(*), count(DISTINCT key || sequence) FROM seamline_inbox GROUP BY 1 ORDER BY 1";
         let (bound, renewed) = (self.policies.to_string(), self.renewals.to_string());
-        let expected = [["PolicyBound".to_owned(), bound.clone(), bound], ["PolicyRenewed".to_owned(), renewed.clone(), renewed]];
+        let expected = [
+            ["PolicyBound".to_owned(), bound.clone(), bound],
+            ["PolicyRenewed".to_owned(), renewed.clone(), renewed],
+        ];
         assert_eq!(rows(&mut documents, by_event).await, expected.map(|row| row.to_vec()));
         let out_of_order = "SELECT count(*) FROM seamline_inbox a JOIN seamline_inbox b
           ON a.key = b.key AND a.number < b.number AND a.sequence > b.sequence";
@@ -184,7 +188,11 @@ async fn a_service_that_holds_its_database_only_delays() {
     let agents = place.installed(&["policy-administration", "claims"]).await;
     settle(&agents).await;
     run(&mut core, &in_transaction(&bound(1))).await;
-    run(&mut core, &format!("BEGIN IMMEDIATE; {}", changed(1, "product = 'Motor'", "PolicyReinstated", None))).await;
+    run(
+        &mut core,
+        &format!("BEGIN IMMEDIATE; {}", changed(1, "product = 'Motor'", "PolicyReinstated", None)),
+    )
+    .await;
     let waits = work(&agents[0]);
     let commits = async {
         tokio::task::yield_now().await;
@@ -193,7 +201,10 @@ async fn a_service_that_holds_its_database_only_delays() {
     tokio::join!(waits, commits);
     settle(&agents).await;
     let mut claims = place.service("claims").await;
-    let sequences = format!("SELECT count(*) FROM policy_eligibility WHERE policy_ref = json_extract('{}', '$[0]')", key(1));
+    let sequences = format!(
+        "SELECT count(*) FROM policy_eligibility WHERE policy_ref = json_extract('{}', '$[0]')",
+        key(1)
+    );
     assert_eq!(number(&mut claims, &sequences).await, 1);
     assert_conserved(&agents[0]).await;
 }

@@ -1,14 +1,12 @@
 //! An example estate in a folder of its own, with its agents, and what its databases and log say.
 
 use seamline_agent::agent::{Agent, Workers};
+use seamline_agent::custody::Conclusion;
 use seamline_agent::site::Site;
 use seamline_contract::id::{ContextId, ContractId};
-use seamline_flow::digest_key;
-use seamline_flow::drift::{Outcome, Report};
-use seamline_flow::hold::DigestEpoch;
+use seamline_flow::drift::Outcome;
 use seamline_flow::intake::Intake;
 use seamline_flow::log::{Fetched, Incoming, Log};
-use seamline_flow::reconcile::{Reconciled, reconcile};
 use seamline_flow::source::{Source, SourceCounts};
 use seamline_flow::store::Store;
 use seamline_sqlite::log::EmbeddedLog;
@@ -88,11 +86,13 @@ pub(crate) async fn run(conn: &mut SqliteConnection, sql: &str) {
 pub(crate) async fn rows(conn: &mut SqliteConnection, sql: &str) -> Vec<Vec<String>> {
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(conn).await;
     let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let cells = |row: &SqliteRow| {
-        let text = |idx| row.get_unchecked::<Option<String>, _>(idx).unwrap_or_else(|| "-".to_owned());
-        (0..row.len()).map(text).collect()
-    };
+    let cells = |row: &SqliteRow| (0..row.len()).map(|idx| text(row.get_unchecked(idx))).collect();
     rows.iter().map(cells).collect()
+}
+
+fn text(cell: Option<Vec<u8>>) -> String {
+    let bytes = cell.unwrap_or_else(|| b"-".to_vec());
+    String::from_utf8(bytes).unwrap_or_else(|error| format!("{:?}", error.into_bytes()))
 }
 
 /// Returns a number.
@@ -133,28 +133,7 @@ pub(crate) fn intake<'a>(agent: &'a Agent, subscription: &str) -> &'a Intake {
     agent.intakes.iter().find(wanted).unwrap()
 }
 
-/// Returns the digest key of the topic of a subscription's state.
-pub(crate) async fn digest(agent: &Agent, topic: &str) -> DigestEpoch {
-    let (epoch, key) = digest_key::current(agent.log.as_ref(), topic).await.unwrap().unwrap();
-    DigestEpoch { epoch, key }
-}
-
-/// Compares links 2 and 3 of a subscription.
-pub(crate) async fn compared(agent: &Agent, subscription: &str) -> Reconciled {
-    let intake = intake(agent, subscription);
-    let digest = digest(agent, &intake.state.as_ref().unwrap().topic).await;
-    reconcile(agent.ports(), intake, digest).await.unwrap()
-}
-
-/// Fails unless a report is clean.
-pub(crate) fn assert_clean(report: &Report) {
-    assert_eq!(report.outcome, Outcome::Clean, "{} {}: {:?}", report.subject, report.link, report.drifts);
-    for (label, (right, other)) in &report.counts {
-        assert_eq!(right, other, "{} {} {label}", report.subject, report.link);
-    }
-}
-
-/// Fails unless everything that an agent published or was handed is accounted for, and its projections are clean.
+/// Fails unless everything that an agent published or was handed is accounted for, and all its links are clean.
 pub(crate) async fn assert_conserved(agent: &Agent) {
     for contract in published(agent) {
         let counts = agent.database.counts(&contract).await.unwrap();
@@ -164,13 +143,17 @@ pub(crate) async fn assert_conserved(agent: &Agent) {
         for (lane, state) in agent.database.lanes(&intake.subscription).await.unwrap() {
             assert!(state.accounting.balanced(), "{lane:?}: {:?}", state.accounting);
         }
-        if let Some(state) = &intake.state {
-            let digest = digest(agent, &state.topic).await;
-            let found = reconcile(agent.ports(), intake, digest).await.unwrap();
-            found.reports.iter().for_each(assert_clean);
-            assert!(found.plan.is_empty(), "{:?}", found.plan);
+    }
+    let compared = agent.compare(|_| true).await.unwrap();
+    for report in compared.reports() {
+        assert_eq!(report.outcome, Outcome::Clean, "{} {}: {:?}", report.subject, report.link, report.drifts);
+        for (label, (right, other)) in &report.counts {
+            assert_eq!(right, other, "{} {} {label}", report.subject, report.link);
         }
     }
+    assert_eq!(compared.conclusion(), Conclusion::Clean, "{compared:?}");
+    assert_eq!(compared.source_plans(), []);
+    assert_eq!(compared.consumer_plans().count(), 0, "{compared:?}");
 }
 
 fn published(agent: &Agent) -> Vec<ContractId> {

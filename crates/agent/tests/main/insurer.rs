@@ -17,7 +17,8 @@ const HOLDER: &str = "Harbour Logistics";
 /// Policy administration's and billing's own tables; nothing of ours is in them.
 pub(crate) const CORE: &str = "CREATE TABLE policy_current (policy_no TEXT PRIMARY KEY, claims_status TEXT NOT NULL,
   cover_from TEXT NOT NULL, cover_to TEXT, product TEXT NOT NULL, holder_name TEXT NOT NULL, annual_premium TEXT NOT NULL)";
-const LEDGER: &str = "CREATE TABLE receivable_current (contract_ref TEXT PRIMARY KEY, billing_status TEXT NOT NULL,
+const LEDGER: &str =
+    "CREATE TABLE receivable_current (contract_ref TEXT PRIMARY KEY, billing_status TEXT NOT NULL,
   delinquency TEXT NOT NULL, outstanding TEXT NOT NULL, paid_to TEXT)";
 
 /// A running insurer, each agent having begun; `core` is policy administration's own connection.
@@ -109,8 +110,10 @@ async fn a_published_policy_reaches_each_reader_as_its_contract_says() {
     insurer.change(3, "cover_to = NULL, annual_premium = 120.5", "PolicyRenewed", None).await;
     settle(&insurer.agents).await;
     let mut claims = insurer.service("claims").await;
-    let eligibility = "SELECT policy_ref, may_open_claim, cover_from, cover_to FROM policy_eligibility ORDER BY 1";
-    let row = |number, may: &str, to: &str| [&policy(number), may, "2026-01-01", to].map(str::to_owned).to_vec();
+    let eligibility =
+        "SELECT policy_ref, may_open_claim, cover_from, cover_to FROM policy_eligibility ORDER BY 1";
+    let row =
+        |number, may: &str, to: &str| [&policy(number), may, "2026-01-01", to].map(str::to_owned).to_vec();
     let expected: Vec<Vec<String>> = vec![
         row(1, "1", "2026-12-31"),
         row(2, "0", "2026-12-31"),
@@ -146,7 +149,8 @@ async fn reactions_come_once_and_in_the_order_of_their_chain() {
     settle(&insurer.agents).await;
     let mut claims = insurer.service("claims").await;
     let inbox = "SELECT key, event, reason, projection_behind FROM seamline_inbox ORDER BY sequence";
-    let suspension = |number| [key(number).as_str(), "PolicySuspended", "FRAUD_REVIEW", "0"].map(str::to_owned);
+    let suspension =
+        |number| [key(number).as_str(), "PolicySuspended", "FRAUD_REVIEW", "0"].map(str::to_owned);
     assert_eq!(rows(&mut claims, inbox).await, [1, 2, 1, 1].map(|number| suspension(number).to_vec()));
     let out_of_order = "SELECT count(*) FROM seamline_inbox a JOIN seamline_inbox b
       ON a.key = b.key AND a.number < b.number AND a.sequence > b.sequence";
@@ -166,10 +170,12 @@ async fn a_reaction_waits_for_its_projection() {
     let claims = insurer.agent("claims");
     let intake = intake(claims, "policy-eligibility");
     let (events, state) = (intake.events.as_ref().unwrap(), intake.state.as_ref().unwrap());
-    let partition = intake.codec.partition(&seamline_message::key::RecordKey::parse(key(1).as_bytes()).unwrap(), 4);
+    let partition =
+        intake.codec.partition(&seamline_message::key::RecordKey::parse(key(1).as_bytes()).unwrap(), 4);
     let (epoch, secret) = digest_key::current(claims.log.as_ref(), &events.topic).await.unwrap().unwrap();
     let digest = DigestEpoch { epoch, key: secret };
-    let Take::Held(mut reactor) = Reactor::take(claims.ports(), intake, partition, digest, true).await.unwrap()
+    let Take::Held(mut reactor) =
+        Reactor::take(claims.ports(), intake, partition, digest, true).await.unwrap()
     else {
         panic!("the lane is free")
     };
