@@ -52,6 +52,8 @@ pub enum Fault {
     HandDelete,
     /// A row of a projection was inserted by hand.
     HandInsert,
+    /// The sums of a lane were wrong.
+    WrongSums,
     /// The source was restored to an earlier state.
     Rewind,
     /// A topic was made anew.
@@ -60,7 +62,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Fault; 25] = [
+    pub const ALL: [Fault; 26] = [
         Fault::Crash,
         Fault::LostAnswer,
         Fault::LostCall,
@@ -84,6 +86,7 @@ impl Fault {
         Fault::HandEdit,
         Fault::HandDelete,
         Fault::HandInsert,
+        Fault::WrongSums,
         Fault::Rewind,
         Fault::TopicAnew,
     ];

@@ -17,3 +17,6 @@ pub mod actors;
 pub mod oracle;
 pub mod run;
 pub mod verdict;
+
+#[cfg(feature = "mutants")]
+pub mod mutants;

@@ -108,6 +108,13 @@ impl Oracle {
         self.told().entry(key.clone()).or_default().push(told);
     }
 
+    /// Learns what a key is now, though nothing was told of it.
+    pub fn correct(&self, key: &RecordKey, policy: Option<Policy>) {
+        if let Some(last) = self.told().get_mut(key).and_then(|told| told.last_mut()) {
+            last.policy = policy;
+        }
+    }
+
     /// Returns all that was told of each key.
     pub fn history(&self) -> BTreeMap<RecordKey, Vec<Told>> {
         self.told().clone()

@@ -106,6 +106,9 @@ fn tell(world: &Arc<World>, options: &Options) -> Result<u64, String> {
     rest(&scene)?;
     verdict::at_rest(&scene)?;
     verdict::hands_are_found(&scene)?;
+    verdict::wrong_sums_are_found(&scene)?;
+    verdict::silence_is_found(&scene)?;
+    verdict::broken_histories_stop(&scene)?;
     Ok(steps)
 }
 
@@ -182,7 +185,8 @@ fn tell_again(scene: &Scene) -> Result<(), String> {
     let discarded = scene.source.explained();
     let hit = |told: &[Told]| told.iter().any(|told| discarded.contains(&told.sequence));
     let history = scene.oracle.history();
-    let keys: Vec<RecordKey> = history.into_iter().filter(|(_, told)| hit(told)).map(|(key, _)| key).collect();
+    let keys: Vec<RecordKey> =
+        history.into_iter().filter(|(_, told)| hit(told)).map(|(key, _)| key).collect();
     let contract = &scene.story.contract.contract.name.contract;
     alone(scene.source.emit(contract, &keys)).map_err(text)?;
     drain(scene)
