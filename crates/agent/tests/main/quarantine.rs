@@ -1,6 +1,6 @@
 //! Broken changes at the source and poisoned records in the log: what waits, what flows on, and how it ends.
 
-use crate::fixture::{assert_conserved, counts, intake, number, records, rows, settle};
+use crate::fixture::{assert_conserved, connect, counts, intake, number, records, rows, run, settle};
 use crate::insurer::{Insurer, key};
 use seamline_agent::agent::Agent;
 use seamline_agent::custody::Conclusion;
@@ -145,33 +145,78 @@ async fn a_poisoned_state_waits_until_the_next_state_of_its_key() {
     assert_eq!(number(&mut claims, suspended).await, 0);
 }
 
-#[tokio::test]
-async fn a_poisoned_event_holds_its_key_until_it_is_discarded() {
-    let mut insurer = Insurer::new().await;
-    insurer.bind(1..4).await;
-    settle(&insurer.agents).await;
-    inject(&insurer, EVENTS, 2, Vec::new(), b"\xff\x00 poison").await;
-    inject(&insurer, STATE, 2, Vec::new(), b"\xff\x00 poison").await;
-    settle(&insurer.agents).await;
-    for number in [1, 2, 3] {
-        insurer.suspend(number).await;
+/// Discards what is broken at claims, and leaves what waits behind it.
+async fn discard_broken(insurer: &Insurer) {
+    let agent = insurer.agent("claims");
+    let intake = intake(agent, "policy-eligibility");
+    let waiting = waiting_at_claims(insurer).await;
+    for record in waiting.iter().filter(|record| matches!(record.cause, AsideCause::Invalid { .. })) {
+        let digest = digest_of(insurer, &record.lane.topic).await;
+        let treated = discard(agent.ports(), intake, digest, &record.lane, record.offset).await.unwrap();
+        assert!(matches!(treated, Treated::Done { .. }), "{treated:?}");
     }
+}
+
+const INBOX: &str = "SELECT key FROM seamline_inbox ORDER BY key";
+
+#[tokio::test]
+async fn a_record_that_nobody_vouches_for_waits_and_holds_nothing() {
+    let mut insurer = Insurer::new().await;
+    insurer.bind(1..3).await;
+    settle(&insurer.agents).await;
+    for topic in [STATE, EVENTS] {
+        inject(&insurer, topic, 2, Vec::new(), b"\xff\x00 poison").await;
+    }
+    settle(&insurer.agents).await;
+    let compared = insurer.agent("policy-administration").compare(|_| true).await.unwrap();
+    assert_eq!(
+        compared.conclusion(),
+        Conclusion::Drift,
+        "the owner is told that its topic holds what it never wrote"
+    );
+    insurer.suspend(1).await;
+    insurer.suspend(2).await;
     settle(&insurer.agents).await;
     let mut claims = insurer.service("claims").await;
-    let inbox = "SELECT key FROM seamline_inbox ORDER BY key";
-    assert_eq!(rows(&mut claims, inbox).await.concat(), [key(1), key(3)], "others flow on");
-    let agent = insurer.agent("claims");
-    for record in waiting_at_claims(&insurer).await {
-        if matches!(record.cause, AsideCause::Invalid { .. }) {
-            let digest = digest_of(&insurer, &record.lane.topic).await;
-            let intake = intake(agent, "policy-eligibility");
-            let treated = discard(agent.ports(), intake, digest, &record.lane, record.offset).await.unwrap();
-            assert!(matches!(treated, Treated::Done { .. }), "{treated:?}");
-        }
+    assert_eq!(rows(&mut claims, INBOX).await.concat(), [key(1), key(2)]);
+    discard_broken(&insurer).await;
+    assert_eq!(waiting_at_claims(&insurer).await, []);
+    for agent in &insurer.agents {
+        assert_conserved(agent).await;
     }
+}
+
+#[tokio::test]
+async fn an_event_that_breaks_on_its_way_holds_its_key_until_it_is_discarded() {
+    let mut insurer = Insurer::new().await;
+    insurer.bind(1..3).await;
+    settle(&insurer.agents).await;
+    insurer.suspend(2).await;
+    insurer.agent("policy-administration").workers().round().await.unwrap();
+    let damage = format!(
+        "UPDATE log_record SET value = x'7b' WHERE topic = (SELECT number FROM log_topic WHERE name = '{EVENTS}')
+           AND CAST(key AS TEXT) = '{}' AND offset = {}",
+        key(2),
+        last(&insurer, EVENTS, 2).await.1.offset,
+    );
+    run(&mut connect(&insurer.place.site.log_path().unwrap()).await, &damage).await;
+    settle(&insurer.agents).await;
+    insurer.suspend(1).await;
+    insurer.reinstate(2).await;
+    insurer.suspend(2).await;
+    settle(&insurer.agents).await;
+    let mut claims = insurer.service("claims").await;
+    assert_eq!(rows(&mut claims, INBOX).await.concat(), [key(1)], "others flow on");
+    let causes: Vec<AsideCause> =
+        waiting_at_claims(&insurer).await.into_iter().map(|record| record.cause).collect();
+    assert!(
+        matches!(&causes[..], [AsideCause::Invalid { .. }, AsideCause::Behind, AsideCause::Behind]),
+        "{causes:?}"
+    );
+    discard_broken(&insurer).await;
     settle(&insurer.agents).await;
     assert_eq!(waiting_at_claims(&insurer).await, []);
-    assert_eq!(rows(&mut claims, inbox).await.concat(), [key(1), key(2), key(3)]);
+    assert_eq!(rows(&mut claims, INBOX).await.concat(), [key(1), key(2)], "what waited behind it follows");
     for agent in &insurer.agents {
         assert_conserved(agent).await;
     }
