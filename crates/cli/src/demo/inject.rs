@@ -97,7 +97,12 @@ impl Injector {
     ///
     /// # Errors
     /// When a database or the log does not do it.
-    pub(crate) async fn tick(&mut self, at: f64, scene: &Scene, insurer: &mut Insurer) -> Result<Option<&'static str>> {
+    pub(crate) async fn tick(
+        &mut self,
+        at: f64,
+        scene: &Scene,
+        insurer: &mut Insurer,
+    ) -> Result<Option<&'static str>> {
         let mut crash = None;
         while let Some((_, kind)) = self.plan.pop_if(|(due, _)| *due <= at) {
             let table = insurer.below(TABLES.len());
@@ -152,7 +157,8 @@ impl Injector {
                 format!("{policy} deleted from {}'s {} by hand", table.context, table.name)
             }
             FaultKind::Unpublished => {
-                let sql = "UPDATE policy_current SET cover_from = date(cover_from, '-1 day') WHERE policy_no = ?1";
+                let sql =
+                    "UPDATE policy_current SET cover_from = date(cover_from, '-1 day') WHERE policy_no = ?1";
                 execute(scene, context, sql, policy).await?;
                 format!("cover of {policy} changed at its source, published nothing")
             }
@@ -180,7 +186,12 @@ impl Injector {
             value: Some(b"<policy status=\"ACTIVE\"/>".to_vec()),
         };
         scene.log.inject(record).await?;
-        self.note(FaultKind::Poison, None, "claims", "bytes that are no message appended to what claims reads".to_owned());
+        self.note(
+            FaultKind::Poison,
+            None,
+            "claims",
+            "bytes that are no message appended to what claims reads".to_owned(),
+        );
         Ok(())
     }
 
@@ -208,7 +219,8 @@ async fn change(scene: &Scene, sql: &'static str, policy: &str) -> Result<()> {
     let mut writer = scene.agent("policy-administration").database.writer().await;
     let mut tx = sqlx::Connection::begin(&mut *writer).await?;
     sqlx::query(sql).bind(policy).execute(&mut *tx).await?;
-    let publish = "INSERT INTO seamline_publish (contract, change, key) VALUES ('policy', 'PolicyRenewed', ?1)";
+    let publish =
+        "INSERT INTO seamline_publish (contract, change, key) VALUES ('policy', 'PolicyRenewed', ?1)";
     sqlx::query(publish).bind(key(policy)).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }
@@ -219,7 +231,8 @@ async fn lose(scene: &Scene, policy: &str) -> Result<()> {
     let mut tx = sqlx::Connection::begin(&mut *writer).await?;
     let renew = "UPDATE policy_current SET cover_to = date(coalesce(cover_to, cover_from), '+1 year') WHERE policy_no = ?1";
     sqlx::query(renew).bind(policy).execute(&mut *tx).await?;
-    let publish = "INSERT INTO seamline_publish (contract, change, key) VALUES ('policy', 'PolicyRenewed', ?1)";
+    let publish =
+        "INSERT INTO seamline_publish (contract, change, key) VALUES ('policy', 'PolicyRenewed', ?1)";
     sqlx::query(publish).bind(key(policy)).execute(&mut *tx).await?;
     sqlx::query("DELETE FROM seamline_outbox WHERE key = ?1").bind(key(policy)).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
@@ -288,7 +301,9 @@ async fn records_of(scene: &Scene, policy: &str) -> Result<Vec<Incoming>> {
             break;
         }
         from = fetch.next;
-        records.extend(fetch.records.into_iter().filter(|record| record.key.as_deref() == Some(wanted.as_bytes())));
+        records.extend(
+            fetch.records.into_iter().filter(|record| record.key.as_deref() == Some(wanted.as_bytes())),
+        );
     }
     Ok(records)
 }

@@ -40,8 +40,14 @@ pub(crate) const OVERVIEW: &str = "CREATE VIEW IF NOT EXISTS policy_overview AS
       FROM policy_copy p LEFT JOIN receivable_copy r ON r.policy_id = p.policy_id";
 
 const PRODUCTS: [&str; 4] = ["Motor Plus", "Home Basic", "Cargo", "Liability"];
-const HOLDERS: [&str; 6] =
-    ["Harbour Logistics", "Nordwind Bakery", "Linden Clinic", "Atlas Rail Parts", "Mühle & Söhne", "Port Authority"];
+const HOLDERS: [&str; 6] = [
+    "Harbour Logistics",
+    "Nordwind Bakery",
+    "Linden Clinic",
+    "Atlas Rail Parts",
+    "Mühle & Söhne",
+    "Port Authority",
+];
 
 /// Where a policy stands, as policy administration last committed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +84,12 @@ impl Insurer {
 
     /// Returns a policy that no later change will touch, so that what is done to it stays to be found.
     pub(crate) fn freeze(&mut self) -> Option<String> {
-        let free: Vec<String> =
-            self.stands.iter().filter(|(_, stand)| **stand == Stand::Eligible).map(|(no, _)| no.clone()).collect();
+        let free: Vec<String> = self
+            .stands
+            .iter()
+            .filter(|(_, stand)| **stand == Stand::Eligible)
+            .map(|(no, _)| no.clone())
+            .collect();
         if free.is_empty() {
             return None;
         }
@@ -104,7 +114,8 @@ impl Insurer {
             return self.bind(core).await;
         }
         let chosen = self.below(self.stands.len());
-        let (no, stand) = self.stands.iter().nth(chosen).map(|(no, stand)| (no.clone(), *stand)).expect("chosen below");
+        let (no, stand) =
+            self.stands.iter().nth(chosen).map(|(no, stand)| (no.clone(), *stand)).expect("chosen below");
         let dice = self.below(10);
         let (sql, change, reason, after): (&str, &str, Option<&str>, Stand) = match (stand, dice) {
             (Stand::Eligible, 0..4) => (
@@ -139,7 +150,11 @@ impl Insurer {
         sqlx::query(sql).bind(&no).execute(&mut *tx).await?;
         publish(&mut tx, "policy", Some(change), &no, reason).await?;
         tx.commit().await?;
-        if after == Stand::Ended { self.stands.remove(&no) } else { self.stands.insert(no, after) };
+        if after == Stand::Ended {
+            self.stands.remove(&no)
+        } else {
+            self.stands.insert(no, after)
+        };
         Ok(())
     }
 
@@ -184,7 +199,8 @@ impl Insurer {
             return Ok(());
         }
         let account = accounts[self.below(accounts.len())];
-        let (no, status, delinquency): (String, String, String) = (account.get(0), account.get(1), account.get(2));
+        let (no, status, delinquency): (String, String, String) =
+            (account.get(0), account.get(1), account.get(2));
         let (sql, change) = match (status.as_str(), delinquency.as_str()) {
             ("awaiting", _) => (
                 "UPDATE receivable_current SET billing_status = 'active', paid_to = '2026-12-31' WHERE contract_ref = ?1",
@@ -194,9 +210,10 @@ impl Insurer {
                 "UPDATE receivable_current SET delinquency = 'overdue', outstanding = '120.00' WHERE contract_ref = ?1",
                 "PremiumFellOverdue",
             ),
-            (_, "overdue") if self.below(2) == 0 => {
-                ("UPDATE receivable_current SET delinquency = 'dunning' WHERE contract_ref = ?1", "DunningStarted")
-            }
+            (_, "overdue") if self.below(2) == 0 => (
+                "UPDATE receivable_current SET delinquency = 'dunning' WHERE contract_ref = ?1",
+                "DunningStarted",
+            ),
             _ => (
                 "UPDATE receivable_current SET delinquency = 'none', outstanding = '0.00' WHERE contract_ref = ?1",
                 "ArrearsSettled",
@@ -292,12 +309,14 @@ pub(crate) async fn print_documents(dms: &mut SqliteConnection) -> Result<usize,
     let mut tx = dms.begin().await?;
     let ready = take_ready(&mut tx).await?;
     for message in &ready {
-        sqlx::query("INSERT INTO document VALUES (?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET times = times + 1")
-            .bind(&message.id)
-            .bind(policy_of(&message.key))
-            .bind(&message.event)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO document VALUES (?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET times = times + 1",
+        )
+        .bind(&message.id)
+        .bind(policy_of(&message.key))
+        .bind(&message.event)
+        .execute(&mut *tx)
+        .await?;
     }
     tx.commit().await?;
     Ok(ready.len())

@@ -1,5 +1,6 @@
 //! `seamline demo`: an insurer in one process; meaning moves under contract, breaks, is found, blamed and mended.
 
+mod after;
 mod before;
 mod fault;
 mod inject;
@@ -58,10 +59,14 @@ const TIMES: usize = 2;
 /// When the call is wrong, or a file cannot be used.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     if !(0.5..=3_600.0).contains(&args.seconds) || !(1.0..=5_000.0).contains(&args.rate) {
-        return Err(usage("--seconds goes from 0.5 to 3600, --rate from 1 to 5000", "leave them out for a short run"));
+        return Err(usage(
+            "--seconds goes from 0.5 to 3600, --rate from 1 to 5000",
+            "leave them out for a short run",
+        ));
     }
     let kinds = kinds(&args.inject)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(tell(args, kinds)))
 }
@@ -81,9 +86,14 @@ async fn tell(args: &Args, kinds: Vec<FaultKind>) -> Result<Exit> {
     let plan = Plan { seconds: args.seconds, rate: args.rate, kinds, times: TIMES };
     let injector = run::run(&scene, &story, &plan, &mut insurer).await?;
     let verdict = verdict::judge(&scene, &story, &injector.injected, !args.no_repair).await?;
+    story.chapter("AFTER: what each context knows, in its own database");
+    for line in after::look(&scene).await? {
+        story.line(&line);
+    }
     let next = match &args.keep {
         Some(folder) => format!("seamline reconcile --estate {}", folder.display()),
-        None => "seamline demo --keep insurer, then change a cell with sqlite3 and `seamline reconcile`".to_owned(),
+        None => "seamline demo --keep insurer, then change a cell with sqlite3 and `seamline reconcile`"
+            .to_owned(),
     };
     story.end(&verdict, &next);
     Ok(match verdict.word {
@@ -130,5 +140,7 @@ fn kinds(text: &str) -> Result<Vec<FaultKind>> {
 fn kind(word: &str) -> Result<FaultKind> {
     let words: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.word()).collect();
     let found = FaultKind::ALL.into_iter().find(|kind| kind.word() == word.trim());
-    found.ok_or_else(|| usage(format!("there is no fault `{word}`"), format!("there are: {}, all, none", words.join(", "))))
+    found.ok_or_else(|| {
+        usage(format!("there is no fault `{word}`"), format!("there are: {}, all, none", words.join(", ")))
+    })
 }

@@ -89,7 +89,12 @@ pub(crate) async fn carry_on(scene: &Scene) -> Result<()> {
 ///
 /// # Errors
 /// When a database or the log does not do its part.
-pub(crate) async fn run(scene: &Scene, story: &Story, plan: &Plan, insurer: &mut Insurer) -> Result<Injector> {
+pub(crate) async fn run(
+    scene: &Scene,
+    story: &Story,
+    plan: &Plan,
+    insurer: &mut Insurer,
+) -> Result<Injector> {
     let mut injector = Injector::new(&plan.kinds, plan.times, plan.seconds, insurer);
     let mut crew = Crew::start(scene);
     let seen = Rc::new(Cell::new(false));
@@ -151,7 +156,8 @@ async fn write(scene: &Scene, insurer: &mut Insurer) -> Result<()> {
 async fn work_inboxes(scene: &Scene) -> Result<usize> {
     let billed = insurer::bill(&mut *scene.agent("billing").database.writer().await).await?;
     let stopped = insurer::stop_claims(&mut *scene.agent("claims").database.writer().await).await?;
-    let printed = insurer::print_documents(&mut *scene.agent("document-management").database.writer().await).await?;
+    let printed =
+        insurer::print_documents(&mut *scene.agent("document-management").database.writer().await).await?;
     Ok(billed + stopped + printed)
 }
 

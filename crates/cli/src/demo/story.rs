@@ -59,8 +59,13 @@ impl Story {
     /// Says one line to people.
     pub(crate) fn line(&self, text: &str) {
         if self.format == Format::Text {
-            println!("  {text}");
+            println!("  {}", self.marked(text));
         }
+    }
+
+    /// Paints the mark of what is wrong.
+    fn marked(&self, text: &str) -> String {
+        if self.bold { text.replacen('✗', "\x1b[31m✗\x1b[0m", 1) } else { text.to_owned() }
     }
 
     /// Says one line with the time since the program's start.
@@ -90,9 +95,12 @@ impl Story {
     pub(crate) fn end(&self, verdict: &Verdict, next: &str) {
         self.object(&document(verdict));
         self.chapter("RESULT");
-        let mut rows = vec![["fault", "injected", "absorbed", "found", "repaired", "what it is"].map(str::to_owned).to_vec()];
+        let mut rows = vec![
+            ["fault", "injected", "absorbed", "found", "repaired", "what it is"].map(str::to_owned).to_vec(),
+        ];
         for tally in &verdict.faults {
-            let counts = [tally.injected, tally.absorbed, tally.found, tally.repaired].map(|count| count.to_string());
+            let counts =
+                [tally.injected, tally.absorbed, tally.found, tally.repaired].map(|count| count.to_string());
             let mut row = vec![tally.kind.word().to_owned()];
             row.extend(counts);
             row.push(tally.kind.story().to_owned());
@@ -103,8 +111,13 @@ impl Story {
         }
         let accounting = if verdict.balanced { "balanced" } else { "NOT balanced" };
         self.line("");
-        self.line(&format!("{} changes published, {} records applied, accounting {accounting}", verdict.published, verdict.applied));
-        self.line(&format!("verdict: {}", verdict.word));
+        self.line(&format!(
+            "{} changes published, {} records applied, accounting {accounting}",
+            verdict.published, verdict.applied
+        ));
+        let colour = if verdict.word == "clean" { "\x1b[32m" } else { "\x1b[31m" };
+        let (on, off) = if self.bold { (colour, "\x1b[0m") } else { ("", "") };
+        self.line(&format!("verdict: {on}{}{off}", verdict.word));
         if self.format == Format::Text {
             println!("\nnext: {next}");
         }

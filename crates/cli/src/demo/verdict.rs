@@ -33,7 +33,12 @@ struct Found {
 ///
 /// # Errors
 /// When a database or the log does not do its part.
-pub(crate) async fn judge(scene: &Scene, story: &Story, injected: &[Injected], mend: bool) -> Result<Verdict> {
+pub(crate) async fn judge(
+    scene: &Scene,
+    story: &Story,
+    injected: &[Injected],
+    mend: bool,
+) -> Result<Verdict> {
     story.chapter("RECONCILING: source = log, log = received, received = projection");
     let first = compare(scene, story).await?;
     let mut found = findings(&first);
@@ -58,7 +63,8 @@ pub(crate) async fn judge(scene: &Scene, story: &Story, injected: &[Injected], m
     let expected: BTreeSet<&Found> = found.iter().filter(|it| is_expected(it, injected)).collect();
     let strangers = found.len() - expected.len();
     for it in found.iter().filter(|it| !expected.contains(it)) {
-        story.object(&json!({ "unexpected": it.kind, "link": it.link, "key": it.key, "context": it.context }));
+        story
+            .object(&json!({ "unexpected": it.kind, "link": it.link, "key": it.key, "context": it.context }));
     }
     let absorbed_or_found = faults.iter().all(|tally| tally.absorbed + tally.found >= tally.injected);
     let word = match conclusion(&last) {
@@ -84,7 +90,11 @@ async fn compare(scene: &Scene, story: &Story) -> Result<AllCompared> {
                     report.link.to_string(),
                     drift.kind.to_string(),
                     key_text(drift),
-                    if differing.is_empty() { format!("in {}", report.subject) } else { format!("in {} ({differing})", report.subject) },
+                    if differing.is_empty() {
+                        format!("in {}", report.subject)
+                    } else {
+                        format!("in {} ({differing})", report.subject)
+                    },
                     drift.cause,
                     drift.owed_by
                 );
@@ -99,7 +109,10 @@ async fn compare(scene: &Scene, story: &Story) -> Result<AllCompared> {
         }
         for check in &compared.source {
             for gap in &check.gaps {
-                story.line(&format!("✗ source     lost     {} event {} never reached `{}`; {context} must act", gap.key, gap.missing, gap.channel));
+                story.line(&format!(
+                    "✗ source     lost     {} event {} never reached `{}`; {context} must act",
+                    gap.key, gap.missing, gap.channel
+                ));
             }
         }
         all.insert(context.clone(), compared);
@@ -151,14 +164,24 @@ async fn still_aside(scene: &Scene) -> Result<BTreeSet<Found>> {
         if agent.outlets.is_some() {
             for row in Source::aside(&agent.database, ASIDE_MAX).await? {
                 let key = Some(row.key);
-                found.insert(Found { context: context.clone(), link: "source", kind: "invalid".to_owned(), key });
+                found.insert(Found {
+                    context: context.clone(),
+                    link: "source",
+                    kind: "invalid".to_owned(),
+                    key,
+                });
             }
         }
         for intake in &agent.intakes {
             for record in quarantine::list(&agent.database, intake, ASIDE_MAX).await? {
                 let place = format!("{}/{}/{}", record.lane.topic, record.lane.partition, record.offset);
                 let key = Some(record.key.map_or(place, |key| key.to_string()));
-                found.insert(Found { context: context.clone(), link: "stream", kind: "poison".to_owned(), key });
+                found.insert(Found {
+                    context: context.clone(),
+                    link: "stream",
+                    kind: "poison".to_owned(),
+                    key,
+                });
             }
         }
     }
@@ -174,16 +197,23 @@ async fn mend_all(scene: &Scene, story: &Story, compared: &AllCompared) -> Resul
         for row in broken {
             correct(scene, context, &row.key).await?;
             Source::discard(&agent.database, row.sequence).await?;
-            let key = RecordKey::parse(row.key.as_bytes()).map_err(|violation| anyhow::anyhow!("{violation:?}"))?;
+            let key =
+                RecordKey::parse(row.key.as_bytes()).map_err(|violation| anyhow::anyhow!("{violation:?}"))?;
             Source::redrive(&agent.database, &row.contract, &row.key).await?;
             Source::emit(&agent.database, &row.contract, &[key]).await?;
-            story.line(&format!("{context} corrects {}, discards the broken change, and publishes what holds", row.key));
+            story.line(&format!(
+                "{context} corrects {}, discards the broken change, and publishes what holds",
+                row.key
+            ));
         }
         for intake in &agent.intakes {
             for record in quarantine::list(&agent.database, intake, ASIDE_MAX).await? {
                 let Some(digest) = agent.digest(intake).await? else { continue };
                 quarantine::discard(agent.ports(), intake, digest, &record.lane, record.offset).await?;
-                story.line(&format!("{context} discards offset {} of `{}`: no message", record.offset, record.lane.topic));
+                story.line(&format!(
+                    "{context} discards offset {} of `{}`: no message",
+                    record.offset, record.lane.topic
+                ));
             }
         }
         close_quarantine(agent.database.cases(false).await?, &agent.database).await?;
@@ -191,10 +221,19 @@ async fn mend_all(scene: &Scene, story: &Story, compared: &AllCompared) -> Resul
     for (context, compared) in compared {
         let agent = scene.agent(context);
         for plan in compared.source_plans() {
-            story.line(&format!("{context} publishes {} keys of {} again, {} voids for lost events", plan.reemit.len(), plan.contract, plan.voids.len()));
+            story.line(&format!(
+                "{context} publishes {} keys of {} again, {} voids for lost events",
+                plan.reemit.len(),
+                plan.contract,
+                plan.voids.len()
+            ));
         }
         for (at, found) in compared.consumer_plans() {
-            story.line(&format!("{} derives {} rows anew from the log", agent.intakes[at].subscription, found.plan.mends.len()));
+            story.line(&format!(
+                "{} derives {} rows anew from the log",
+                agent.intakes[at].subscription,
+                found.plan.mends.len()
+            ));
         }
         agent.mend(compared).await?;
     }
@@ -267,12 +306,14 @@ async fn tally(
             FaultKind::Reordering => tally.absorbed = n_injected.min(superseded + duplicates),
             FaultKind::Crash => tally.absorbed = n_injected.min(restarts(scene, &ours).await?),
             FaultKind::Poison => {
-                let poisons = |among: &BTreeSet<Found>| among.iter().filter(|it| it.kind == "poison").count() as u64;
+                let poisons =
+                    |among: &BTreeSet<Found>| among.iter().filter(|it| it.kind == "poison").count() as u64;
                 tally.found = poisons(found);
                 tally.repaired = tally.found - poisons(left);
             }
             _ => {
-                let matches = |it: &Injected, among: &BTreeSet<Found>| among.iter().any(|found| is_of(found, it));
+                let matches =
+                    |it: &Injected, among: &BTreeSet<Found>| among.iter().any(|found| is_of(found, it));
                 tally.found = ours.iter().filter(|it| matches(it, found)).count() as u64;
                 let mended = ours.iter().filter(|it| matches(it, found) && !matches(it, left));
                 tally.repaired = if mend { mended.count() as u64 } else { 0 };
@@ -313,16 +354,23 @@ fn is_of(found: &Found, fault: &Injected) -> bool {
         FaultKind::Unpublished => &[("source", "corrupt")],
         FaultKind::Lost | FaultKind::Late => &[("source", "stale")],
         FaultKind::Invalid => &[("source", "invalid")],
-        FaultKind::Poison => return found.link == "stream" && found.kind == "poison" && found.context == fault.context,
+        FaultKind::Poison => {
+            return found.link == "stream" && found.kind == "poison" && found.context == fault.context;
+        }
         FaultKind::Duplicate | FaultKind::Reordering | FaultKind::Crash => return false,
     };
-    found.context == fault.context && found.key == fault.key && expected.contains(&(found.link, found.kind.as_str()))
+    found.context == fault.context
+        && found.key == fault.key
+        && expected.contains(&(found.link, found.kind.as_str()))
 }
 
 /// Returns whether some fault explains a finding. The event of a lost row is missing from its chains, too.
 fn is_expected(found: &Found, injected: &[Injected]) -> bool {
     let lost_event = |fault: &Injected| {
-        fault.kind == FaultKind::Lost && found.link == "chain" && found.key == fault.key && found.context == fault.context
+        fault.kind == FaultKind::Lost
+            && found.link == "chain"
+            && found.key == fault.key
+            && found.context == fault.context
     };
     injected.iter().any(|fault| is_of(found, fault) || lost_event(fault))
 }
