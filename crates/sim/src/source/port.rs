@@ -1,0 +1,153 @@
+//! What the simulated database answers through the ports of a producer.
+
+use super::{AsideState, SimSource};
+use crate::fault::Fault;
+use jiff::Timestamp;
+use seamline_contract::id::ContractId;
+use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::port::PortError;
+use seamline_flow::source::{
+    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+};
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
+use std::ops::Bound;
+use std::time::Duration;
+
+impl Source for SimSource {
+    async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
+        let take = || self.state().committed.take_over(holder, now, ttl);
+        self.world.call("source.take_over", take).await
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+        self.world.call("source.waiting", || self.state().committed.waiting(limit)).await
+    }
+
+    async fn remove(
+        &self,
+        tenure: &Tenure,
+        removal: &Removal,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let remove = || {
+            let mut state = self.state();
+            if tenure.epoch < state.committed.epoch {
+                self.world.fired(Fault::ZombieRemoval);
+            }
+            state.committed.remove(tenure, removal, now, ttl)
+        };
+        self.world.call("source.remove", remove).await
+    }
+
+    async fn emit(&self, _: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
+        self.call_locked("source.emit", keys, || self.emit_now(keys)).await
+    }
+
+    async fn void(&self, _: &ContractId, key: &RecordKey, act: &Act) -> Result<(), PortError> {
+        let keys = std::slice::from_ref(key);
+        self.call_locked("source.void", keys, || self.void_now(key, act)).await
+    }
+
+    async fn explain_lost(&self, _: &ContractId, rows: u64) -> Result<(), PortError> {
+        self.world.call("source.explain_lost", || self.state().committed.lost += rows).await
+    }
+
+    async fn scan(
+        &self,
+        _: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<SourceRow>, PortError> {
+        let scan = || {
+            let state = self.state();
+            let rows = state.committed.rows.range::<RecordKey, _>(behind(after)).take(limit);
+            rows.map(|(key, state)| SourceRow { key: key.clone(), state: state.clone() }).collect::<Vec<_>>()
+        };
+        self.world.call("source.scan", scan).await
+    }
+
+    async fn look(&self, _: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
+        let look = || {
+            let state = self.state();
+            keys.iter().map(|key| state.committed.facts(key, true)).collect::<Vec<_>>()
+        };
+        self.call_locked("source.look", keys, look).await
+    }
+
+    async fn published(
+        &self,
+        _: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<KeyFacts>, PortError> {
+        let list = || {
+            let state = self.state();
+            let keys = state.committed.keys.range::<RecordKey, _>(behind(after)).take(limit);
+            keys.map(|(key, _)| state.committed.facts(key, false)).collect::<Vec<_>>()
+        };
+        self.world.call("source.published", list).await
+    }
+
+    async fn counts(&self, _: &ContractId) -> Result<SourceCounts, PortError> {
+        self.world.call("source.counts", || self.state().committed.counts()).await
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        let list = || {
+            let state = self.state();
+            let row = |(row, violation, since): &AsideState| AsideRow {
+                sequence: row.sequence,
+                contract: row.contract.clone(),
+                key: row.key.clone(),
+                change: match &row.act {
+                    Act::Change(change) => Some(change.event.to_string()),
+                    Act::State | Act::Void { .. } => None,
+                },
+                violation: violation.clone(),
+                since: *since,
+            };
+            state.committed.aside.values().take(limit).map(row).collect::<Vec<_>>()
+        };
+        self.world.call("source.aside", list).await
+    }
+
+    async fn redrive(&self, _: &ContractId, key: &str) -> Result<u64, PortError> {
+        self.world.call("source.redrive", || self.state().committed.redrive(key)).await
+    }
+
+    async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
+        let keys: Vec<RecordKey> = {
+            let state = self.state();
+            let row = state.committed.aside.get(&sequence).map(|(row, ..)| row.key.clone());
+            row.and_then(|key| RecordKey::parse(key.as_bytes()).ok()).into_iter().collect()
+        };
+        self.call_locked("source.discard", &keys, || self.discard_now(sequence)).await
+    }
+}
+
+fn behind(after: Option<&RecordKey>) -> (Bound<&RecordKey>, Bound<&RecordKey>) {
+    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+}
+
+impl Cases for SimSource {
+    async fn raise(&self, new: &NewCase, now: Timestamp) -> Result<u64, PortError> {
+        self.world.call("cases.raise", || self.state().committed.cases.raise(new, now)).await
+    }
+
+    async fn cases(&self, closed: bool) -> Result<Vec<Case>, PortError> {
+        self.world.call("cases.cases", || self.state().committed.cases.list(closed)).await
+    }
+
+    async fn advance(
+        &self,
+        id: u64,
+        stage: CaseStage,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<bool, PortError> {
+        let advance = || self.state().committed.cases.advance(id, stage, note, now);
+        self.world.call("cases.advance", advance).await
+    }
+}
