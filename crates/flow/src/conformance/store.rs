@@ -1,11 +1,13 @@
 //! The suite of the port to a consumer's database.
 
+mod rehearsal;
+
 use super::{TTL, context, digest_of, key, moment, subscription, sure};
 use crate::case::{CaseKind, Cases, NewCase};
 use crate::position::{Accounting, Position};
 use crate::store::{
-    AsideCause, AsideRecord, Batch, Column, Committed, Difference, Grip, Gripped, InboxRow, KeyEnd, Lane,
-    LaneState, LiveRow, Marker, Markers, Projection, Rehearsed, RowWrite, Store,
+    AsideCause, AsideRecord, Batch, Column, Committed, Grip, Gripped, InboxRow, KeyEnd, Lane, LaneState,
+    LiveRow, Marker, Markers, Projection, RowWrite, Store,
 };
 use seamline_contract::attribute::Type;
 use seamline_contract::value::Value;
@@ -56,8 +58,8 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
     records_aside_are_kept_as_read(fixture).await;
     chains_are_kept_by_topic(fixture).await;
     a_state_aside_is_remembered(fixture).await;
-    a_rehearsal_finds_what_differs(fixture).await;
-    a_rehearsal_keeps_the_highest(fixture).await;
+    rehearsal::a_rehearsal_finds_what_differs(fixture).await;
+    rehearsal::a_rehearsal_keeps_the_highest(fixture).await;
     a_case_comes_with_its_commit(fixture).await;
 }
 
@@ -464,78 +466,6 @@ async fn a_state_aside_is_remembered<F: StoreFixture>(fixture: &F) {
     let rest = sure(store.received_aside(&projection, Some(&key("a")), 9).await);
     assert_eq!(rest, [(key("c"), Sequence(3), digest_of(3))]);
     assert_eq!(known(&store, &projection, "b").await.aside, None);
-}
-
-fn rehearsed(text: &str, amount: Option<i64>, sequence: u64) -> Rehearsed {
-    Rehearsed { key: key(text), values: amount.map(|amount| values(text, amount)), marker: marker(sequence) }
-}
-
-async fn differences<S: Store>(store: &S, projection: &Projection) -> Vec<Difference> {
-    let mut all: Vec<Difference> = Vec::new();
-    loop {
-        let after = all.last().map(|difference| difference.cursor.clone());
-        let page = sure(store.rehearsal_diff(projection, after.as_deref(), 2).await);
-        assert!(page.len() <= 2, "at most `limit`");
-        if page.is_empty() {
-            all.sort_by(|a, b| a.key.cmp(&b.key));
-            return all;
-        }
-        all.extend(page);
-    }
-}
-
-async fn a_rehearsal_finds_what_differs<F: StoreFixture>(fixture: &F) {
-    let projection = projection();
-    let store = fixture.fresh(&projection).await;
-    let rows = ["corrupt", "moved", "phantom", "same", "stale"].into_iter().zip(1..);
-    let rows = rows.map(|(name, n)| row(name, 5, n)).collect();
-    let ended = vec![end("both-ended", 6), end("returned", 7)];
-    commit(&store, &projection, |batch| (batch.rows, batch.ended) = (rows, ended)).await;
-    fixture.tamper(&store, &projection, &Tamper::Set(key("corrupt"), 1, Value::Integer(6))).await;
-    fixture.tamper(&store, &projection, &Tamper::Insert(values("orphan", 1))).await;
-    sure(store.rehearsal_begin(&projection).await);
-    let moved = Rehearsed { marker: Marker { offset: 21, ..marker(2) }, ..rehearsed("moved", Some(5), 2) };
-    let right = [
-        rehearsed("both-ended", None, 6),
-        rehearsed("corrupt", Some(5), 1),
-        rehearsed("ended-unseen", None, 9),
-        rehearsed("missing", Some(5), 10),
-        moved,
-        rehearsed("phantom", None, 8),
-        rehearsed("returned", Some(5), 11),
-        rehearsed("same", Some(5), 4),
-        rehearsed("stale", Some(8), 12),
-    ];
-    sure(store.rehearsal_put(&projection, &right).await);
-    let found = differences(&store, &projection).await;
-    let keys: Vec<String> =
-        found.iter().filter_map(|found| Some(found.key.as_ref()?.texts().remove(0))).collect();
-    assert_eq!(keys, ["corrupt", "missing", "moved", "orphan", "phantom", "returned", "stale"]);
-    let of = |text: &str| found.iter().find(|found| found.key == Some(key(text))).expect("it was found");
-    assert_eq!(of("corrupt").live.as_ref().map(|live| live.values[1].clone()), Some(Ok(Value::Integer(6))));
-    assert_eq!(of("corrupt").rehearsed, Some(rehearsed("corrupt", Some(5), 1)));
-    assert!(of("missing").live.is_none() && of("missing").ended.is_none());
-    assert!(of("orphan").rehearsed.is_none());
-    assert_eq!(of("orphan").live.as_ref().map(|live| live.marker.clone()), Some(None));
-    assert_eq!(of("phantom").rehearsed, Some(rehearsed("phantom", None, 8)));
-    assert_eq!(of("returned").ended, Some(marker(7)), "with the tombstone that it should be newer than");
-    sure(store.rehearsal_begin(&projection).await);
-    let found = differences(&store, &projection).await;
-    assert_eq!(found.len(), 6, "made anew it is empty, and every row of the table differs");
-    sure(store.rehearsal_end(&projection).await);
-}
-
-async fn a_rehearsal_keeps_the_highest<F: StoreFixture>(fixture: &F) {
-    let projection = projection();
-    let store = fixture.fresh(&projection).await;
-    sure(store.rehearsal_begin(&projection).await);
-    sure(store.rehearsal_put(&projection, &[rehearsed("a", Some(5), 5)]).await);
-    sure(store.rehearsal_put(&projection, &[rehearsed("a", Some(4), 4), rehearsed("b", None, 2)]).await);
-    sure(store.rehearsal_put(&projection, &[rehearsed("b", Some(1), 1)]).await);
-    let found = differences(&store, &projection).await;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].rehearsed, Some(rehearsed("a", Some(5), 5)));
-    sure(store.rehearsal_end(&projection).await);
 }
 
 async fn a_case_comes_with_its_commit<F: StoreFixture>(fixture: &F) {
