@@ -2,9 +2,9 @@
 
 use crate::account::{Left, left};
 use crate::exit::{Exit, usage};
-use crate::site::{Where, agents, block_on, contexts, refused};
+use crate::site::{Where, agents, block_on, contexts, refused, release};
 use anyhow::Result;
-use seamline_agent::agent::{Agent, Workers};
+use seamline_agent::agent::{Agent, AgentError, Workers};
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 
 /// How long a worker sleeps when there was nothing to do.
 const NAP: Duration = Duration::from_millis(15);
+
+/// How long an agent rests after a database or the log gave no answer.
+const REST: Duration = Duration::from_millis(500);
+
+/// How often in a row that may happen before the agent gives up.
+const FAILURES_MAX: u32 = 20;
 
 /// How often a terminal is told how far it is.
 const TOLD: Duration = Duration::from_secs(1);
@@ -57,10 +63,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         let stop = stop_flag()?;
         let worked = work(&agents, args.until_idle, &stop).await;
-        for agent in &agents {
-            agent.release().await.map_err(refused)?;
-        }
+        let released = release(&agents).await;
         let (moved, left) = worked?;
+        released?;
         println!("{moved} records moved");
         let exit = if left == Left::default() || !args.until_idle {
             Exit::Clean
@@ -106,14 +111,24 @@ pub(crate) async fn until_idle(agents: &[Agent]) -> Result<(u64, Left)> {
 /// Returns how much moved and what is left.
 async fn work(agents: &[Agent], until_idle: bool, stop: &AtomicBool) -> Result<(u64, Left)> {
     let mut workers: Vec<Workers<'_>> = agents.iter().map(Agent::workers).collect();
+    let mut failures = 0;
     let patience = agents.iter().map(|agent| agent.lease).max().unwrap_or_default() + Duration::from_secs(2);
     let mut progress = Progress::new();
     let mut moved_last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let mut moved = 0;
-        for worker in &mut workers {
-            moved += worker.round().await.map_err(refused)?;
-        }
+        let moved = match round(&mut workers).await {
+            Ok(moved) => moved,
+            // It may have happened or not; who begins anew from what is durable need not know.
+            Err(AgentError::Port(error)) if failures < FAILURES_MAX => {
+                eprintln!("warning: {error}; trying again");
+                failures += 1;
+                workers = agents.iter().map(Agent::workers).collect();
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        failures = 0;
         progress.add(moved);
         if moved > 0 {
             moved_last = Instant::now();
@@ -131,6 +146,14 @@ async fn work(agents: &[Agent], until_idle: bool, stop: &AtomicBool) -> Result<(
         tokio::time::sleep(NAP).await;
     }
     Ok((progress.moved, all_left(agents).await?))
+}
+
+async fn round(workers: &mut [Workers<'_>]) -> Result<u64, AgentError> {
+    let mut moved = 0;
+    for worker in workers {
+        moved += worker.round().await?;
+    }
+    Ok(moved)
 }
 
 async fn all_left(agents: &[Agent]) -> Result<Left> {

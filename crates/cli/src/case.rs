@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, unreachable, usage};
 use crate::site::{Where, agents, block_on, contexts, no_answer};
-use crate::terminal::{Format, Writing, columns};
+use crate::terminal::{Format, Writing, columns, counted};
 use anyhow::Result;
 use jiff::Timestamp;
 use seamline_agent::site::Site;
@@ -11,7 +11,7 @@ use seamline_flow::case::{Case, CaseKind, CaseStage, Cases};
 use seamline_sqlite::context::Database;
 use serde_json::{Value, json};
 
-/// Shows what is broken, and notes what is done about it.
+/// What is done with cases.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     /// Lists the cases of contexts.
@@ -115,8 +115,8 @@ fn text(all: &[(ContextId, Case)], place: &str) {
         })
         .collect();
     print!("{}", columns(&rows));
-    println!("{} cases", all.len());
-    match all.first() {
+    println!("{}", counted(all.len() as u64, "case"));
+    match all.iter().find(|(_, case)| case.stage != CaseStage::Closed) {
         Some((context, case)) => println!("next: seamline case show {context}/{}{place}", case.id),
         None => println!("next: seamline reconcile{place}"),
     }
@@ -178,14 +178,12 @@ fn show(args: &ShowArgs) -> Result<Exit> {
         println!("{}", raised.details);
         case.timeline.iter().for_each(|(at, what)| println!("  {at}  {what}"));
         let place = args.place.arguments();
-        println!(
-            "next: {}",
-            if case.raised.kind == CaseKind::Quarantine {
-                format!("seamline quarantine list {context}{place}")
-            } else {
-                format!("seamline reconcile --repair{place}")
-            }
-        );
+        let next = match (case.stage, raised.kind) {
+            (CaseStage::Closed, _) => "reconcile".to_owned(),
+            (_, CaseKind::Quarantine) => format!("quarantine list {context}"),
+            _ => "reconcile --repair".to_owned(),
+        };
+        println!("next: seamline {next}{place}");
         Ok(Exit::Clean)
     })
 }

@@ -93,7 +93,7 @@ fn subject(agent: &Agent, compared: &Compared, name: &str) -> Subject {
 pub(crate) fn print_subjects(subjects: &[Subject]) {
     for subject in subjects {
         println!("{}", subject.name);
-        let mut rows: Vec<Vec<String>> = subject.reports.iter().map(summary).collect();
+        let mut rows = summaries(&subject.reports);
         rows.extend(
             subject
                 .lost
@@ -105,9 +105,7 @@ pub(crate) fn print_subjects(subjects: &[Subject]) {
         }
         print!("{}", columns(&rows));
         subject.notes.iter().for_each(|note| println!("  {note}"));
-        for report in &subject.reports {
-            print_drifts(report);
-        }
+        print_drifts(&subject.reports);
         // The links of one subscription count the same rows.
         let mut counted: Vec<_> = subject.reports.iter().map(|report| &report.counts).collect();
         counted.dedup();
@@ -115,6 +113,20 @@ pub(crate) fn print_subjects(subjects: &[Subject]) {
             .into_iter()
             .for_each(|counts| print_counts(counts, subject.reports.first().map(|it| it.link)));
     }
+}
+
+/// Returns a line for each link; the topics of a contract share one while they say the same.
+fn summaries(reports: &[Report]) -> Vec<Vec<String>> {
+    let lines: Vec<Vec<String>> = reports.iter().map(summary).collect();
+    let mut rows = Vec::new();
+    for same in lines.chunk_by(|left, right| left == right) {
+        let mut row = same[0].clone();
+        if let (Some(what), true) = (row.last_mut(), same.len() > 1) {
+            what.push_str(&format!(", on each of {} topics", same.len()));
+        }
+        rows.push(row);
+    }
+    rows
 }
 
 fn summary(report: &Report) -> Vec<String> {
@@ -133,28 +145,24 @@ fn kinds(drifts: &[Drift]) -> String {
     kinds.join(", ")
 }
 
-fn print_drifts(report: &Report) {
-    let rows: Vec<Vec<String>> = report
-        .drifts
+fn print_drifts(reports: &[Report]) {
+    let mut rows: Vec<Vec<String>> = reports
         .iter()
-        .take(KEYS_SHOWN_MAX)
+        .flat_map(|report| &report.drifts)
         .map(|drift| {
             let differing =
                 if drift.differing.is_empty() { "the row".to_owned() } else { drift.differing.join(", ") };
             let act = format!("{}; {} must act", drift.cause, drift.owed_by);
-            vec![
-                "   ".to_owned(),
-                drift.link.to_string(),
-                drift.kind.to_string(),
-                key_text(drift).to_owned(),
-                differing,
-                act,
-            ]
+            let [link, kind] = [drift.link.to_string(), drift.kind.to_string()];
+            vec!["   ".to_owned(), link, kind, key_text(drift).to_owned(), differing, act]
         })
         .collect();
-    print!("{}", columns(&rows));
-    if report.drifts.len() > KEYS_SHOWN_MAX {
-        println!("     … and {} more; `--format json` has them all", report.drifts.len() - KEYS_SHOWN_MAX);
+    // One key that differs on several topics of a contract is one thing to mend.
+    rows.sort();
+    rows.dedup();
+    print!("{}", columns(&rows[..rows.len().min(KEYS_SHOWN_MAX)]));
+    if rows.len() > KEYS_SHOWN_MAX {
+        println!("     … and {} more; `--format json` has them all", rows.len() - KEYS_SHOWN_MAX);
     }
 }
 

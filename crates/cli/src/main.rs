@@ -45,8 +45,10 @@ enum Command {
     Agent(agent::Args),
     Backfill(backfill::Args),
     Reconcile(reconcile::Args),
+    /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
     Case(case::Verb),
+    /// Shows what waits because it breaks its contract, and what becomes of it. Values are never printed.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
     Status(status::Args),

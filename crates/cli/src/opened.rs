@@ -89,9 +89,29 @@ pub(crate) fn context(estate: &Estate, id: &str) -> Result<ContextId> {
     }
 }
 
-/// Returns whether a text names a subscription of the estate.
-pub(crate) fn is_subscription(estate: &Estate, text: &str) -> bool {
-    estate.subscriptions.iter().any(|subscription| subscription.name.to_string() == text)
+/// What a reference leads to.
+pub(crate) enum Named<'e> {
+    /// A contract.
+    Contract(ContractRef),
+    /// A subscription.
+    Subscription(&'e Subscription),
+}
+
+/// Returns what a reference leads to: a subscription by `context/subscription`, else a contract.
+///
+/// # Errors
+/// When there is neither.
+pub(crate) fn named<'e>(estate: &'e Estate, text: &str) -> Result<Named<'e>> {
+    if let Some(found) = estate.subscriptions.iter().find(|it| it.name.to_string() == text) {
+        return Ok(Named::Subscription(found));
+    }
+    if let Ok(found) = contract(estate, text) {
+        return Ok(Named::Contract(found));
+    }
+    let subscriptions = estate.subscriptions.iter().map(|it| it.name.to_string());
+    let contracts = estate.contracts.iter().map(|it| it.reference().to_string());
+    let names: Vec<String> = contracts.chain(subscriptions).collect();
+    Err(usage(format!("there is no contract or subscription `{text}`"), instead(text, &names)))
 }
 
 /// Returns a subscription by `context/subscription`.

@@ -2,8 +2,8 @@
 
 use crate::case::note_quarantine;
 use crate::exit::{Exit, unreachable, usage};
-use crate::site::{Where, agents, block_on, contexts, no_answer, refused};
-use crate::terminal::{Format, Writing, columns};
+use crate::site::{Where, agents, block_on, contexts, no_answer, release};
+use crate::terminal::{Format, Writing, columns, counted};
 use anyhow::Result;
 use seamline_agent::agent::Agent;
 use seamline_agent::site::Site;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 /// At most so many are listed of each source and each subscription.
 const LISTED_MAX: usize = 1000;
 
-/// Shows what waits because it breaks its contract, and what becomes of it. Values are never printed.
+/// What is done with what waits.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     /// Lists what waits in contexts.
@@ -188,7 +188,7 @@ fn list(args: &ListArgs) -> Result<Exit> {
             .map(|(context, item)| vec![item.name(context), item.subject(context), item.key(), item.reason()])
             .collect();
         print!("{}", columns(&rows));
-        println!("{} items wait", all.len());
+        println!("{} in quarantine", counted(all.len() as u64, "item"));
         let place = args.place.arguments();
         match all.first() {
             Some((context, item)) => println!("next: seamline quarantine show {}{place}", item.name(context)),
@@ -264,8 +264,9 @@ fn treat(args: &TreatArgs, wish: Wish) -> Result<Exit> {
             Item::Row(row) => treat_row(agent, row, wish).await,
             Item::Record(record) => treat_record(agent, record, wish).await,
         };
-        agent.release().await.map_err(refused)?;
+        let released = release(&agents).await;
         let said = treated?;
+        released?;
         let subject = match &item {
             Item::Row(row) => outlet_name(agent, row),
             Item::Record(record) => record.lane.subscription.to_string(),

@@ -3,9 +3,9 @@
 use crate::agent::until_idle;
 use crate::differences::{Subject, document, print_plan, print_subjects};
 use crate::exit::Exit;
-use crate::opened::{contract, is_subscription, subscription};
-use crate::site::{Where, agents, block_on, contexts, refused};
-use crate::terminal::Writing;
+use crate::opened::{Named, named};
+use crate::site::{Where, agents, block_on, contexts, refused, release};
+use crate::terminal::{Writing, counted};
 use anyhow::Result;
 use seamline_agent::agent::Agent;
 use seamline_agent::custody::{Compared, Conclusion};
@@ -42,10 +42,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     block_on(async {
         let agents = agents(&site, &contexts).await?;
         let done = reconcile(args, &agents, &wanted).await;
-        for agent in &agents {
-            agent.release().await.map_err(refused)?;
-        }
-        done
+        let released = release(&agents).await;
+        let exit = done?;
+        released?;
+        Ok(exit)
     })
 }
 
@@ -54,12 +54,9 @@ fn wanted(site: &Site, subjects: &[String]) -> Result<Wanted> {
     let estate = &site.estate;
     let mut wanted = Wanted::new();
     for text in subjects {
-        let (context, name) = if is_subscription(estate, text) {
-            let name = &subscription(estate, text)?.name;
-            (name.context.clone(), name.to_string())
-        } else {
-            let reference = contract(estate, text)?;
-            (reference.name.context.clone(), reference.to_string())
+        let (context, name) = match named(estate, text)? {
+            Named::Subscription(it) => (it.name.context.clone(), it.name.to_string()),
+            Named::Contract(reference) => (reference.name.context.clone(), reference.to_string()),
         };
         wanted.entry(context).or_default().insert(name);
     }
@@ -166,7 +163,7 @@ fn needs_mending(compared: &Compared) -> bool {
 
 fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
     if closed > 0 {
-        println!("{closed} cases closed: what they were about compares clean");
+        println!("closed {}: what was wrong compares clean", counted(closed, "case"));
     }
     println!("conclusion: {}", word(worst));
     let place = args.place.arguments();

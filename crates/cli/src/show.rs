@@ -1,7 +1,7 @@
 //! `seamline show [REF]`: what there is, what a contract promises, what a subscription uses.
 
 use crate::exit::{Exit, unreachable};
-use crate::opened::{contract, is_subscription, opened, subscription};
+use crate::opened::{Named, named, opened};
 use crate::terminal::{Format, columns};
 use anyhow::Result;
 use seamline_contract::attribute::{Type, Unit};
@@ -36,11 +36,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.estate)?;
     let estate = &opened.reading.estate;
-    let document = match &args.reference {
+    let document = match args.reference.as_ref().map(|reference| named(estate, reference)).transpose()? {
         None => list(estate),
-        Some(reference) if is_subscription(estate, reference) => show_subscription(estate, subscription(estate, reference)?),
-        Some(reference) => {
-            let reference = contract(estate, reference)?;
+        Some(Named::Subscription(subscription)) => show_subscription(estate, subscription),
+        Some(Named::Contract(reference)) => {
             let resolved = resolve(estate, &reference).map_err(|reasons| {
                 let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
                 unreachable(reasons.join("; "), "run `seamline check` and mend it first")
@@ -52,7 +51,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Format::Json => println!("{document}"),
         Format::Text => {
             print!("{}", plain(&document));
-            println!("next: {}", if args.reference.is_some() { "seamline check" } else { "seamline show REF" });
+            println!(
+                "next: {}",
+                if args.reference.is_some() { "seamline check" } else { "seamline show REF" }
+            );
         }
     }
     Ok(Exit::Clean)
@@ -142,7 +144,8 @@ fn attribute(attribute: &ResolvedAttribute, in_full: bool) -> Value {
         };
         let purposes = attribute.purposes.as_ref();
         shown["classification"] = json!(attribute.classification.map(|it| it.to_string()));
-        shown["purposes"] = json!(purposes.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+        shown["purposes"] =
+            json!(purposes.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
         shown["unit"] = json!(unit);
         shown["zone"] = json!(shape.zone);
     }
@@ -175,8 +178,12 @@ fn show_subscription(estate: &Estate, subscription: &Subscription) -> Value {
         .unwrap_or_default()
         .iter()
         .map(|column| match &column.source {
-            ColumnSource::Path(path) => json!({ "column": column.name, "is": path.to_string(), "meaning": null }),
-            ColumnSource::Is { is, meaning, .. } => json!({ "column": column.name, "is": is, "meaning": meaning }),
+            ColumnSource::Path(path) => {
+                json!({ "column": column.name, "is": path.to_string(), "meaning": null })
+            }
+            ColumnSource::Is { is, meaning, .. } => {
+                json!({ "column": column.name, "is": is, "meaning": meaning })
+            }
         })
         .collect();
     let attributes: Vec<String> = used.attributes.iter().map(ToString::to_string).collect();
@@ -212,8 +219,10 @@ fn plain(document: &Value) -> String {
                 text.push_str(&format!("{name}:\n{}", columns(&table)));
             }
             Value::Object(facts) if !facts.is_empty() => {
-                let table: Vec<Vec<String>> =
-                    facts.iter().map(|(fact, value)| vec![String::new(), fact.clone(), cell(value)]).collect();
+                let table: Vec<Vec<String>> = facts
+                    .iter()
+                    .map(|(fact, value)| vec![String::new(), fact.clone(), cell(value)])
+                    .collect();
                 text.push_str(&format!("{name}:\n{}", columns(&table)));
             }
             Value::String(value) if !value.is_empty() => text.push_str(&format!("{name}: {value}\n")),

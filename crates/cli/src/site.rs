@@ -117,6 +117,17 @@ async fn agent(site: &Site, context: &ContextId, log: &Arc<EmbeddedLog>) -> Resu
     Ok(agent)
 }
 
+/// Gives back the leases of agents.
+///
+/// # Errors
+/// The ports'; a lease that was not given back ends by itself.
+pub(crate) async fn release(agents: &[Agent]) -> Result<()> {
+    for agent in agents {
+        agent.release().await.map_err(refused)?;
+    }
+    Ok(())
+}
+
 async fn has_table(database: &Database, table: &str) -> Result<bool> {
     let count = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?");
     let count: i64 = count.bind(table).fetch_one(database.readers()).await?;

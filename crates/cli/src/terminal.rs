@@ -40,6 +40,11 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Returns a count with its noun, which takes an `s` for more than one and for none.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Asks before something is written. `--yes` answers for a person; without either it refuses.
 ///
 /// # Errors

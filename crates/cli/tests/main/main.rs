@@ -1,5 +1,7 @@
 //! The built program: what it prints, how it exits, and what is in the databases afterwards.
 
+#![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
+
 mod check;
 mod fixture;
 mod killed;

@@ -1,6 +1,8 @@
 //! Wrong calls and files that cannot be used: what is wrong, what to do, and the exit code for it.
 
 use crate::fixture::Place;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 #[test]
 fn a_context_that_is_not_installed_says_how_to_install_it() {
@@ -78,4 +80,22 @@ fn an_estate_with_errors_is_not_run() {
         "apiVersion: seamline/v1\nkind: Subscription\nid: broken\n",
     );
     place.run(&["status"]).exits(1).says("seamline check");
+}
+
+#[test]
+fn a_database_that_another_process_holds_is_named() {
+    let place = Place::example("insurer");
+    place.run(&["install", "claims", "--yes"]).exits(0);
+    let mut holder = std::process::Command::new("sqlite3");
+    let mut holder =
+        holder.arg(place.file("claims")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    writeln!(input, "BEGIN IMMEDIATE;\nSELECT 'held';").unwrap();
+    let mut said = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said.trim(), "held");
+    place.run(&["status", "claims"]).exits(4).says("locked").says("help: ");
+    drop(input);
+    holder.wait().unwrap();
+    place.run(&["status", "claims"]).exits(0);
 }

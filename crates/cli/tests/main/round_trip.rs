@@ -1,6 +1,7 @@
 //! Install, backfill, run, reconcile: what is there arrives, what is changed by hand is found, blamed and mended.
 
-use crate::fixture::{CONTEXTS, Place, publish};
+use crate::fixture::{CONTEXTS, Place, bound, publish};
+use std::process::Stdio;
 
 fn settled(policies: u32) -> Place {
     let place = Place::insurer(policies);
@@ -26,7 +27,7 @@ fn what_was_there_before_arrives_and_everything_agrees() {
     place.run(&["status"]).exits(0).says("accounting: balanced");
     place.run(&["reconcile"]).exits(0).says("conclusion: clean");
     place.run(&["case", "list"]).exits(0).says("0 cases");
-    place.run(&["quarantine", "list"]).exits(0).says("0 items wait");
+    place.run(&["quarantine", "list"]).exits(0).says("0 items in quarantine");
 }
 
 #[test]
@@ -47,7 +48,7 @@ fn a_cell_changed_by_hand_is_found_blamed_and_mended() {
     place.run(&["reconcile", "--repair"]).exits(2).says("--yes");
     assert_eq!(place.number("claims", "SELECT count(*) FROM policy_eligibility WHERE may_open_claim = 0"), 1);
     place.run(&["reconcile", "--repair", "--dry-run"]).exits(3).says("nothing was written");
-    place.run(&["reconcile", "--repair", "--yes"]).exits(0).says("compared again").says("cases closed");
+    place.run(&["reconcile", "--repair", "--yes"]).exits(0).says("compared again").says("closed 1 case:");
     assert_eq!(place.number("claims", "SELECT count(*) FROM policy_eligibility WHERE may_open_claim = 0"), 0);
     place.run(&["reconcile", "--repair", "--yes"]).exits(0).says("nothing to repair");
     let shown = place.run(&["case", "show", "claims/1"]).exits(0).out;
@@ -105,4 +106,24 @@ fn installing_again_changes_nothing_and_print_writes_nothing() {
     for context in CONTEXTS.iter().chain(&CONTEXTS) {
         place.run(&["install", context, "--yes"]).exits(0);
     }
+}
+
+#[test]
+fn a_comparison_beside_a_running_agent_takes_its_lanes_and_gives_them_back() {
+    let place = settled(20);
+    let mut agent =
+        place.command(&["agent", "--all", "--lease", "600"]).stdout(Stdio::null()).spawn().unwrap();
+    for number in 21..=24 {
+        let event = publish(number, "PolicyBound", None);
+        place.sql("policy-administration", &format!("{}; {event}", bound(number)));
+        let ran = place.run(&["reconcile"]);
+        assert!(matches!(ran.code, Some(0 | 6)), "{}{}", ran.out, ran.err);
+    }
+    while place.number("claims", "SELECT count(*) FROM policy_eligibility") < 24 {
+        assert_eq!(agent.try_wait().unwrap(), None, "it ended by itself");
+        std::thread::yield_now();
+    }
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    place.run(&["reconcile"]).exits(0).says("conclusion: clean");
 }
