@@ -41,7 +41,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })?;
     let uses = uses(estate, subscription);
     let digest = meaning_digest(&contract, &uses.attributes, &uses.events, &uses.channels);
-    println!("{} uses of {} {}:", subscription.name, contract.contract.reference(), contract.contract.version);
+    println!(
+        "{} uses of {} {}:",
+        subscription.name,
+        contract.contract.reference(),
+        contract.contract.version
+    );
     for facet in facets(&contract, &uses.attributes, &uses.events, &uses.channels) {
         println!("  {} {}: {}", facet.subject, facet.aspect, facet.text);
     }

@@ -47,7 +47,8 @@ fn text(opened: &Opened, findings: &[Finding]) {
     let paint = if colour() { Paint::Coloured } else { Paint::Plain };
     print!("{}", rendered(&opened.reading.sources, findings, paint));
     let estate = &opened.reading.estate;
-    let [errors, warnings, advice] = [Level::Error, Level::Warn, Level::Advice].map(|level| count(findings, level));
+    let [errors, warnings, advice] =
+        [Level::Error, Level::Warn, Level::Advice].map(|level| count(findings, level));
     if !findings.is_empty() {
         println!();
     }
@@ -58,7 +59,8 @@ fn text(opened: &Opened, findings: &[Finding]) {
         estate.subscriptions.len()
     );
     if !estate.unexamined.is_empty() {
-        let kinds: Vec<String> = estate.unexamined.iter().map(|it| format!("{} ({})", it.document, it.kind)).collect();
+        let kinds: Vec<String> =
+            estate.unexamined.iter().map(|it| format!("{} ({})", it.document, it.kind)).collect();
         println!("not examined by this version: {}", kinds.join(", "));
     }
     let next = match findings.iter().map(|finding| finding.level).max() {

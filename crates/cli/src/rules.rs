@@ -32,7 +32,12 @@ pub(crate) fn list(args: &ListArgs) -> Exit {
                 .map(|rule| vec![rule.id.to_owned(), rule.level.to_string(), rule.reason.to_owned()])
                 .collect();
             print!("{}", columns(&rows));
-            println!("\n{} rules, and {} of the language itself\nnext: seamline explain {}", RULES.len(), LANGUAGE.len(), RULES[0].id);
+            println!(
+                "\n{} rules, and {} of the language itself\nnext: seamline explain {}",
+                RULES.len(),
+                LANGUAGE.len(),
+                RULES[0].id
+            );
         }
         Format::Json => {
             let rules: Vec<_> = RULES
