@@ -4,7 +4,7 @@ use crate::fixture::{Place, assert_conserved, expire, number, rows, run, settle}
 use crate::insurer::{CORE, Insurer, bound, changed, in_transaction, key};
 use seamline_agent::agent::{Agent, Workers};
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Polls a future at most so often, and then drops it wherever it stands.
@@ -118,7 +118,7 @@ async fn an_agent_that_dies_at_any_instant_loses_nothing() {
             expire(&mut insurer.service(context).await).await;
             let agent = insurer.place.agent(context).await;
             let polls = 1 + dice.below(120);
-            died += u32::from(killed_after(polls, pin!(work(&agent))).await.is_none());
+            died += u32::from(killed_after(polls, work(&agent)).await.is_none());
         }
     }
     assert!(died > 60, "{died}");
@@ -136,7 +136,7 @@ async fn workers_dropped_in_the_middle_leave_the_agent_fit_to_go_on() {
     for _ in 0..80 {
         told.work(&mut insurer, &mut dice).await;
         for agent in &insurer.agents {
-            died += u32::from(killed_after(1 + dice.below(80), pin!(work(agent))).await.is_none());
+            died += u32::from(killed_after(1 + dice.below(80), work(agent)).await.is_none());
         }
     }
     assert!(died > 60, "{died}");
@@ -159,14 +159,20 @@ async fn two_agents_of_one_context_do_nothing_twice() {
     for _ in 0..60 {
         told.work(&mut insurer, &mut dice).await;
         for ((one, two), context) in workers.iter_mut().zip(contexts) {
-            if dice.below(2) == 0 {
-                expire(&mut insurer.service(context).await).await;
+            let mut leases = insurer.service(context).await;
+            let (first, second) = (1 + dice.below(60), 1 + dice.below(60));
+            let expiring = async {
+                for _ in 0..3 {
+                    expire(&mut leases).await;
+                }
+            };
+            let both = async {
+                tokio::join!(killed_after(first, one.round()), killed_after(second, two.round()), expiring)
+            };
+            let (one, two, ()) = both.await;
+            for done in [one, two] {
+                done.transpose().unwrap();
             }
-            let polls = 1 + dice.below(60);
-            let both = async { tokio::join!(one.round(), killed_after(polls, two.round())) };
-            let (first, second) = both.await;
-            first.unwrap();
-            second.transpose().unwrap();
         }
     }
     for agent in &insurer.agents {

@@ -1,5 +1,7 @@
 //! The data plane of whole estates on real files: what their agents bring about, and what is found when hands interfere.
 
+#![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
+
 mod chinook;
 mod crash;
 mod fixture;
