@@ -59,7 +59,7 @@ fn subject(agent: &Agent, compared: &Compared, name: &str) -> Subject {
             .map(|gap| format!("event {} of {} is in no record of `{}`", gap.missing, gap.key, gap.channel))
             .collect();
         if check.missing != 0 {
-            subject.lost.push(format!("{} committed rows are nowhere", check.missing));
+            subject.lost.push(format!("committed rows that are nowhere: {}", check.missing));
         }
         if check.awaiting_backfill > 0 {
             subject
@@ -106,12 +106,10 @@ pub(crate) fn print_subjects(subjects: &[Subject]) {
         print!("{}", columns(&rows));
         subject.notes.iter().for_each(|note| println!("  {note}"));
         print_drifts(&subject.reports);
-        // The links of one subscription count the same rows.
-        let mut counted: Vec<_> = subject.reports.iter().map(|report| &report.counts).collect();
-        counted.dedup();
-        counted
-            .into_iter()
-            .for_each(|counts| print_counts(counts, subject.reports.first().map(|it| it.link)));
+        // The links of one subscription count the same rows, and what a view holds is a part of the whole.
+        if let Some(report) = subject.reports.first() {
+            print_counts(report);
+        }
     }
 }
 
@@ -166,12 +164,13 @@ fn print_drifts(reports: &[Report]) {
     }
 }
 
-/// Prints rows by business state, where the contract says what to count by and something is there.
-fn print_counts(counts: &BTreeMap<String, (u64, u64)>, link: Option<Link>) {
+/// Prints rows by business state, where the contract says what to count by.
+fn print_counts(report: &Report) {
+    let counts = &report.counts;
     if counts.keys().all(String::is_empty) {
         return;
     }
-    let sides = if link == Some(Link::Source) { ["source", "log"] } else { ["log", "table"] };
+    let sides = if report.link == Link::Source { ["source", "log"] } else { ["log", "table"] };
     let mut rows = vec![vec!["   ".to_owned(), String::new(), sides[0].to_owned(), sides[1].to_owned()]];
     for (label, (right, other)) in counts {
         let mark = if right == other { "" } else { "differs" };

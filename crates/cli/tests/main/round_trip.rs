@@ -127,3 +127,36 @@ fn a_comparison_beside_a_running_agent_takes_its_lanes_and_gives_them_back() {
     agent.wait().unwrap();
     place.run(&["reconcile"]).exits(0).says("conclusion: clean");
 }
+
+#[test]
+fn bytes_that_are_no_message_wait_at_the_consumer_until_somebody_decides() {
+    let place = settled(5);
+    let topic =
+        "SELECT number FROM log_topic WHERE name = 'policy-administration.policy.v2.eligibility.state'";
+    place.sql(
+        "log",
+        &format!(
+            "INSERT INTO log_record (topic, partition, offset, time, key, headers, value)
+               SELECT topic, partition, next, 0, CAST('[\"P-00000001\"]' AS BLOB), '[]', x'736563726574'
+                 FROM log_partition WHERE topic = ({topic}) AND partition = 0;
+             UPDATE log_partition SET next = next + 1 WHERE topic = ({topic}) AND partition = 0"
+        ),
+    );
+    place.run(&["agent", "--all", "--until-idle"]).exits(0);
+    let listed = place.run(&["quarantine", "list", "claims", "--format", "json"]).exits(0);
+    assert!(!listed.out.contains("secret"), "{}", listed.out);
+    let item = listed.json()["items"][0]["item"].as_str().unwrap().to_owned();
+    let shown = place.run(&["quarantine", "show", &item]).exits(0);
+    assert!(!shown.out.contains("secret"), "{}", shown.out);
+    place
+        .run(&["quarantine", "redrive", &item, "--because", "once more", "--yes"])
+        .exits(4)
+        .says("still breaks");
+    place
+        .run(&["quarantine", "discard", &item, "--because", "nobody wrote it", "--yes"])
+        .exits(0)
+        .says("done");
+    place.run(&["quarantine", "list", "claims"]).exits(0).says("0 items in quarantine");
+    place.run(&["case", "show", "claims/1"]).exits(0).says("nobody wrote it");
+    place.run(&["status"]).exits(0).says("balanced");
+}
