@@ -51,8 +51,8 @@ pub struct Audit {
     pub foreign: Vec<Foreign>,
     /// Records that repeat the one before of their key.
     pub duplicates: u64,
-    /// Keys with one sequence in two contents.
-    pub conflicts: BTreeSet<RecordKey>,
+    /// Keys with one sequence in two contents, and the highest such sequence.
+    pub conflicts: BTreeMap<RecordKey, Sequence>,
     /// Keys with a record, on a channel of events, that is not above the one before.
     pub disordered: BTreeSet<RecordKey>,
     /// Events that are in no record.
@@ -132,14 +132,17 @@ async fn read<L: Log, D: Ledger>(
                 }
             }
         }
-        if reading.channel.id.kind == ChannelKind::Events {
-            let keys: BTreeSet<&RecordKey> = read.iter().map(|(entry, _)| &entry.key).collect();
-            let keys: Vec<RecordKey> = keys.into_iter().cloned().collect();
-            let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
-            let mut known: BTreeMap<RecordKey, Entry> =
-                known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
-            let channel = reading.channel.id.to_string();
-            read.retain(|(entry, envelope)| link(audit, &channel, &mut known, entry, envelope, uncut));
+        let keys: BTreeSet<&RecordKey> = read.iter().map(|(entry, _)| &entry.key).collect();
+        let keys: Vec<RecordKey> = keys.into_iter().cloned().collect();
+        let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
+        let mut known: BTreeMap<RecordKey, Entry> =
+            known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
+        let channel = reading.channel.id.to_string();
+        match reading.channel.id.kind {
+            ChannelKind::Events => {
+                read.retain(|(entry, envelope)| link(audit, &channel, &mut known, entry, envelope, uncut));
+            }
+            ChannelKind::State => read.iter().for_each(|(entry, _)| meet(audit, &mut known, entry)),
         }
         let entries: Vec<Entry> = read.into_iter().map(|(entry, _)| entry).collect();
         if !entries.is_empty() {
@@ -147,6 +150,27 @@ async fn read<L: Log, D: Ledger>(
         }
     }
     Ok(())
+}
+
+/// Holds a record of a state topic against the highest one before of its key. An older one is told by its entry, if it
+/// comes last.
+fn meet(audit: &mut Audit, known: &mut BTreeMap<RecordKey, Entry>, entry: &Entry) {
+    match known.get(&entry.key) {
+        Some(last) if entry.sequence < last.sequence => {}
+        Some(last) if entry.sequence == last.sequence => again(audit, last, entry),
+        _ => {
+            known.insert(entry.key.clone(), entry.clone());
+        }
+    }
+}
+
+/// A sequence that comes again: the same record, or another content under it.
+fn again(audit: &mut Audit, last: &Entry, entry: &Entry) {
+    if entry.digest == last.digest {
+        audit.duplicates += 1;
+    } else {
+        audit.conflicts.insert(entry.key.clone(), entry.sequence);
+    }
 }
 
 /// Holds a record of an events topic against the one before of its key. Returns whether it is the new last one.
@@ -166,11 +190,7 @@ fn link(
     }
     match last {
         Some(last) if entry.sequence == last.sequence => {
-            if entry.digest == last.digest {
-                audit.duplicates += 1;
-            } else {
-                audit.conflicts.insert(entry.key.clone());
-            }
+            again(audit, last, entry);
             return false;
         }
         Some(last) if entry.sequence < last.sequence => {
@@ -231,7 +251,7 @@ impl Reading<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Audit, Gap, link};
+    use super::{Audit, Gap, link, meet};
     use crate::ledger::Entry;
     use seamline_message::digest::Digest;
     use seamline_message::envelope::{Envelope, MessageKind};
@@ -278,6 +298,30 @@ mod tests {
         audit
     }
 
+    fn entry(sequence: u64, content: u128) -> Entry {
+        Entry {
+            key: key(),
+            sequence: Sequence(sequence),
+            offset: 0,
+            last: Sequence(sequence),
+            version: None,
+            digest: Digest(content),
+            ended: false,
+        }
+    }
+
+    #[test]
+    fn one_sequence_with_two_states_is_a_conflict_and_a_repetition_is_none() {
+        let met = |records: &[(u64, u128)]| {
+            let (mut audit, mut known) = (Audit::default(), BTreeMap::new());
+            records.iter().for_each(|(at, content)| meet(&mut audit, &mut known, &entry(*at, *content)));
+            audit
+        };
+        assert_eq!(met(&[(4, 1), (4, 2)]).conflicts, [(key(), Sequence(4))].into());
+        let again = met(&[(4, 1), (5, 2), (4, 1), (5, 2)]);
+        assert_eq!((again.conflicts.len(), again.duplicates), (0, 1));
+    }
+
     fn gap(after: u64, missing: u64) -> Gap {
         let after = (after > 0).then_some(Sequence(after));
         Gap { channel: "events".to_owned(), key: key(), after, missing: Sequence(missing) }
@@ -310,7 +354,7 @@ mod tests {
     fn a_repetition_is_a_duplicate_and_a_fall_is_disorder() {
         let audit = linked(&[(1, 0), (4, 1), (4, 1)], true);
         assert_eq!((audit.duplicates, audit.conflicts.len()), (1, 0));
-        assert_eq!(linked(&[(4, 1), (4, 2)], false).conflicts, [key()].into());
+        assert_eq!(linked(&[(4, 1), (4, 2)], false).conflicts, [(key(), Sequence(4))].into());
         assert_eq!(linked(&[(1, 0), (4, 1), (3, 1)], true).disordered, [key()].into());
     }
 }

@@ -120,7 +120,7 @@ mod tests {
     use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
     use seamline_message::key::RecordKey;
     use seamline_message::sequence::Sequence;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn a_plan_mends_each_key_once_and_explains_what_no_void_does() {
@@ -157,6 +157,8 @@ mod tests {
             missing: 3,
             awaiting_backfill: 0,
             foreign: Vec::new(),
+            conflicts: BTreeSet::new(),
+            disordered: BTreeSet::new(),
             cases: Vec::new(),
         };
         let planned = plan(&check);

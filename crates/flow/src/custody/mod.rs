@@ -1,4 +1,5 @@
 //! Custody at the producer: link 1, from the source view to the log.
 
+pub mod cases;
 pub mod judge;
 pub mod source;

@@ -1,7 +1,8 @@
 //! Link 1: the source view against the log, each state topic and each chain of events.
 
-use crate::auditor::{Audit, Gap, audit, catch_up};
-use crate::case::{CaseKind, NewCase};
+use crate::auditor::{Audit, Foreign, Gap, audit, catch_up};
+use crate::case::NewCase;
+use crate::custody::cases::cases;
 use crate::custody::judge::{Verdict, awaits_backfill, differing, judge};
 use crate::digest_key;
 use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
@@ -17,7 +18,6 @@ use seamline_contract::value::Value;
 use seamline_message::canonical;
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
 use seamline_message::key::RecordKey;
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many keys are compared at once.
@@ -31,7 +31,7 @@ const LOOKS_MAX: usize = 8;
 pub struct SourceCheck {
     /// The contract.
     pub contract: ContractRef,
-    /// One for each state topic, the own one first.
+    /// One for each state topic, the own one first; and one for each events topic that could not be read.
     pub reports: Vec<Report>,
     /// Events that are in no record, sorted.
     pub gaps: Vec<Gap>,
@@ -39,8 +39,13 @@ pub struct SourceCheck {
     pub missing: i128,
     /// Keys that differ only by attributes added since their record was written.
     pub awaiting_backfill: u64,
-    /// Where records lie that no relay wrote and that have no key: topic, partition and offset.
+    /// Where records lie that no relay wrote and that no later record overtakes, since they have no key or are on an
+    /// events topic: topic, partition and offset.
     pub foreign: Vec<String>,
+    /// One sequence with two contents: topic and key.
+    pub conflicts: BTreeSet<(String, RecordKey)>,
+    /// Events that came after a later one of their key: topic and key.
+    pub disordered: BTreeSet<(String, RecordKey)>,
     /// The cases that this makes, not raised yet.
     pub cases: Vec<NewCase>,
 }
@@ -64,15 +69,17 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
         missing: source.counts(&contract).await?.missing(),
         awaiting_backfill: 0,
         foreign: Vec::new(),
+        conflicts: BTreeSet::new(),
+        disordered: BTreeSet::new(),
         cases: Vec::new(),
     };
     for channel in &outlet.channels {
         let Some((_, key)) = digest_key::current(log, &channel.topic).await? else {
-            check.reports.extend(unknown(outlet, channel, "it has no digest key yet"));
+            check.reports.push(unknown(outlet, channel, "it has no digest key yet"));
             continue;
         };
         let Some((topic, read)) = audit(log, ledger, outlet, channel, &key).await? else {
-            check.reports.extend(unknown(outlet, channel, "there is no such topic"));
+            check.reports.push(unknown(outlet, channel, "there is no such topic"));
             continue;
         };
         let mut pass = Pass { source, ledger, log, outlet, channel, contract: &contract, key, topic, read };
@@ -87,17 +94,21 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
             ChannelKind::Events => {
                 pass.tails().await?;
                 check.gaps.extend(pass.read.gaps.iter().cloned());
+                check.foreign.extend(pass.read.foreign.iter().map(|foreign| pass.place(foreign)));
             }
         }
+        let at = |key: &RecordKey| (channel.topic.clone(), key.clone());
+        check.conflicts.extend(pass.read.conflicts.keys().map(at));
+        check.disordered.extend(pass.read.disordered.iter().map(at));
     }
     check.gaps.sort();
     check.cases = cases(&check);
     Ok(check)
 }
 
-/// Returns the report on a state topic that could not be read.
-fn unknown(outlet: &Outlet, channel: &OutChannel, why: &str) -> Option<Report> {
-    (channel.id.kind == ChannelKind::State).then(|| Report {
+/// Returns the report on a topic that could not be read: nothing may be called clean that was not seen.
+fn unknown(outlet: &Outlet, channel: &OutChannel, why: &str) -> Report {
+    Report {
         subject: outlet.contract.to_string(),
         link: Link::Source,
         outcome: Outcome::Inconclusive(vec![format!("`{}`: {why}", channel.topic)]),
@@ -105,7 +116,7 @@ fn unknown(outlet: &Outlet, channel: &OutChannel, why: &str) -> Option<Report> {
         counts: BTreeMap::new(),
         drifts: Vec::new(),
         proves: Vec::new(),
-    })
+    }
 }
 
 /// What was found on one state topic.
@@ -159,7 +170,8 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             self.settle(suspects, found).await?;
         }
         self.entries(found).await?;
-        self.foreign(found).await
+        self.foreign(found).await?;
+        self.conflicts(found).await
     }
 
     /// Reports records that no relay of the contract wrote, but those that a later record of their key overtook. One
@@ -167,11 +179,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
     async fn foreign(&self, found: &mut Found) -> Result<(), PortError> {
         for foreign in &self.read.foreign {
             let Some(key) = &foreign.key else {
-                let place = format!(
-                    "{}, partition {}, offset {}",
-                    self.channel.topic, foreign.partition, foreign.offset
-                );
-                found.foreign.push(place);
+                found.foreign.push(self.place(foreign));
                 continue;
             };
             let entries = self.ledger.ledger_get(&self.channel.topic, std::slice::from_ref(key)).await?;
@@ -187,6 +195,33 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 found: None,
                 owed_by: self.outlet.contract.name.context.clone(),
                 cause: "a record that is none of this contract".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn place(&self, foreign: &Foreign) -> String {
+        format!("{}, partition {}, offset {}", self.channel.topic, foreign.partition, foreign.offset)
+    }
+
+    /// Reports keys whose last sequence has two contents: who read the first keeps it. Published again under a new
+    /// sequence, both are overtaken.
+    async fn conflicts(&self, found: &mut Found) -> Result<(), PortError> {
+        for (key, sequence) in &self.read.conflicts {
+            let entries = self.ledger.ledger_get(&self.channel.topic, std::slice::from_ref(key)).await?;
+            let overtaken = entries.iter().flatten().any(|entry| entry.sequence > *sequence);
+            if overtaken || found.drifts.iter().any(|drift| drift.key.as_ref() == Ok(key)) {
+                continue;
+            }
+            found.drifts.push(Drift {
+                link: Link::Source,
+                kind: DriftKind::Corrupt,
+                key: Ok(key.clone()),
+                differing: Vec::new(),
+                expected: Some(*sequence),
+                found: Some(*sequence),
+                owed_by: self.outlet.contract.name.context.clone(),
+                cause: "the log holds its last sequence with two contents".to_owned(),
             });
         }
         Ok(())
@@ -412,46 +447,4 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             proves,
         }
     }
-}
-
-fn cases(check: &SourceCheck) -> Vec<NewCase> {
-    let subject = check.contract.to_string();
-    let case = |kind: CaseKind, summary: String, details: serde_json::Value| NewCase {
-        kind,
-        fingerprint: format!("{}/source/{subject}", kind.word()),
-        subject: subject.clone(),
-        owed_by: check.contract.name.context.clone(),
-        summary,
-        details: details.to_string(),
-    };
-    let mut cases = Vec::new();
-    let mut kinds: BTreeMap<String, BTreeSet<&RecordKey>> = BTreeMap::new();
-    for drift in check.reports.iter().flat_map(|report| &report.drifts) {
-        kinds.entry(drift.kind.to_string()).or_default().extend(drift.key.as_ref().ok());
-    }
-    if !kinds.is_empty() {
-        let counts: Vec<String> = kinds.iter().map(|(kind, keys)| format!("{} {kind}", keys.len())).collect();
-        let first: BTreeMap<&String, Vec<&str>> = kinds
-            .iter()
-            .map(|(kind, keys)| (kind, keys.iter().take(20).map(|key| key.as_str()).collect()))
-            .collect();
-        let summary = format!("source and log differ: {}", counts.join(", "));
-        cases.push(case(CaseKind::Drift, summary, json!({ "keys": first })));
-    }
-    if !check.gaps.is_empty() {
-        let lost = |gap: &Gap| json!({ "channel": gap.channel, "key": gap.key.as_str(), "missing": gap.missing.to_string() });
-        let first: Vec<serde_json::Value> = check.gaps.iter().take(20).map(lost).collect();
-        let summary = format!("{} events are in no record", check.gaps.len());
-        cases.push(case(CaseKind::Chain, summary, json!({ "events": first })));
-    }
-    if !check.foreign.is_empty() {
-        let summary = format!("{} records in the log were written by no relay", check.foreign.len());
-        let first: Vec<&String> = check.foreign.iter().take(20).collect();
-        cases.push(case(CaseKind::Quarantine, summary, json!({ "records": first })));
-    }
-    if check.missing != 0 {
-        let summary = format!("{} outbox rows are unaccounted for", check.missing);
-        cases.push(case(CaseKind::Accounting, summary, json!({ "missing": check.missing.to_string() })));
-    }
-    cases
 }
