@@ -1,10 +1,11 @@
 //! `seamline backfill CONTRACT`: every key's current state goes through the outbox once more.
 
-use crate::exit::{Exit, unreachable};
+use crate::exit::{Exit, unreachable, usage};
 use crate::opened::contract;
 use crate::site::{Where, agents, block_on, no_answer};
 use crate::terminal::Writing;
 use anyhow::Result;
+use seamline_contract::contract::Contract;
 use seamline_contract::id::ContractId;
 use seamline_flow::backfill::{CHUNK_KEYS, Progress, backfill};
 use seamline_flow::source::Source;
@@ -31,6 +32,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let site = args.place.site()?;
     let reference = contract(&site.estate, &args.contract)?;
     let context = reference.name.context.clone();
+    let current = site.estate.current(&reference.name).map(Contract::reference);
+    if let Some(current) = current.filter(|current| *current != reference) {
+        let message =
+            format!("`{reference}` is served from `{current}`, which is what its service publishes");
+        return Err(usage(message, format!("backfill `{current}`")));
+    }
     if site.estate.publication(&reference.name).is_none() {
         let help = "write a publication for it: where its state is read, and how it gets out";
         return Err(unreachable(format!("`{reference}` is not published by anything"), help));
