@@ -289,14 +289,13 @@ async fn a_backfilled_shop_follows_its_changes() {
     let withdrawn = "SELECT key, event, projection_behind FROM sales.seamline_inbox ORDER BY key";
     let withdrawn = rows(&mut shop.whole, withdrawn).await;
     assert_eq!(withdrawn, [["[\"2\"]", "TrackWithdrawn", "0"], ["[\"4\"]", "TrackWithdrawn", "0"]]);
-    let booked = "SELECT key, event, effective, json_extract(payload, '$.change.with.customerId') FROM customer_care.seamline_inbox";
+    let booked = "SELECT key, event, effective FROM customer_care.seamline_inbox";
     let booked = rows(&mut shop.whole, booked).await;
     assert_eq!(
-        booked[0][..3],
-        ["[\"9001\"]", "InvoiceBooked", "2026-02-03"],
+        booked,
+        [["[\"9001\"]", "InvoiceBooked", "2026-02-03"]],
         "what was backfilled never happened anew"
     );
-    assert_eq!(booked.len(), 1);
     let back = "SELECT printed_as, is_long FROM sales.article WHERE article_no = 4";
     assert_eq!(rows(&mut shop.whole, back).await, [["Back again", "1"]]);
     let forgotten = "SELECT count(*) FROM sales.addressee WHERE customer_no = 3";
