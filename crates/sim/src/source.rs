@@ -458,8 +458,11 @@ impl SimSource {
 
     fn void_now(&self, key: &RecordKey, act: &Act) {
         if let Act::Void { sequence, .. } = act {
+            let is_missing = self.state().committed.counts().missing() > 0;
             self.write_void(key, act.clone());
-            self.state().committed.explained.insert(*sequence);
+            if is_missing {
+                self.state().committed.explained.insert(*sequence);
+            }
         }
     }
 
