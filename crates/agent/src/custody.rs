@@ -62,7 +62,10 @@ impl Compared {
 
     /// Returns how many keys the consumers' plans would mend, by subscription; only those that do something.
     pub fn consumer_plans(&self) -> impl Iterator<Item = (usize, &Reconciled)> {
-        self.consumer.iter().filter(|(_, found)| !found.plan.is_empty()).map(|(intake, found)| (*intake, found))
+        self.consumer
+            .iter()
+            .filter(|(_, found)| !found.plan.is_empty())
+            .map(|(intake, found)| (*intake, found))
     }
 }
 
@@ -177,7 +180,9 @@ fn drift_case(agent: &Agent, report: &Report) -> NewCase {
     let counts: Vec<String> = kinds.iter().map(|(kind, drifts)| format!("{} {kind}", drifts.len())).collect();
     let keys: BTreeMap<&String, Vec<&str>> = kinds
         .iter()
-        .map(|(kind, drifts)| (kind, drifts.iter().take(KEYS_NAMED_MAX).map(|drift| key_text(drift)).collect()))
+        .map(|(kind, drifts)| {
+            (kind, drifts.iter().take(KEYS_NAMED_MAX).map(|drift| key_text(drift)).collect())
+        })
         .collect();
     NewCase {
         kind: CaseKind::Drift,
