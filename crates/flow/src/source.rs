@@ -190,7 +190,8 @@ pub trait Source: Send + Sync {
         ttl: Duration,
     ) -> impl Future<Output = Result<Taken, PortError>> + Send;
 
-    /// Returns the lowest waiting rows by sequence, at most `limit`, in ONE snapshot.
+    /// Returns the lowest waiting rows, at most `limit`, in ONE snapshot; fewer than `limit` are all there are. They are in
+    /// the order of sequence, a void in that of the sequence whose place it takes.
     fn waiting(&self, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
 
     /// Removes exactly those rows, in one transaction that locks the lease row and checks epoch and batch number. It
@@ -214,7 +215,8 @@ pub trait Source: Send + Sync {
         keys: &[RecordKey],
     ) -> impl Future<Output = Result<u64, PortError>> + Send;
 
-    /// Writes an outbox row that takes the place of a lost event of a key, and counts the loss as explained.
+    /// Writes an outbox row that takes the place of a lost event of a key. The loss counts as explained while rows are
+    /// missing; where none is, the event was counted as published and the log lost it, and the counts stay as they are.
     fn void(
         &self,
         contract: &ContractId,
