@@ -59,7 +59,7 @@ pub fn decide(
             plan.aside.push(SetAside { sequence: row.sequence, violation: None });
             continue;
         }
-        match records(outlet, row, &count) {
+        match records(&outlets.system, outlet, row, &count) {
             Ok(records) => {
                 plan.records.extend(records);
                 published.push(row);

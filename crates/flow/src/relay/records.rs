@@ -4,6 +4,7 @@ use crate::log::Outgoing;
 use crate::outlet::{OutChannel, Outlet};
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::ChannelKind;
+use seamline_contract::id::SystemId;
 use seamline_contract::value::Value;
 use seamline_message::codec::{Before, Change, Row};
 use seamline_message::envelope::{Envelope, MessageKind};
@@ -11,7 +12,7 @@ use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 
-/// Returns the records of a row, own channels first.
+/// Returns the records of a row of a system's outbox, own channels first.
 ///
 /// A row without a change is what the source holds, published again: only its state is judged, not the way there. It could
 /// otherwise never be mended.
@@ -22,6 +23,7 @@ use seamline_message::violation::{Rule, Violation};
 /// # Panics
 /// When `partitions` does not know a topic of the outlet, or knows it without partitions.
 pub fn records(
+    system: &SystemId,
     outlet: &Outlet,
     row: &OutboxRow,
     partitions: &dyn Fn(&str) -> u32,
@@ -30,7 +32,7 @@ pub fn records(
         return Err(Violation::new(Rule::Schema, "", "written under another major than the relay serves"));
     }
     let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
-    let writer = Writer { outlet, row, key: &key, partitions };
+    let writer = Writer { system, outlet, row, key: &key, partitions };
     match &row.act {
         Act::Void { channel, sequence, previous } => writer.void(channel, *sequence, *previous),
         Act::State => writer.states(writer.state()?.as_deref(), None),
@@ -39,6 +41,7 @@ pub fn records(
 }
 
 struct Writer<'a> {
+    system: &'a SystemId,
     outlet: &'a Outlet,
     row: &'a OutboxRow,
     key: &'a RecordKey,
@@ -180,10 +183,11 @@ impl Writer<'_> {
         self.outlet.codec.judge_size(channel.id.kind, value).map_or(Ok(()), Err)
     }
 
-    /// Returns the same id on every repetition, unique in the context.
+    /// Returns the same id on every repetition, unique in the context: each system draws its own sequences, and a contract
+    /// may be published from several.
     fn id(&self, channel: &OutChannel, sequence: Sequence) -> String {
         let contract = &self.outlet.contract;
-        format!("{}@{}/{sequence}/{}", contract.name.contract, contract.major, channel.id)
+        format!("{}@{}/{}/{sequence}/{}", contract.name.contract, contract.major, self.system, channel.id)
     }
 
     fn envelope(&self, channel: &OutChannel, kind: MessageKind) -> Envelope {

@@ -43,7 +43,7 @@ fn an_event_goes_to_the_channels_that_carry_it_and_its_state_to_every_state_topi
     );
     let envelope = Envelope::from_headers(&made.records[1].headers).unwrap();
     assert_eq!(envelope.previous, Some(Sequence(6)));
-    assert_eq!(envelope.id, "policy@2/0000000000000000007/eligibility.events");
+    assert_eq!(envelope.id, "policy@2/core/0000000000000000007/eligibility.events");
     assert_eq!(envelope.time, row.written_at);
     assert_eq!(made, plan(&[row], &[]), "the same on every repetition");
     let bound = plan(&[OutboxRow { moved: None, ..fixture::event(8, 1, "PolicyBound", "eligible") }], &[]);
