@@ -8,4 +8,5 @@ mod open;
 mod projection;
 mod publish;
 mod queue;
+mod relay;
 mod topic;
