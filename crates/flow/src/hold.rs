@@ -114,6 +114,8 @@ pub struct Hold {
     /// The claim; none: it must be taken again.
     pub grip: Option<Grip>,
     written: Timestamp,
+    /// The case for which it stands still, once that is durable.
+    told: Option<String>,
 }
 
 impl Hold {
@@ -161,7 +163,7 @@ impl Hold {
 
     /// Returns the hold on a lane that was taken.
     pub fn held(lane: Lane, topic: TopicIdentity, grip: Grip, written: Timestamp) -> Hold {
-        Hold { lane, topic, grip: Some(grip), written }
+        Hold { lane, topic, grip: Some(grip), written, told: None }
     }
 
     fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
@@ -250,7 +252,7 @@ impl Hold {
         answer
     }
 
-    /// Raises a case under the grip, and leaves the lane where it is.
+    /// Raises a case under the grip, once as long as the lane is held, and leaves the lane where it is.
     ///
     /// # Errors
     /// As for `commit`.
@@ -259,10 +261,16 @@ impl Hold {
         ports: Ports<'_, S, L, C>,
         case: NewCase,
     ) -> Result<Step, PortError> {
+        if self.told.as_ref() == Some(&case.fingerprint) {
+            return self.renew(ports, Step::Stopped(Box::new(case))).await;
+        }
         let mut batch = self.batch(self.state().clone());
         batch.cases.push(case.clone());
         Ok(match self.commit(ports, None, batch).await? {
-            Committed::Done => Step::Stopped(Box::new(case)),
+            Committed::Done => {
+                self.told = Some(case.fingerprint.clone());
+                Step::Stopped(Box::new(case))
+            }
             Committed::Fenced => Step::Fenced,
         })
     }

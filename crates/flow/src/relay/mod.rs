@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many rows one step takes at most.
-pub const STEP_ROWS: usize = 500;
+pub const STEP_ROWS: usize = 2_000;
 
 /// How many rows are looked at to find some behind those of parked contracts.
 pub const LOOK_ROWS_MAX: usize = 64_000;
@@ -122,6 +122,8 @@ pub struct Relay<'a, S, L, C> {
     partitions: BTreeMap<String, u32>,
     /// Contracts that rest, and until when.
     parked: BTreeMap<ContractId, Timestamp>,
+    /// Contracts that are not served and whose case is raised, and until when it is not raised again.
+    told: BTreeMap<ContractId, Timestamp>,
     /// Used by a mutant only.
     last_read: Sequence,
 }
@@ -141,6 +143,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             held: None,
             partitions: BTreeMap::new(),
             parked: BTreeMap::new(),
+            told: BTreeMap::new(),
             last_read: Sequence::MIN,
         };
         Ok(match relay.take().await? {
@@ -243,7 +246,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         let number = held.tenure.batch + 1;
         let mut plan = decide(self.outlets, &rows, &parked, &self.partitions, number);
         cases.append(&mut plan.cases);
-        cases.extend(plan.unserved.iter().map(|contract| unserved_case(self.outlets, contract)));
+        cases.extend(self.unserved(&plan, now));
         if !plan.records.is_empty() {
             match self.ports.log.append(&held.fence, std::mem::take(&mut plan.records)).await? {
                 Appended::Done => {}
@@ -255,6 +258,16 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             }
         }
         self.remove(held, plan, cases, now, more).await
+    }
+
+    /// Returns the cases of contracts that are not served, each once in a while: an idle relay writes nothing.
+    fn unserved(&mut self, plan: &Plan, now: Timestamp) -> Vec<NewCase> {
+        self.told.retain(|_, until| *until > now);
+        let until = now.saturating_add(PARKED).unwrap_or(Timestamp::MAX);
+        let untold = plan.unserved.iter().filter(|contract| !self.told.contains_key(*contract));
+        let untold: Vec<ContractId> = untold.cloned().collect();
+        self.told.extend(untold.iter().map(|contract| (contract.clone(), until)));
+        untold.iter().map(|contract| unserved_case(self.outlets, contract)).collect()
     }
 
     async fn remove(

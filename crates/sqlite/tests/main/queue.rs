@@ -137,7 +137,11 @@ async fn a_row_that_vanished_is_missing_until_it_is_explained() {
     let published = database.waiting(10).await.unwrap()[0].sequence;
     let act = Act::Void { channel: "events".to_owned(), sequence: published, previous: None };
     database.void(&contract, &key(&["b"]), &act).await.unwrap();
-    assert_eq!(database.counts(&contract).await.unwrap().missing(), 0, "what is not missing is not lost here");
+    assert_eq!(
+        database.counts(&contract).await.unwrap().missing(),
+        0,
+        "what is not missing is not lost here"
+    );
     database.explain_lost(&contract, 2).await.unwrap();
     assert_eq!(database.counts(&contract).await.unwrap().missing(), -2);
     assert!(database.void(&contract, &key(&["a"]), &Act::State).await.is_err());

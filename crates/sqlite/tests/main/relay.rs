@@ -1,13 +1,16 @@
-//! A relay that never learns what became of its append: rows reach the log once, and leave the outbox.
+//! Relay and lanes over real files: answers that are lost, and cases of what stands still.
 
-use crate::fixture::{Files, THING, TTL, published, run, things};
+use crate::fixture::{Files, THING, TTL, at, published, run, things};
 use seamline_contract::channel::DEFAULT_TOPICS;
-use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::case::{CaseKind, Cases, NewCase};
+use seamline_flow::hold::{Hold, Ports, Step as Halted};
+use seamline_flow::log::{Appended, Cleanup, Fence, Fetched, Log, Outgoing, TopicSpec};
 use seamline_flow::outlet::{Outlet, OutletSet};
 use seamline_flow::port::PortError;
-use seamline_flow::position::TopicIdentity;
-use seamline_flow::relay::{Relay, RelayPorts, Step, TakeOver};
+use seamline_flow::position::{Position, TopicIdentity};
+use seamline_flow::relay::{PARKED, Relay, RelayPorts, Step, TakeOver};
 use seamline_flow::source::Source;
+use seamline_flow::store::{Committed, Gripped, Lane, Store};
 use seamline_sqlite::log::EmbeddedLog;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -103,4 +106,68 @@ async fn a_batch_that_is_in_the_log_is_removed_and_not_sent_again() {
 #[tokio::test]
 async fn a_batch_that_never_came_to_the_log_is_sent_again() {
     each_row_is_there_once(false).await;
+}
+
+#[tokio::test]
+async fn rows_of_a_contract_that_is_not_served_make_their_case_once_in_a_while() {
+    let files = Files::new();
+    let database = things(&files).await;
+    let mut service = files.service().await;
+    let publish = "INSERT INTO thing VALUES ('a', 'new', 1); \
+                   INSERT INTO seamline_publish (contract, change, key) VALUES ('thing', 'ThingMade', '[\"a\"]')";
+    run(&mut service, publish).await.unwrap();
+    let outlets = OutletSet::new("proof".parse().unwrap(), "db".parse().unwrap(), Vec::new()).unwrap();
+    let log = files.log().await;
+    let ports = RelayPorts { source: &database, log: &log, clock: &*files.hands, holder: "one", ttl: TTL };
+    let TakeOver::Held(mut relay) = Relay::take_over(ports, &outlets).await.unwrap() else {
+        panic!("nobody else is there")
+    };
+    for cases in [1, 0] {
+        let Step::Stepped(stepped) = relay.step().await.unwrap() else { panic!("it is still ours") };
+        assert_eq!((stepped.cases.len(), stepped.staying), (cases, 1));
+    }
+    files.hands.pass(PARKED);
+    let Step::Stepped(stepped) = relay.step().await.unwrap() else { panic!("it is still ours") };
+    assert_eq!(stepped.cases.len(), 1, "it is still so");
+}
+
+#[tokio::test]
+async fn a_lane_that_stands_still_raises_its_case_once() {
+    let files = Files::new();
+    let (database, log) = (files.context().await, files.log().await);
+    database.install_consumer(&[]).await.unwrap();
+    let lane = Lane { subscription: "other/things".parse().unwrap(), topic: "t".to_owned(), partition: 0 };
+    let spec =
+        TopicSpec { name: "t".to_owned(), partitions: 1, cleanup: Cleanup::Delete { retention: None } };
+    let topic = log.create(&spec).await.unwrap();
+    let ports = Ports { store: &database, log: &log, clock: &*files.hands, holder: "one", ttl: TTL };
+    let Gripped::Held(grip) = database.grip(&lane, "one", at(0), TTL, false).await.unwrap() else {
+        panic!("nobody else is there")
+    };
+    let mut hold = Hold::held(lane, topic.clone(), grip, at(0));
+    let mut begun = hold.batch(hold.state().clone());
+    begun.next.position = Some(Position {
+        cluster: topic.cluster,
+        topic_id: topic.id,
+        partition: 0,
+        leader_epoch: -1,
+        offset: 0,
+    });
+    assert_eq!(hold.commit(ports, None, begun).await.unwrap(), Committed::Done);
+    let case = NewCase {
+        kind: CaseKind::Topic,
+        fingerprint: "topic/other/things/t".to_owned(),
+        subject: "other/things".to_owned(),
+        owed_by: "other".parse().unwrap(),
+        summary: "it stands still".to_owned(),
+        details: "{}".to_owned(),
+    };
+    for _ in 0..3 {
+        let step = hold.stop(ports, case.clone()).await.unwrap();
+        assert_eq!(step, Halted::Stopped(Box::new(case.clone())));
+    }
+    files.hands.pass(TTL);
+    hold.stop(ports, case).await.unwrap();
+    let times: Vec<u64> = database.cases(true).await.unwrap().iter().map(|case| case.times).collect();
+    assert_eq!(times, [1]);
 }
