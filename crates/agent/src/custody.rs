@@ -51,7 +51,10 @@ impl Compared {
             Outcome::Inconclusive(_) => Conclusion::Inconclusive,
         });
         let lost = self.source.iter().any(|check| !check.gaps.is_empty() || check.missing != 0);
-        reports.chain(lost.then_some(Conclusion::Drift)).max().unwrap_or(Conclusion::Clean)
+        // Sums that do not say what was received prove nothing from now on, even where every row agrees.
+        let unproved = self.consumer.iter().any(|(_, found)| found.plan.recount);
+        let more = [lost.then_some(Conclusion::Drift), unproved.then_some(Conclusion::Inconclusive)];
+        reports.chain(more.into_iter().flatten()).max().unwrap_or(Conclusion::Clean)
     }
 
     /// Returns the plans that would mend link 1; only those that do something.

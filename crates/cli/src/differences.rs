@@ -73,6 +73,10 @@ fn subject(agent: &Agent, compared: &Compared, name: &str) -> Subject {
     match (intake, found) {
         (_, Some((_, found))) => {
             subject.reports.clone_from(&found.reports);
+            if found.plan.recount {
+                let reason = "the sums of what was received do not match the log: a repair counts them anew";
+                subject.unseen = Some(reason.to_owned());
+            }
             if !found.plan.by_hand.is_empty() {
                 subject.notes.push(format!("{} differences only people can mend", found.plan.by_hand.len()));
             }

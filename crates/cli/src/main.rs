@@ -55,6 +55,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    end_when_nobody_reads();
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
@@ -79,4 +80,18 @@ fn main() -> ExitCode {
         refusal.map_or(Exit::Internal, |refusal| refusal.exit)
     });
     ExitCode::from(exit as u8)
+}
+
+/// Ends as other programs do when whoever reads standard output stops reading: `println!` would panic, and the standard
+/// library tells it by the text alone.
+fn end_when_nobody_reads() {
+    const KILLED_BY_SIGPIPE: i32 = 128 + 13;
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(KILLED_BY_SIGPIPE);
+        }
+        usual(panic);
+    }));
 }

@@ -86,9 +86,10 @@ fn sums_are_those_of_the_vectors() {
 }
 
 #[test]
+#[cfg_attr(not(python3_here), ignore = "not run: there is no python3")]
 fn the_second_implementation_agrees_with_the_vectors() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
-    let Some(output) = python(&["vectors", folder]) else { return };
+    let output = python(&["vectors", folder]);
     let printed = printed(output);
     for name in ["keys", "values", "digests", "sums"] {
         assert!(printed.contains(&format!("{name} {}\n", load(name).len())), "{printed}");
@@ -96,6 +97,7 @@ fn the_second_implementation_agrees_with_the_vectors() {
 }
 
 #[test]
+#[cfg_attr(not(python3_here), ignore = "not run: there is no python3")]
 fn the_second_implementation_refuses_a_vector_that_was_tampered_with() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["keys", "values", "digests", "sums"] {
@@ -106,7 +108,7 @@ fn the_second_implementation_refuses_a_vector_that_was_tampered_with() {
         let text = serde_json::to_string(&cases).unwrap();
         std::fs::write(folder.path().join(format!("{name}.json")), text).unwrap();
     }
-    let Some(output) = python(&["vectors", folder.path().to_str().unwrap()]) else { return };
+    let output = python(&["vectors", folder.path().to_str().unwrap()]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("digests: "));
 }

@@ -28,7 +28,14 @@ fn findings(objects: &[Value]) -> BTreeSet<Finding> {
     let found = objects.iter().filter(|it| it["found"].is_string());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     found
-        .map(|it| (text(&it["link"]), text(&it["found"]), it["key"].as_str().map(str::to_owned), text(&it["owedBy"])))
+        .map(|it| {
+            (
+                text(&it["link"]),
+                text(&it["found"]),
+                it["key"].as_str().map(str::to_owned),
+                text(&it["owedBy"]),
+            )
+        })
         .collect()
 }
 
@@ -113,11 +120,8 @@ fn a_wrong_call_says_what_to_do_and_exits_with_2() {
 }
 
 #[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: there is no sqlite3 program")]
 fn one_cell_changed_by_the_sqlite3_program_is_named_with_key_column_link_and_owner() {
-    if Command::new("sqlite3").arg("--version").output().is_err() {
-        println!("not run: there is no sqlite3 program");
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let kept = folder.path().join("insurer");
     let output = demo(&["--seconds", "1", "--inject", "none", "--keep", kept.to_str().expect("a text")]);

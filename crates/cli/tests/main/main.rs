@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
 mod check;
+mod demo;
 mod fixture;
 mod killed;
 mod refusals;
