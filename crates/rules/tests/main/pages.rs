@@ -109,5 +109,8 @@ fn the_index_is_the_table_of_rules() {
         std::fs::write(&page, rules_markdown()).unwrap();
     }
     let written = std::fs::read_to_string(page).unwrap();
-    assert!(written == rules_markdown(), "docs/reference/rules.md is out of date: `cargo x docs` writes it anew");
+    assert!(
+        written == rules_markdown(),
+        "docs/reference/rules.md is out of date: `cargo x docs` writes it anew"
+    );
 }
