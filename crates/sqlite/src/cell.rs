@@ -26,13 +26,13 @@ pub(crate) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 impl Cell {
     /// Binds the cell to the next parameter.
-    pub(crate) fn bind<'q>(&self, query: Bound<'q>) -> Bound<'q> {
+    pub(crate) fn bind(self, query: Bound<'_>) -> Bound<'_> {
         match self {
             Cell::Null => query.bind(None::<i64>),
-            Cell::Integer(number) => query.bind(*number),
-            Cell::Real(number) => query.bind(*number),
-            Cell::Text(text) => query.bind(text.clone()),
-            Cell::Blob(bytes) => query.bind(bytes.clone()),
+            Cell::Integer(number) => query.bind(number),
+            Cell::Real(number) => query.bind(number),
+            Cell::Text(text) => query.bind(text),
+            Cell::Blob(bytes) => query.bind(bytes),
         }
     }
 

@@ -4,18 +4,34 @@ use crate::file::corrupt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use seamline_message::envelope::Header;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Returns headers as they are stored: `[["name","text"],["name",null],["name",{"base64":"…"}]]`.
 pub(crate) fn header_text(headers: &[Header]) -> String {
-    let all = headers.iter().map(|header| {
-        let value = header.value.as_ref().map_or(Value::Null, |bytes| match std::str::from_utf8(bytes) {
-            Ok(text) => Value::String(text.to_owned()),
-            Err(_) => json!({ "base64": STANDARD.encode(bytes) }),
-        });
-        json!([header.name, value])
-    });
-    Value::Array(all.collect()).to_string()
+    let mut text = "[".to_owned();
+    for (idx, header) in headers.iter().enumerate() {
+        text.push_str(if idx == 0 { "[" } else { ",[" });
+        push_string(&mut text, &header.name);
+        text.push(',');
+        match header.value.as_deref().map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+            None => text.push_str("null"),
+            Some((_, Ok(value))) => push_string(&mut text, value),
+            // The letters of base64 need no escape.
+            Some((bytes, Err(_))) => text.extend(["{\"base64\":\"", &STANDARD.encode(bytes), "\"}"]),
+        }
+        text.push(']');
+    }
+    text.push(']');
+    text
+}
+
+/// Appends a JSON string. Most need no escape, and are copied as a whole.
+fn push_string(text: &mut String, value: &str) {
+    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        text.push_str(&Value::from(value).to_string());
+    } else {
+        text.extend(["\"", value, "\""]);
+    }
 }
 
 /// Reads headers as they are stored.
@@ -34,4 +50,30 @@ pub(crate) fn headers_of(text: &str) -> Result<Vec<Header>, sqlx::Error> {
         Ok(Header { name, value })
     };
     stored.into_iter().map(header).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{header_text, headers_of};
+    use seamline_message::envelope::Header;
+
+    #[test]
+    fn headers_are_stored_as_json_and_read_as_they_were() {
+        let header = |name: &str, value: Option<&[u8]>| Header {
+            name: name.to_owned(),
+            value: value.map(ToOwned::to_owned),
+        };
+        let headers = [
+            header("plain", Some(b"[1]")),
+            header("esc\"aped", Some(b"[\"P\\1\"]\n")),
+            header("none", None),
+            header("none", Some(b"")),
+            header("bytes", Some(&[0xff, 0])),
+        ];
+        let text = header_text(&headers);
+        let json = r#"[["plain","[1]"],["esc\"aped","[\"P\\1\"]\n"],["none",null],["none",""],["bytes",{"base64":"/wA="}]]"#;
+        assert_eq!(text, json);
+        assert_eq!(headers_of(&text).unwrap(), headers);
+        assert_eq!(header_text(&[]), "[]");
+    }
 }

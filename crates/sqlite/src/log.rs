@@ -306,6 +306,8 @@ async fn append(
         rows.push((place.topic, place.next, record));
         place.next += 1;
     }
+    // In the order of the table, so that neighbours are written together.
+    rows.sort_unstable_by_key(|(topic, offset, record)| (*topic, record.partition, *offset));
     insert(conn, &rows, now).await?;
     // A transaction ends with a control record in each partition it touched: an offset that no reader is handed.
     let ends: Vec<_> =
