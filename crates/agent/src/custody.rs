@@ -50,7 +50,7 @@ impl Compared {
             Outcome::Drift => Conclusion::Drift,
             Outcome::Inconclusive(_) => Conclusion::Inconclusive,
         });
-        let lost = self.source.iter().any(|check| !check.gaps.is_empty() || check.missing != 0);
+        let lost = self.source.iter().any(is_broken);
         // Sums that do not say what was received prove nothing from now on, even where every row agrees.
         let unproved = self.consumer.iter().any(|(_, found)| found.plan.recount);
         let more = [lost.then_some(Conclusion::Drift), unproved.then_some(Conclusion::Inconclusive)];
@@ -134,7 +134,7 @@ impl Agent {
             let group = if report.outcome == Outcome::Clean { &mut clean } else { &mut dirty };
             group.insert(report.subject.clone());
         }
-        for check in compared.source.iter().filter(|check| !check.gaps.is_empty() || check.missing != 0) {
+        for check in compared.source.iter().filter(|check| is_broken(check)) {
             dirty.insert(check.contract.to_string());
         }
         let mut closed = 0;
@@ -172,6 +172,14 @@ impl Agent {
         let found = digest_key::current(self.log.as_ref(), &state.topic).await?;
         Ok(found.map(|(epoch, key)| DigestEpoch { epoch, key }))
     }
+}
+
+/// Returns whether a source's events or accounting are broken, beside what its reports say of state.
+fn is_broken(check: &SourceCheck) -> bool {
+    !check.gaps.is_empty()
+        || !check.conflicts.is_empty()
+        || !check.disordered.is_empty()
+        || check.missing != 0
 }
 
 /// The case of what drifted on one link of one subscription.

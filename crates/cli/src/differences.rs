@@ -58,6 +58,12 @@ fn subject(agent: &Agent, compared: &Compared, name: &str) -> Subject {
             .iter()
             .map(|gap| format!("event {} of {} is in no record of `{}`", gap.missing, gap.key, gap.channel))
             .collect();
+        for (topic, key) in &check.conflicts {
+            subject.lost.push(format!("one sequence of {key} has two contents on `{topic}`"));
+        }
+        for (topic, key) in &check.disordered {
+            subject.lost.push(format!("an event of {key} came after a later one on `{topic}`"));
+        }
         if check.missing != 0 {
             subject.lost.push(format!("committed rows that are nowhere: {}", check.missing));
         }
