@@ -95,11 +95,11 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
                 pass.tails().await?;
                 check.gaps.extend(pass.read.gaps.iter().cloned());
                 check.foreign.extend(pass.read.foreign.iter().map(|foreign| pass.place(foreign)));
+                let at = |key: &RecordKey| (channel.topic.clone(), key.clone());
+                check.conflicts.extend(pass.read.conflicts.keys().map(at));
+                check.disordered.extend(pass.read.disordered.iter().map(at));
             }
         }
-        let at = |key: &RecordKey| (channel.topic.clone(), key.clone());
-        check.conflicts.extend(pass.read.conflicts.keys().map(at));
-        check.disordered.extend(pass.read.disordered.iter().map(at));
     }
     check.gaps.sort();
     check.cases = cases(&check);
