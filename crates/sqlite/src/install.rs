@@ -33,6 +33,12 @@ pub enum InstallError {
         /// The attribute.
         attribute: String,
     },
+    /// The publication asks for a check at commit.
+    #[error("the publication of `{contract}` is `strict`, and SQLite has no check that waits for the commit")]
+    Strict {
+        /// The contract.
+        contract: String,
+    },
     /// There is no such table or view to publish from, or it lacks a column.
     #[error("the state of `{contract}` cannot be read: {source}")]
     Source {
@@ -70,6 +76,9 @@ impl InstallError {
                 "name a column; compute it in a view that the publication reads"
             }
             InstallError::Key { .. } => "use a text, an integer, a day or a uuid as the key",
+            InstallError::Strict { .. } => {
+                "leave `strict` out: reconciliation of the source link finds the same later"
+            }
             InstallError::Source { .. } => "name the table and its columns in the publication as they are",
             InstallError::Table { .. } => "let the subscription write another table, or move this one away",
             InstallError::Projection { .. } => "mend the subscription's `into`",

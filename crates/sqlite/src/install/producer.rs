@@ -24,12 +24,15 @@ END";
 /// Returns the statements that install the publishing of a contract.
 ///
 /// # Errors
-/// When an attribute is read by an expression, or the key has a part that SQLite has no canonical text for.
+/// When the publication is strict, an attribute is read by an expression, or the key has a part that SQLite has no canonical text for.
 pub fn statements(
     contract: &ResolvedContract,
     publication: &Publication,
 ) -> Result<Vec<String>, InstallError> {
     let id = &contract.contract.name.contract;
+    if publication.strict {
+        return Err(InstallError::Strict { contract: contract.contract.name.to_string() });
+    }
     for slot in &contract.key {
         let attribute = &contract.attributes[*slot];
         if matches!(attribute.shape.ty, Type::Timestamp | Type::Duration | Type::Bytes) {

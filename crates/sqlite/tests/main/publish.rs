@@ -1,6 +1,6 @@
 //! Publishing by key, as a service of any language does it: with SQL on its own connection.
 
-use crate::fixture::{Files, key, published, run, things};
+use crate::fixture::{Files, THING, key, published, run, things};
 use seamline_flow::source::{Act, Source};
 use seamline_message::codec::{Codec, Row};
 use seamline_message::sequence::Sequence;
@@ -324,4 +324,13 @@ async fn a_key_that_sqlite_has_no_text_for_is_refused_at_installation() {
     let (contract, publication) = published(&contract, "feed: outbox, table: thing");
     let error = database.install_producer(&contract, &publication).await.unwrap_err();
     assert!(matches!(error, InstallError::Key { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_strict_publication_is_refused_and_not_taken_for_kept() {
+    let files = Files::new();
+    let database = files.context().await;
+    let (contract, publication) = published(THING, "feed: outbox, table: thing, strict: true");
+    let refused = database.install_producer(&contract, &publication).await.unwrap_err();
+    assert!(refused.to_string().contains("`strict`"), "{refused}");
 }
