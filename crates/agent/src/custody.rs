@@ -140,8 +140,8 @@ impl Agent {
         let mut closed = 0;
         for case in self.database.cases(false).await? {
             let subject = &case.raised.subject;
-            let proved = matches!(case.raised.kind, CaseKind::Drift | CaseKind::Chain | CaseKind::Accounting);
-            if proved && clean.contains(subject) && !dirty.contains(subject) {
+            if is_proved_by_comparing(case.raised.kind) && clean.contains(subject) && !dirty.contains(subject)
+            {
                 let now = Timestamp::now();
                 self.database.advance(case.id, CaseStage::Closed, "compared again: clean", now).await?;
                 closed += 1;
@@ -159,7 +159,11 @@ impl Agent {
     ) -> Result<(), AgentError> {
         let subjects: BTreeSet<&str> = compared.reports().map(|report| report.subject.as_str()).collect();
         for case in self.database.cases(false).await? {
-            if case.stage < stage && subjects.contains(case.raised.subject.as_str()) {
+            // What waits in quarantine is mended by people, one item at a time.
+            if is_proved_by_comparing(case.raised.kind)
+                && case.stage < stage
+                && subjects.contains(case.raised.subject.as_str())
+            {
                 self.database.advance(case.id, stage, note, now).await?;
             }
         }
@@ -172,6 +176,11 @@ impl Agent {
         let found = digest_key::current(self.log.as_ref(), &state.topic).await?;
         Ok(found.map(|(epoch, key)| DigestEpoch { epoch, key }))
     }
+}
+
+/// Returns whether a comparison tells that a case of a kind is over.
+fn is_proved_by_comparing(kind: CaseKind) -> bool {
+    matches!(kind, CaseKind::Drift | CaseKind::Chain | CaseKind::Accounting)
 }
 
 /// Returns whether a source's events or accounting are broken, beside what its reports say of state.

@@ -2,7 +2,7 @@
 
 use crate::exit::Exit;
 use crate::opened::{findings, opened};
-use crate::terminal::{Format, colour};
+use crate::terminal::{Format, colour, counted};
 use anyhow::Result;
 use seamline_contract::finding::{Finding, Level};
 use seamline_estate::open::Opened;
@@ -53,10 +53,13 @@ fn text(opened: &Opened, findings: &[Finding]) {
         println!();
     }
     println!(
-        "{errors} errors, {warnings} warnings, {advice} pieces of advice; {} contexts, {} contracts, {} subscriptions",
-        estate.contexts.len(),
-        estate.contracts.len(),
-        estate.subscriptions.len()
+        "{}, {}, {} of advice; {}, {}, {}",
+        counted(errors as u64, "error"),
+        counted(warnings as u64, "warning"),
+        counted(advice as u64, "piece"),
+        counted(estate.contexts.len() as u64, "context"),
+        counted(estate.contracts.len() as u64, "contract"),
+        counted(estate.subscriptions.len() as u64, "subscription")
     );
     if !estate.unexamined.is_empty() {
         let kinds: Vec<String> =

@@ -4,12 +4,12 @@ use crate::exit::Exit;
 use crate::opened::context;
 use crate::site::{Where, block_on, refused};
 use crate::terminal::Writing;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use seamline_agent::agent::{Agent, Compiled};
 use seamline_agent::site::Site;
 use seamline_contract::id::ContextId;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Installs what a context publishes and subscribes to. Repeating it brings it up to date.
@@ -61,9 +61,31 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 async fn install(site: &Site, context: &ContextId) -> Result<Exit> {
     let log = site.log(true).await.map_err(|error| refused(error.into()))?;
+    let database = site.database_path(context).map_err(|error| refused(error.into()))?;
+    let was_there = database.exists();
     let agent = Agent::open(site, context, Arc::new(log), true).await.map_err(refused)?;
-    agent.install().await.map_err(refused)?;
+    if let Err(error) = agent.install().await {
+        drop(agent);
+        if !was_there {
+            remove(&database)?;
+        }
+        return Err(refused(error));
+    }
     Ok(Exit::Clean)
+}
+
+/// Removes a database that only this call made: it holds nothing, and would pass for the service's own next time.
+fn remove(database: &Path) -> Result<()> {
+    for beside in ["", "-wal", "-shm"] {
+        let path = PathBuf::from(format!("{}{beside}", database.display()));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove `{}`", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Returns what would be made where. Nothing is opened.

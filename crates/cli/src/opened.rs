@@ -17,12 +17,12 @@ use std::path::Path;
 /// # Errors
 /// When there is none at the path.
 pub(crate) fn opened(path: &Path) -> Result<Opened> {
-    open(path).map_err(|error| {
-        usage(
-            format!("{error:#}"),
-            "name the folder of an estate with `--estate`, the one that holds `seamline.yaml`",
-        )
-    })
+    let help = "name the folder of an estate, the one that holds `seamline.yaml`";
+    let opened = open(path).map_err(|error| usage(format!("{error:#}"), help))?;
+    if opened.files.is_empty() {
+        return Err(usage(format!("there is no estate in `{}`", path.display()), help));
+    }
+    Ok(opened)
 }
 
 /// Returns all findings of an estate, of the language and of the rules, by document and position.

@@ -174,7 +174,9 @@ fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
             Conclusion::Clean => format!("seamline status{place}"),
             Conclusion::Drift if mendable => format!("seamline reconcile{names} --repair{place}"),
             Conclusion::Drift => format!("seamline case list{place}"),
-            Conclusion::Inconclusive => format!("seamline agent --all --until-idle{place}"),
+            Conclusion::Inconclusive => {
+                format!("seamline quarantine list{place}, then seamline agent --all --until-idle{place}")
+            }
         }
     );
 }

@@ -139,7 +139,7 @@ fn not_there(error: AgentError, context: &str) -> anyhow::Error {
     match error {
         AgentError::Site(SiteError::Open(OpenError::Missing(path))) => unreachable(
             format!("there is no file `{}`", path.display()),
-            format!("run `seamline install {context}` first"),
+            format!("restore it if it was there before; else run `seamline install {context}` first"),
         ),
         other => refused(other),
     }

@@ -3,7 +3,7 @@
 use crate::account::{LaneAccount, SourceAccount, lanes, sources};
 use crate::exit::Exit;
 use crate::site::{Where, agents, block_on, contexts};
-use crate::terminal::{Format, columns};
+use crate::terminal::{Format, columns, counted};
 use anyhow::Result;
 use seamline_flow::position::Accounting;
 use serde_json::{Value, json};
@@ -182,5 +182,10 @@ fn text(published: &[SourceAccount], received: &[Received], balanced: bool, plac
         "accounting: {}",
         if balanced { "balanced" } else { "NOT balanced: changes or records are nowhere" }
     );
-    println!("next: seamline reconcile{place}");
+    let n_aside: u64 = published.iter().map(|it| it.counts.aside).sum::<u64>()
+        + received.iter().map(|it| it.accounting.quarantined + it.accounting.held).sum::<u64>();
+    if n_aside > 0 {
+        println!("{} in quarantine or behind one: they wait for a decision", counted(n_aside, "change"));
+    }
+    println!("next: seamline {}{place}", if n_aside > 0 { "quarantine list" } else { "reconcile" });
 }

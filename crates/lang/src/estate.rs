@@ -54,6 +54,9 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
         if let Some(id) = read_document(document, &settings, None, &mut reading) {
             folders.entry(folder(&document.id).to_owned()).or_default().push(id.clone());
             owners.insert(document.id.clone(), id);
+        } else if let Some(id) = name_of_context(document) {
+            // A context that is broken is still whose folder it is: its documents are not blamed for it.
+            folders.entry(folder(&document.id).to_owned()).or_default().push(id);
         }
     }
     for document in others {
@@ -88,6 +91,13 @@ fn and_more(id: &DocumentId, dropped: usize) -> Option<Finding> {
     let message = format!("the document has {dropped} more findings than the {FINDINGS_MAX} that are kept");
     let finding = Finding::new(rule::UNREADABLE, ModelPath::top(id), message);
     (dropped > 0).then(|| finding.help("mend these first"))
+}
+
+/// Returns the id of a context by what is written, else by its file's name.
+fn name_of_context(document: &Document) -> Option<ContextId> {
+    let written = document.root.as_ref().and_then(|root| root.entry("id")?.value.text());
+    let stem = || document.id.0.rsplit('/').next()?.split('.').next();
+    written.or_else(stem)?.parse().ok()
 }
 
 fn is_context(document: &Document) -> bool {

@@ -58,6 +58,17 @@ const TABLES: [Table; 3] = [
 /// The topic whose records are repeated, shuffled and poisoned: what claims is entitled to.
 const TOPIC: &str = "policy-administration.policy.v2.eligibility.state";
 
+/// A fault to come: all but its policy is drawn from the seed beforehand.
+struct Planned {
+    due: f64,
+    kind: FaultKind,
+    table: usize,
+    crash: usize,
+}
+
+/// The contexts whose workers are killed.
+const CRASHES: [&str; 4] = ["policy-administration", "claims", "crm", "billing"];
+
 /// A fault under way: its policy is frozen, and it waits until all that was in flight arrived.
 struct Pending {
     kind: FaultKind,
@@ -67,7 +78,7 @@ struct Pending {
 
 /// Injects the faults of a plan, one after the other, when their time has come.
 pub(crate) struct Injector {
-    plan: Vec<(f64, FaultKind)>,
+    plan: Vec<Planned>,
     pending: Vec<Pending>,
     strangers: u32,
     /// What was injected.
@@ -77,14 +88,15 @@ pub(crate) struct Injector {
 impl Injector {
     /// Plans `times` of each kind between a tenth and nine tenths of the run; a crash is the caller's to carry out.
     pub(crate) fn new(kinds: &[FaultKind], times: usize, seconds: f64, insurer: &mut Insurer) -> Self {
-        let mut plan: Vec<(f64, FaultKind)> = Vec::new();
+        let mut plan: Vec<Planned> = Vec::new();
         for kind in kinds {
             for _ in 0..times {
                 let share = 0.2 + 0.7 * insurer.below(1_000) as f64 / 1_000.0;
-                plan.push((share * seconds, *kind));
+                let (table, crash) = (insurer.below(TABLES.len()), insurer.below(CRASHES.len()));
+                plan.push(Planned { due: share * seconds, kind: *kind, table, crash });
             }
         }
-        plan.sort_by(|a, b| b.0.total_cmp(&a.0));
+        plan.sort_by(|a, b| b.due.total_cmp(&a.due));
         Injector { plan, pending: Vec::new(), strangers: 0, injected: Vec::new() }
     }
 
@@ -104,11 +116,11 @@ impl Injector {
         insurer: &mut Insurer,
     ) -> Result<Option<&'static str>> {
         let mut crash = None;
-        while let Some((_, kind)) = self.plan.pop_if(|(due, _)| *due <= at) {
-            let table = insurer.below(TABLES.len());
+        while let Some(mut planned) = self.plan.pop_if(|planned| planned.due <= at) {
+            let (kind, table) = (planned.kind, planned.table);
             match kind {
                 FaultKind::Crash => {
-                    let context = ["policy-administration", "claims", "crm", "billing"][insurer.below(4)];
+                    let context = CRASHES[planned.crash];
                     self.note(kind, None, context, format!("the workers of {context} are killed"));
                     crash = Some(context);
                 }
@@ -116,7 +128,11 @@ impl Injector {
                 FaultKind::Insert => self.insert(scene, table).await?,
                 _ => match insurer.freeze() {
                     Some(policy) => self.pending.push(Pending { kind, policy, table }),
-                    None => self.plan.push((at + 0.2, kind)),
+                    None => {
+                        planned.due = at + 0.2;
+                        self.plan.push(planned);
+                        break;
+                    }
                 },
             }
             if crash.is_some() {

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// How many changes they write a second.
     #[arg(long, default_value_t = 120.0)]
     rate: f64,
-    /// What the faults and the business are drawn from.
+    /// What faults and business are drawn from; at which policy a fault strikes depends on the machine's speed, too.
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// Which faults to inject: kinds separated by commas, `all` or `none`.

@@ -109,8 +109,11 @@ impl Story {
         if rows.len() > 1 {
             self.table(&rows);
         }
-        let accounting = if verdict.balanced { "balanced" } else { "NOT balanced" };
-        self.line("");
+        let accounting = if verdict.balanced {
+            "balanced"
+        } else {
+            "NOT balanced: what vanished is nowhere until it is mended"
+        };
         self.line(&format!(
             "{} changes published, {} records applied, accounting {accounting}",
             verdict.published, verdict.applied

@@ -23,8 +23,9 @@ fn the_insurer_is_clean_and_says_so_to_programs() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_a_wrong_call() {
+fn a_folder_that_is_not_there_or_holds_no_estate_is_a_wrong_call() {
     Place::empty().run(&["check", "nowhere"]).exits(2).says("help: ");
+    Place::empty().run(&["check"]).exits(2).says("there is no estate");
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod check;
 mod demo;
 mod fixture;
 mod killed;
+mod readme;
 mod refusals;
 mod round_trip;
