@@ -66,7 +66,8 @@ fn example_estates_have_no_findings() {
 
 #[test]
 fn a_broken_context_is_not_blamed_on_the_documents_below_it() {
-    let context = "apiVersion: seamline/v1\nkind: Context\nid: policy-administration\nmeaning: Underwrites.\n";
+    let context =
+        "apiVersion: seamline/v1\nkind: Context\nid: policy-administration\nmeaning: Underwrites.\n";
     let reading = read(&[("p/p.context.yaml", context), ("p/policy.contract.yaml", CONTRACT)]);
     let found = lines(&reading);
     assert!(found.iter().any(|line| line.contains("`team`")), "{found:?}");
