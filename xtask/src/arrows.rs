@@ -11,8 +11,8 @@ pub(crate) const ARROWS: [(&str, &[&str]); 11] = [
     ("flow", &["contract", "expr", "message"]),
     ("sqlite", &["contract", "flow", "message"]),
     ("sim", &["contract", "flow", "lang", "message"]),
-    ("agent", &["contract", "flow", "message", "sqlite"]),
-    ("cli", &["agent", "contract", "estate", "expr", "flow", "lang", "message", "rules", "sqlite"]),
+    ("agent", &["contract", "flow", "sqlite"]),
+    ("cli", &["agent", "contract", "estate", "flow", "lang", "message", "rules", "sqlite"]),
 ];
 
 /// Crates without async, I/O, clock or randomness.
