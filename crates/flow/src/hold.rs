@@ -60,6 +60,18 @@ pub enum Take<T> {
     Stopped(Box<NewCase>),
 }
 
+impl<T> Take<T> {
+    /// Makes something else of what is held.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Take<U> {
+        match self {
+            Take::Held(held) => Take::Held(make(held)),
+            Take::Busy { until } => Take::Busy { until },
+            Take::NoTopic => Take::NoTopic,
+            Take::Stopped(case) => Take::Stopped(case),
+        }
+    }
+}
+
 /// What one step did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -180,6 +192,31 @@ impl Hold {
             digest_epoch,
             accounting: Accounting { from: offset, to: offset, ..Accounting::default() },
         }
+    }
+
+    /// Takes the lane again when it was lost. Returns what a step says instead when it cannot be had.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to repeat.
+    pub async fn retake<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        intake: &Intake,
+        start: Start,
+        digest_epoch: u32,
+    ) -> Result<Option<Step>, PortError> {
+        if self.grip.is_some() {
+            return Ok(None);
+        }
+        Ok(match Hold::take(ports, intake, self.lane.clone(), start, digest_epoch, false).await? {
+            Take::Held(hold) => {
+                *self = hold;
+                None
+            }
+            Take::Busy { until } => Some(Step::Busy { until }),
+            Take::NoTopic => Some(Step::NoTopic),
+            Take::Stopped(case) => Some(Step::Stopped(case)),
+        })
     }
 
     /// Returns the lane's state as it is stored.

@@ -51,14 +51,8 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         force: bool,
     ) -> Result<Take<Self>, PortError> {
         let lane = intake.lane(&state_of(intake).topic, partition);
-        Ok(match Hold::take(ports, intake, lane, Start::Oldest, digest.epoch, force).await? {
-            Take::Held(hold) => {
-                Take::Held(Projector { ports, intake, digest, hold, points: Points::default() })
-            }
-            Take::Busy { until } => Take::Busy { until },
-            Take::NoTopic => Take::NoTopic,
-            Take::Stopped(case) => Take::Stopped(case),
-        })
+        let taken = Hold::take(ports, intake, lane, Start::Oldest, digest.epoch, force).await?;
+        Ok(taken.map(|hold| Projector { ports, intake, digest, hold, points: Points::default() }))
     }
 
     /// Brings the projection one batch further. Cancel safe: what is not durable is read again.
@@ -66,7 +60,11 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
     /// # Errors
     /// The ports'. It is safe to go on: after `Unknown` the next step takes the lane again and goes on from what it says.
     pub async fn step(&mut self) -> Result<Step, PortError> {
-        if let Some(instead) = self.retake().await? {
+        if self.hold.grip.is_none() {
+            self.points.forget();
+        }
+        let (ports, epoch) = (self.ports, self.digest.epoch);
+        if let Some(instead) = self.hold.retake(ports, self.intake, Start::Oldest, epoch).await? {
             return Ok(instead);
         }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
@@ -82,26 +80,6 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
                 Ok(Step::NoTopic)
             }
         }
-    }
-
-    /// Takes the lane again when it was lost. Returns what the step says instead when it cannot be had.
-    async fn retake(&mut self) -> Result<Option<Step>, PortError> {
-        if self.hold.grip.is_some() {
-            return Ok(None);
-        }
-        self.points.forget();
-        let lane = self.hold.lane.clone();
-        let taken =
-            Hold::take(self.ports, self.intake, lane, Start::Oldest, self.digest.epoch, false).await?;
-        Ok(match taken {
-            Take::Held(hold) => {
-                self.hold = hold;
-                None
-            }
-            Take::Busy { until } => Some(Step::Busy { until }),
-            Take::NoTopic => Some(Step::NoTopic),
-            Take::Stopped(case) => Some(Step::Stopped(case)),
-        })
     }
 
     async fn apply(&mut self, fetch: &Fetch) -> Result<Step, PortError> {

@@ -47,12 +47,8 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
     ) -> Result<Take<Self>, PortError> {
         let events = events_of(intake);
         let lane = intake.lane(&events.topic, partition);
-        Ok(match Hold::take(ports, intake, lane, start_of(events), digest.epoch, force).await? {
-            Take::Held(hold) => Take::Held(Reactor { ports, intake, digest, hold }),
-            Take::Busy { until } => Take::Busy { until },
-            Take::NoTopic => Take::NoTopic,
-            Take::Stopped(case) => Take::Stopped(case),
-        })
+        let taken = Hold::take(ports, intake, lane, start_of(events), digest.epoch, force).await?;
+        Ok(taken.map(|hold| Reactor { ports, intake, digest, hold }))
     }
 
     /// Brings the reactions one batch further. Cancel safe: what is not durable is read again.
@@ -60,7 +56,8 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
     /// # Errors
     /// The ports'. It is safe to go on: after `Unknown` the next step takes the lane again and goes on from what it says.
     pub async fn step(&mut self) -> Result<Step, PortError> {
-        if let Some(instead) = self.retake().await? {
+        let (ports, start) = (self.ports, start_of(events_of(self.intake)));
+        if let Some(instead) = self.hold.retake(ports, self.intake, start, self.digest.epoch).await? {
             return Ok(instead);
         }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
@@ -76,23 +73,6 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
                 Ok(Step::NoTopic)
             }
         }
-    }
-
-    async fn retake(&mut self) -> Result<Option<Step>, PortError> {
-        if self.hold.grip.is_some() {
-            return Ok(None);
-        }
-        let (lane, start) = (self.hold.lane.clone(), start_of(events_of(self.intake)));
-        let taken = Hold::take(self.ports, self.intake, lane, start, self.digest.epoch, false).await?;
-        Ok(match taken {
-            Take::Held(hold) => {
-                self.hold = hold;
-                None
-            }
-            Take::Busy { until } => Some(Step::Busy { until }),
-            Take::NoTopic => Some(Step::NoTopic),
-            Take::Stopped(case) => Some(Step::Stopped(case)),
-        })
     }
 
     async fn apply(&mut self, fetch: &Fetch) -> Result<Step, PortError> {
