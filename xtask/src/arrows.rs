@@ -1,7 +1,7 @@
 //! The arrows between crates: which may depend on which. A new one is a decision; ARCHITECTURE.md shows them.
 
 /// Crate, what it may depend on (beside tests), in the order of layers.
-pub(crate) const ARROWS: [(&str, &[&str]); 11] = [
+pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
     ("contract", &[]),
     ("expr", &["contract"]),
     ("lang", &["contract"]),
@@ -10,9 +10,11 @@ pub(crate) const ARROWS: [(&str, &[&str]); 11] = [
     ("message", &["contract", "expr"]),
     ("flow", &["contract", "expr", "message"]),
     ("sqlite", &["contract", "flow", "message"]),
+    ("postgres", &["contract", "flow", "message"]),
+    ("kafka", &["contract", "flow", "message"]),
     ("sim", &["contract", "flow", "lang", "message"]),
-    ("agent", &["contract", "flow", "sqlite"]),
-    ("cli", &["agent", "contract", "estate", "flow", "lang", "message", "rules", "sqlite"]),
+    ("agent", &["contract", "flow", "kafka", "postgres", "sqlite"]),
+    ("cli", &["agent", "contract", "estate", "flow", "lang", "message", "postgres", "rules", "sqlite"]),
 ];
 
 /// Crates without async, I/O, clock or randomness.

@@ -1,0 +1,1 @@
+//! Log on Apache Kafka, by librdkafka.

@@ -1,0 +1,113 @@
+//! The database of one system: a pool of connections, the schema of the service's tables, and begin and commit.
+
+use crate::sql::{commit_failed, not_applied};
+use seamline_flow::port::PortError;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Postgres, Transaction};
+use std::time::Duration;
+
+/// How long a call waits for a connection before it gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connections of one agent to one database.
+const CONNECTIONS_MAX: u32 = 8;
+
+/// Where a database is and as whom to use it. Secrets are texts here: never print it.
+#[derive(Clone)]
+pub struct Options {
+    /// `postgres://host:port/database`, with libpq's parameters.
+    pub url: String,
+    /// The user; none: the URL's.
+    pub user: Option<String>,
+    /// The password; none: the URL's.
+    pub password: Option<String>,
+    /// The schema of tables that are named without one.
+    pub schema: String,
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is none.
+    #[error("the URL of the database cannot be read")]
+    Url(#[source] sqlx::Error),
+    /// It does not answer, or refuses.
+    #[error("`{host}:{port}/{database}` cannot be used: {source}")]
+    Refused {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The database.
+        database: String,
+        /// What PostgreSQL says.
+        source: sqlx::Error,
+    },
+}
+
+impl OpenError {
+    /// Returns what to do next.
+    pub fn help(&self) -> &'static str {
+        match self {
+            OpenError::Url(_) => "write it as `postgres://host:port/database` in the environment",
+            OpenError::Refused { .. } => "run `seamline doctor`: it names what is in the way",
+        }
+    }
+}
+
+/// One PostgreSQL database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    schema: String,
+}
+
+impl Database {
+    /// Opens a database and connects once.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub async fn open(options: &Options) -> Result<Database, OpenError> {
+        let mut connect: PgConnectOptions = options.url.parse().map_err(OpenError::Url)?;
+        if let Some(user) = &options.user {
+            connect = connect.username(user);
+        }
+        if let Some(password) = &options.password {
+            connect = connect.password(password);
+        }
+        let connect = connect
+            .application_name("seamline")
+            .options([("search_path", format!("\"{}\"", options.schema.replace('"', "\"\"")))])
+            .disable_statement_logging();
+        let (host, port) = (connect.get_host().to_owned(), connect.get_port());
+        let database = connect.get_database().unwrap_or_default().to_owned();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(PATIENCE)
+            .test_before_acquire(false)
+            .connect_with(connect)
+            .await
+            .map_err(|source| OpenError::Refused { host, port, database, source })?;
+        Ok(Database { pool, schema: options.schema.clone() })
+    }
+
+    /// Returns the connections.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Returns the schema of tables that are named without one.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Begins a transaction, READ COMMITTED.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, PortError> {
+        self.pool.begin().await.map_err(not_applied)
+    }
+}
+
+/// Commits a transaction.
+pub(crate) async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), PortError> {
+    transaction.commit().await.map_err(commit_failed)
+}

@@ -1,0 +1,4 @@
+//! Source, Ledger, Cases and Store on PostgreSQL: publishing by key in SQL, projections with markers.
+
+pub mod database;
+pub(crate) mod sql;
