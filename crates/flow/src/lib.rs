@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod rehearsal;
 pub mod relay;
 pub mod source;
+pub mod stop;
 pub mod store;
 pub mod sweep;
 

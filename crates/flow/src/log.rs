@@ -141,7 +141,8 @@ pub trait Log: Send + Sync {
         records: Vec<Outgoing>,
     ) -> impl Future<Output = Result<Appended, PortError>> + Send;
 
-    /// Reads at most `limit` committed records of a partition from an offset on. Returns at once, also when empty.
+    /// Reads at most `limit` committed records of a partition from an offset on. Returns at once at the end of the partition;
+    /// before it, waits a moment (at most about a second) for what is there.
     fn fetch(
         &self,
         topic: &TopicIdentity,

@@ -194,6 +194,14 @@ pub trait Source: Send + Sync {
     /// the order of sequence, a void in that of the sequence whose place it takes.
     fn waiting(&self, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
 
+    /// Waits until rows may have come, at most as long as `patience`. Returns false at once where nobody tells.
+    ///
+    /// Cancel safe.
+    fn doze(&self, patience: Duration) -> impl Future<Output = Result<bool, PortError>> + Send {
+        let _ = patience;
+        async { Ok(false) }
+    }
+
     /// Removes exactly those rows, in one transaction that locks the lease row and checks epoch and batch number. It
     /// prolongs the lease by `ttl` from `now`.
     ///

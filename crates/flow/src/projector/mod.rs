@@ -12,6 +12,7 @@ use crate::points::{Point, Points};
 use crate::port::PortError;
 use crate::projector::batch::{Known, Made, make};
 use crate::projector::open::{Opened, open};
+use crate::stop;
 use crate::store::{Batch, Committed, Store};
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
@@ -83,6 +84,7 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
     }
 
     async fn apply(&mut self, fetch: &Fetch) -> Result<Step, PortError> {
+        stop::here("polled");
         let opened: Vec<Opened> =
             fetch.records.iter().map(|record| open(self.intake, &self.digest.key, record)).collect();
         let known = known(self.ports, self.intake, &self.hold, &opened).await?;
@@ -107,6 +109,7 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         let projection = &state_of(self.intake).projection;
         Ok(match self.hold.commit(self.ports, Some(projection), batch).await? {
             Committed::Done => {
+                stop::here("stored");
                 self.points.remember(points);
                 Step::Moved(moved)
             }

@@ -15,6 +15,7 @@ use crate::port::PortError;
 use crate::relay::batch::{Agreement, BatchRecord, agree};
 use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
 use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
+use crate::stop;
 use crate::sweep::Sweep;
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
@@ -242,6 +243,9 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         self.parked.retain(|_, until| *until > now);
         let mut cases = self.look_for_topics(now).await?;
         let (rows, more) = self.rows().await?;
+        if !rows.is_empty() {
+            stop::here("read");
+        }
         let parked: BTreeSet<ContractId> = self.parked.keys().cloned().collect();
         let number = held.tenure.batch + 1;
         let mut plan = decide(self.outlets, &rows, &parked, &self.partitions, number);
@@ -298,6 +302,9 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             match self.ports.source.remove(&tenure, &removal, now, self.ports.ttl).await? {
                 Removed::Done => {}
                 Removed::Fenced => return Ok(Step::LostTenure),
+            }
+            if !removal.published.is_empty() {
+                stop::here("removed");
             }
             tenure.batch = removal.number;
             renewed = now;
