@@ -195,18 +195,26 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
     async fn last_batch(&self) -> Result<Option<BatchRecord>, PortError> {
         let spec = self.outlets.batches();
         let topic = self.ports.log.create(&spec).await?;
-        let mut sweep = Sweep::begin(self.ports.log, &topic, 0).await?;
+        let whole = Sweep::begin(self.ports.log, &topic, 0).await?;
+        // It is nearly always among the last: until compaction there is one record for each batch.
+        let tail = whole.clone().from(whole.end.saturating_sub(READ_MAX as u64));
+        let value = match self.last_value(tail).await? {
+            Some(value) => Some(value),
+            None => self.last_value(whole).await?,
+        };
+        let Some(value) = value else { return Ok(None) };
+        let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
+        batch::decode(&value).ok_or_else(unreadable).map(Some)
+    }
+
+    async fn last_value(&self, mut sweep: Sweep) -> Result<Option<Vec<u8>>, PortError> {
         let name = self.outlets.source_name();
         let mut last = None;
         while let Some(records) = sweep.next(self.ports.log, READ_MAX).await? {
-            for record in records.into_iter().filter(|record| record.key.as_deref() == Some(name.as_bytes()))
-            {
-                last = record.value;
-            }
+            let ours = records.into_iter().filter(|record| record.key.as_deref() == Some(name.as_bytes()));
+            last = ours.last().map_or(last, |record| record.value);
         }
-        let Some(value) = last else { return Ok(None) };
-        let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
-        batch::decode(&value).ok_or_else(unreadable).map(Some)
+        Ok(last)
     }
 
     /// Returns rows that wait, at least those up to a sequence.
