@@ -192,7 +192,8 @@ impl<'a> Headers<'a> {
             return Err(wrong(name, "there twice"));
         }
         let bytes = header.value.as_deref().ok_or_else(|| wrong(name, "null"))?;
-        std::str::from_utf8(bytes).map(Some).map_err(|_| wrong(name, "not UTF-8"))
+        let text = std::str::from_utf8(bytes).map_err(|_| wrong(name, "not UTF-8"))?;
+        if text.contains('\0') { Err(wrong(name, "U+0000 in it")) } else { Ok(Some(text)) }
     }
 
     fn text(&self, name: &str) -> Result<&'a str, Violation> {
@@ -270,6 +271,7 @@ mod tests {
             let path = Some(format!("headers.{name}"));
             assert_eq!(refused(|headers| set(headers, name, None)), path, "null {name}");
             assert_eq!(refused(|headers| set(headers, name, Some(b"\xff"))), path, "binary {name}");
+            assert_eq!(refused(|headers| set(headers, name, Some(b"a\0"))), path, "NUL in {name}");
             assert_eq!(
                 refused(|headers| headers.push(Header { name: name.into(), value: None })),
                 path,

@@ -29,13 +29,16 @@ impl RecordKey {
 
     /// Reads a key, and the canonical texts of its values.
     pub(crate) fn parse_with_texts(bytes: &[u8]) -> Result<(RecordKey, Vec<Cow<'_, str>>), Violation> {
-        let wrong = || Violation::new(Rule::Key, "key", "not a JSON array of texts in canonical form");
+        let wrong = || {
+            Violation::new(Rule::Key, "key", "not a JSON array of texts in canonical form, without U+0000")
+        };
         let text = std::str::from_utf8(bytes).map_err(|_| wrong())?;
         let mut texts = Vec::new();
         let mut reader = Reader::new(text);
         reader.texts(|text| texts.push(text)).and_then(|()| reader.end()).map_err(|_| wrong())?;
         let canonical = array_of(texts.iter().map(AsRef::as_ref));
-        if canonical == text && !texts.is_empty() { Ok((RecordKey(canonical), texts)) } else { Err(wrong()) }
+        let storable = !texts.is_empty() && texts.iter().all(|text| !text.contains('\0'));
+        if canonical == text && storable { Ok((RecordKey(canonical), texts)) } else { Err(wrong()) }
     }
 
     /// Returns the canonical texts of the values, in the order of the key.
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_canonical_is_refused() {
-        let other: [&[u8]; 12] = [
+        let other: [&[u8]; 13] = [
             b"",
             b"[]",
             b"[\"a\" ]",
@@ -157,6 +160,7 @@ mod tests {
             b"[\"\xff\"]",
             b"[\"a\\/b\"]",
             b"[\"a\",null]",
+            b"[\"a\\u0000\"]",
         ];
         for bytes in other {
             assert!(RecordKey::parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));

@@ -101,6 +101,7 @@ fn a_state_record_that_breaks_its_contract_says_where() {
         ("eligible", "eligibly", "VALUES state.claimsStatus"),
         ("2026-01-01\",\"holder", "2026-13-01\",\"holder", "TYPE state.coverFrom"),
         ("\"Bonn\"", "[]", "TYPE state.address.city"),
+        ("Bonn", "B\\u0000nn", "TYPE state.address.city"),
         ("\"city\":\"Bonn\",", "", "REQUIRED state.address.city"),
         ("\"claimsStatus\":\"eligible\",", "", "REQUIRED state.claimsStatus"),
         ("\"effective\":\"2026-01-01\"", "\"effective\":\"soon\"", "EFFECTIVE effective"),

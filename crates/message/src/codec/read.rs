@@ -133,6 +133,9 @@ fn map(
         let name = reader.name()?;
         let before = found.len();
         let element = value(reader, element, style, found)?;
+        if name.contains('\0') {
+            found.push(Violation::new(Rule::Shape, "", "a name with U+0000"));
+        }
         all_below(&mut found[before..], "*");
         if !element.is_null() {
             map.insert(name.clone().into_owned(), element);

@@ -20,7 +20,7 @@ const DAY_MICROS: i64 = 86_400 * SECOND_MICROS;
 /// Returns what a value of a kind looks like.
 pub(super) fn expected(kind: &Kind) -> Expected {
     match kind {
-        Kind::String | Kind::Enum => "not a text",
+        Kind::String | Kind::Enum => "not a text without U+0000",
         Kind::Integer => "not a 64-bit integer as text",
         Kind::Decimal { .. } => "not a decimal as text at its scale and precision",
         Kind::Approximate => "not a finite number",
@@ -40,7 +40,8 @@ pub(super) fn expected(kind: &Kind) -> Expected {
 pub(super) fn scalar(kind: &Kind, text: &str, style: Style) -> Result<Value, Expected> {
     let source = style == Style::Source;
     let value = match kind {
-        Kind::String | Kind::Enum => Some(Value::String(text.to_owned())),
+        // PostgreSQL cannot store U+0000, and a projection may be there.
+        Kind::String | Kind::Enum => (!text.contains('\0')).then(|| Value::String(text.to_owned())),
         Kind::Integer if source => exact(text, 0).and_then(integer),
         Kind::Integer => wire_digits(text, 0).and_then(integer),
         Kind::Decimal { precision, scale } => {
