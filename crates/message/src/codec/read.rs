@@ -71,7 +71,7 @@ fn value(
 ) -> Result<Value, JsonFault> {
     let read = match (&form.kind, reader.next()?) {
         (_, Next::Null) => return reader.null().map(|()| Value::Null),
-        (Kind::String | Kind::Enum, Next::Text) => Ok(Value::String(reader.string()?.into_owned())),
+        (Kind::String | Kind::Enum, Next::Text) => scalar::text(reader.string()?),
         (Kind::Boolean, Next::Boolean) => Ok(Value::Boolean(reader.boolean()?)),
         (Kind::Object(members), Next::Object) => {
             let mut map = BTreeMap::new();

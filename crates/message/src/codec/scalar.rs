@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use seamline_contract::measure::Span;
 use seamline_contract::value::Value;
+use std::borrow::Cow;
 
 /// Why a value cannot be read, in words that do not hold it.
 pub(super) type Expected = &'static str;
@@ -36,12 +37,16 @@ pub(super) fn expected(kind: &Kind) -> Expected {
     }
 }
 
+/// Takes a text. PostgreSQL cannot store U+0000, and a projection may be there.
+pub(super) fn text(text: Cow<'_, str>) -> Result<Value, Expected> {
+    if text.contains('\0') { Err(expected(&Kind::String)) } else { Ok(Value::String(text.into_owned())) }
+}
+
 /// Reads a scalar from its text.
 pub(super) fn scalar(kind: &Kind, text: &str, style: Style) -> Result<Value, Expected> {
     let source = style == Style::Source;
     let value = match kind {
-        // PostgreSQL cannot store U+0000, and a projection may be there.
-        Kind::String | Kind::Enum => (!text.contains('\0')).then(|| Value::String(text.to_owned())),
+        Kind::String | Kind::Enum => return self::text(Cow::Borrowed(text)),
         Kind::Integer if source => exact(text, 0).and_then(integer),
         Kind::Integer => wire_digits(text, 0).and_then(integer),
         Kind::Decimal { precision, scale } => {
