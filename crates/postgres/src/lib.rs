@@ -1,4 +1,5 @@
 //! Source, Ledger, Cases and Store on PostgreSQL: publishing by key in SQL, projections with markers.
 
 pub mod database;
+pub mod install;
 pub(crate) mod sql;

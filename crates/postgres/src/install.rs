@@ -1,0 +1,138 @@
+//! What `install` puts into a context's database, as statements that can be printed and run again.
+
+pub(crate) mod table;
+pub(crate) mod table_consumer;
+
+use crate::database::Database;
+use seamline_contract::id::ContextId;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
+
+/// Why something cannot be installed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The publication reads by other means than the service's own calls.
+    #[error(
+        "the publication of `{contract}` has an attribute `{path}` that SQL cannot read: it is an expression"
+    )]
+    Expression {
+        /// The contract.
+        contract: String,
+        /// The attribute.
+        path: String,
+    },
+    /// There is no such table or view to publish from, or it lacks a column.
+    #[error("the state of `{contract}` cannot be read: {what}")]
+    Source {
+        /// The contract.
+        contract: String,
+        /// What is missing.
+        what: String,
+    },
+    /// Another context lives in this database.
+    #[error("the database is that of context `{there}`; `{context}` cannot be installed into it")]
+    Context {
+        /// The context that is installed.
+        there: String,
+        /// The one that is not.
+        context: String,
+    },
+    /// A newer program installed into this database.
+    #[error("the database holds `{stored}` in format {found}; this program knows formats up to {known}")]
+    Newer {
+        /// The stored table.
+        stored: String,
+        /// Its format.
+        found: i32,
+        /// The newest format known here; zero when the table is not known at all.
+        known: i32,
+    },
+    /// A table is there that is not the projection.
+    #[error("table `{table}` exists, and {difference}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What is other than wanted.
+        difference: String,
+    },
+    /// Two projections would write one table, or one has no columns or no key.
+    #[error("projection `{table}` {reason}")]
+    Projection {
+        /// The table.
+        table: String,
+        /// Why it cannot be.
+        reason: String,
+    },
+    /// PostgreSQL does not do it.
+    #[error("cannot be installed: {0}")]
+    Postgres(#[from] sqlx::Error),
+}
+
+impl InstallError {
+    /// Returns what to do next.
+    pub fn help(&self) -> &'static str {
+        match self {
+            InstallError::Expression { .. } => {
+                "name a column; compute it in a view that the publication reads"
+            }
+            InstallError::Source { .. } => "name the table and its columns in the publication as they are",
+            InstallError::Context { .. } => "give each context a database of its own",
+            InstallError::Newer { .. } => "use the program that installed it, or a newer one",
+            InstallError::Table { .. } => "let the subscription write another table, or move this one away",
+            InstallError::Projection { .. } => "mend the subscription's `into`",
+            InstallError::Postgres(_) => "see what PostgreSQL says; nothing was changed",
+        }
+    }
+}
+
+/// Returns the statement that says whose database this is, and refuses one that is another context's.
+pub(crate) fn claim(context: &ContextId) -> String {
+    format!(
+        "DO $seamline$ BEGIN\n\
+         INSERT INTO seamline.context (context) VALUES ('{context}') ON CONFLICT DO NOTHING;\n\
+         IF (SELECT c.context FROM seamline.context c) <> '{context}' THEN\n  \
+         RAISE EXCEPTION 'seamline: this database is that of context `%`; `{context}` cannot be installed into it', \
+         (SELECT c.context FROM seamline.context c) USING HINT = 'give each context a database of its own';\n\
+         END IF;\nEND $seamline$"
+    )
+}
+
+/// Holds a database against who wants to install into it. Installations of one database go one after the other from here on,
+/// until the transaction ends.
+pub(crate) async fn check_database(conn: &mut PgConnection, context: &ContextId) -> Result<(), InstallError> {
+    /// A number of our own among advisory locks.
+    const INSTALLING: i64 = 0x0005_ea11_14e1_457a;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(INSTALLING).execute(&mut *conn).await?;
+    let there: bool = sqlx::query_scalar(
+        "SELECT to_regclass('seamline.format') IS NOT NULL AND to_regclass('seamline.context') IS NOT NULL",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if !there {
+        return Ok(());
+    }
+    let stored = sqlx::query("SELECT stored, version FROM seamline.format ORDER BY stored");
+    for row in stored.fetch_all(&mut *conn).await? {
+        let (stored, found): (String, i32) = (row.get(0), row.get(1));
+        let known = table::known(&stored).unwrap_or(0);
+        if found > known {
+            return Err(InstallError::Newer { stored, found, known });
+        }
+    }
+    let there: Option<String> =
+        sqlx::query_scalar("SELECT context FROM seamline.context").fetch_optional(&mut *conn).await?;
+    match there {
+        Some(there) if there != context.as_str() => {
+            Err(InstallError::Context { there, context: context.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs statements that return nothing.
+pub(crate) async fn run_all(conn: &mut PgConnection, statements: &[String]) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
