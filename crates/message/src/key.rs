@@ -9,6 +9,9 @@ use std::fmt;
 /// How many buckets sums have.
 pub const BUCKETS: usize = 64;
 
+/// How many bytes the text of a key may have: with more, a B-tree of PostgreSQL could not hold it beside a name.
+pub const KEY_BYTES_MAX: usize = 1024;
+
 /// The canonical text of a key: the JSON array of the canonical texts of its values, `["P-00000001"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordKey(String);
@@ -117,7 +120,7 @@ pub fn partition(bytes: &[u8], partitions: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{RecordKey, murmur2, partition};
+    use super::{KEY_BYTES_MAX, RecordKey, murmur2, partition};
 
     #[test]
     fn murmur2_hashes_as_kafka_does() {
@@ -147,6 +150,10 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_canonical_is_refused() {
+        let long = format!("[\"{}\"]", "a".repeat(KEY_BYTES_MAX - 4));
+        assert!(RecordKey::parse(long.as_bytes()).is_ok());
+        let longer = format!("[\"{}\"]", "a".repeat(KEY_BYTES_MAX - 3));
+        assert!(RecordKey::parse(longer.as_bytes()).is_err());
         let other: [&[u8]; 13] = [
             b"",
             b"[]",
