@@ -32,6 +32,9 @@ impl RecordKey {
 
     /// Reads a key, and the canonical texts of its values.
     pub(crate) fn parse_with_texts(bytes: &[u8]) -> Result<(RecordKey, Vec<Cow<'_, str>>), Violation> {
+        if bytes.len() > KEY_BYTES_MAX {
+            return Err(Violation::new(Rule::Key, "key", "longer than 1024 bytes"));
+        }
         let wrong = || {
             Violation::new(Rule::Key, "key", "not a JSON array of texts in canonical form, without U+0000")
         };
