@@ -1,10 +1,16 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
+pub mod producer;
+pub(crate) mod publish;
+pub(crate) mod source_view;
 pub(crate) mod table;
 pub(crate) mod table_consumer;
+pub(crate) mod value;
 
 use crate::database::Database;
 use seamline_contract::id::ContextId;
+use seamline_contract::publication::Publication;
+use seamline_contract::resolve::ResolvedContract;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -135,4 +141,25 @@ pub(crate) async fn run_all(conn: &mut PgConnection, statements: &[String]) -> R
         sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *conn).await?;
     }
     Ok(())
+}
+
+impl Database {
+    /// Installs publishing of a contract: outbox, source view and functions. Repeating it brings them up to date.
+    ///
+    /// # Errors
+    /// When the publication cannot be read by SQL, or the database is another context's; nothing was changed then.
+    pub async fn install_producer(
+        &self,
+        contract: &ResolvedContract,
+        publication: &Publication,
+    ) -> Result<(), InstallError> {
+        let statements = producer::statements(contract, publication)?;
+        let mut transaction = self.pool().begin().await?;
+        // Who holds one of our tables keeps this waiting, and this whoever comes after: not for long.
+        sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+        check_database(&mut transaction, &contract.contract.name.context).await?;
+        producer::check(&mut transaction, contract, publication).await?;
+        run_all(&mut transaction, &statements).await?;
+        Ok(transaction.commit().await?)
+    }
 }

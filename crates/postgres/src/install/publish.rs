@@ -1,0 +1,409 @@
+//! The functions that a service publishes with, as PL/pgSQL: one for each contract, with SQL whose plans PostgreSQL keeps.
+//!
+//! Invariants: the key's row is locked and its sequence drawn by one statement, which evaluates the new values after it
+//! has the lock; the state is read by a later statement, whose snapshot at READ COMMITTED is younger than the lock. At
+//! REPEATABLE READ and SERIALIZABLE a change of the key since the snapshot fails that first statement.
+
+use super::source_view::{self, is_printed, is_typed, key_column};
+use crate::sql::{literal, quoted};
+use seamline_contract::channel::{ChannelId, ChannelKind, Event};
+use seamline_contract::resolve::ResolvedContract;
+
+/// The number of the advisory lock that a relay holds while it sleeps, and that each publishing transaction shares while the
+/// relay is awake: so it cannot fall asleep before those have ended that did not ring.
+pub(crate) const BELL: i64 = 0x0005_ea11_14e0_be11;
+
+/// The channel of notifications on which it is woken.
+pub(crate) const CHANNEL: &str = "seamline_outbox";
+
+const PINNED: &str = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp";
+
+/// Settings by which PostgreSQL prints values inside of JSON.
+const PRINTED: &str = " SET timezone = 'UTC' SET bytea_output = 'hex' SET extra_float_digits = 1 SET intervalstyle = 'postgres' \
+     SET datestyle = 'ISO, YMD'";
+
+/// Checks that need more than one expression.
+pub(crate) const CHECKS: &[&str] = &[
+    "CREATE OR REPLACE FUNCTION seamline.texts_of(contract text, given text, parts integer) RETURNS text[] \
+LANGUAGE plpgsql IMMUTABLE AS $seamline$
+DECLARE
+  parsed json;
+  texts text[];
+  canonical text;
+BEGIN
+  BEGIN
+    parsed := given::json;
+  EXCEPTION WHEN data_exception THEN
+    parsed := NULL;
+  END;
+  IF parsed IS NULL THEN
+    RAISE EXCEPTION 'seamline: `%`: `key` is not JSON; write the key''s values as texts, such as [\"P-00000001\"]', contract
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF json_typeof(parsed) <> 'array' OR json_array_length(parsed) <> parts
+    OR EXISTS (SELECT FROM json_array_elements(parsed) e WHERE json_typeof(e) <> 'string') THEN
+    RAISE EXCEPTION 'seamline: `%`: `key` must be a JSON array with one text for each attribute of the key', contract
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  SELECT array_agg(e.value ORDER BY e.place), '[' || string_agg(to_json(e.value)::text, ',' ORDER BY e.place) || ']'
+    INTO texts, canonical FROM json_array_elements_text(parsed) WITH ORDINALITY AS e (value, place);
+  IF canonical <> given COLLATE \"C\" THEN
+    RAISE EXCEPTION 'seamline: `%`: `key` is not canonical: no spaces, no escapes that JSON does not need', contract
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'write it as ' || canonical;
+  END IF;
+  RETURN texts;
+END $seamline$",
+    "CREATE OR REPLACE FUNCTION seamline.check_object(contract text, name text, given text) RETURNS void \
+LANGUAGE plpgsql IMMUTABLE AS $seamline$
+DECLARE
+  is_object boolean;
+BEGIN
+  BEGIN
+    is_object := json_typeof(given::json) = 'object';
+  EXCEPTION WHEN data_exception THEN
+    is_object := false;
+  END;
+  IF NOT is_object THEN
+    RAISE EXCEPTION 'seamline: `%`: `%` is not a JSON object', contract, name USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+END $seamline$",
+];
+
+/// Locks keys in sorted order, and makes the rows that are locked.
+pub(crate) const LOCK: &str = "CREATE OR REPLACE FUNCTION seamline.lock(contract text, keys text[]) RETURNS void \
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $seamline$
+BEGIN
+  IF NOT EXISTS (SELECT FROM seamline.contract c WHERE c.contract = lock.contract) THEN
+    RAISE EXCEPTION 'seamline: `contract` is none that is published from this database'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF array_position(keys, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'seamline: `%`: one of `keys` is null', contract USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  INSERT INTO seamline.key AS k (contract, key)
+    SELECT lock.contract, g.key FROM (SELECT DISTINCT u.key COLLATE \"C\" AS key FROM unnest(keys) AS u (key)) AS g ORDER BY g.key
+    ON CONFLICT ON CONSTRAINT key_pkey DO UPDATE SET written = k.written WHERE false;
+END $seamline$";
+
+/// Publishes by the function of the contract. Made of the contracts that are installed.
+pub(crate) const DISPATCH: &str = "DO $seamline$
+DECLARE
+  branches text;
+BEGIN
+  SELECT string_agg(format(E'  IF contract = %L THEN\\n    RETURN seamline.%I(change, key, details, effective, reason, \
+correlation, causation, traceparent, state);\\n  END IF;\\n', c.contract, 'publish_' || c.contract), '' ORDER BY c.contract)
+    INTO branches FROM seamline.contract c;
+  EXECUTE 'CREATE OR REPLACE FUNCTION seamline.publish(contract text, change text, key text, details text DEFAULT NULL, \
+effective text DEFAULT NULL, reason text DEFAULT NULL, correlation text DEFAULT NULL, causation text DEFAULT NULL, \
+traceparent text DEFAULT NULL, state text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER \
+SET search_path = pg_catalog, pg_temp AS $publish$
+BEGIN
+' || branches || '  RAISE EXCEPTION ''seamline: `contract` is none that is published from this database''
+    USING ERRCODE = ''invalid_parameter_value'';
+END $publish$';
+END $seamline$";
+
+/// Publishes several keys: in sorted order, so that two transactions cannot wait for each other. Returns their sequences in
+/// the order given.
+pub(crate) const MANY: &str = "CREATE OR REPLACE FUNCTION seamline.publish(contract text, change text, keys text[], \
+details text DEFAULT NULL, effective text DEFAULT NULL, reason text DEFAULT NULL, correlation text DEFAULT NULL, \
+causation text DEFAULT NULL, traceparent text DEFAULT NULL) RETURNS bigint[] LANGUAGE plpgsql SECURITY DEFINER \
+SET search_path = pg_catalog, pg_temp AS $seamline$
+DECLARE
+  places bigint[];
+  place bigint;
+  sequences bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(keys)]);
+BEGIN
+  IF (SELECT count(DISTINCT u.key) FROM unnest(keys) AS u (key)) <> cardinality(keys) THEN
+    RAISE EXCEPTION 'seamline: `%`: `keys` has a key twice, or a null', contract
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'publish each key once, after all of its changes';
+  END IF;
+  SELECT array_agg(u.place ORDER BY u.key COLLATE \"C\") INTO places FROM unnest(keys) WITH ORDINALITY AS u (key, place);
+  FOREACH place IN ARRAY coalesce(places, '{}') LOOP
+    sequences[place] := seamline.publish(contract, change, keys[place], details, effective, reason, correlation, causation, \
+traceparent);
+  END LOOP;
+  RETURN sequences;
+END $seamline$";
+
+fn events(contract: &ResolvedContract) -> &[Event] {
+    contract.contract.events.as_ref().map_or(&[], |events| &events.events)
+}
+
+/// Returns the function that publishes one contract.
+pub(crate) fn function(contract: &ResolvedContract) -> String {
+    let id = &contract.contract.name.contract;
+    let events_known: Vec<String> =
+        events(contract).iter().map(|event| literal(event.name.as_str())).collect();
+    let unknown = if events_known.is_empty() {
+        "p_change IS NOT NULL".to_owned()
+    } else {
+        format!("p_change NOT IN ({})", events_known.join(", "))
+    };
+    format!(
+        "CREATE OR REPLACE FUNCTION seamline.{name}(p_change text, p_key text, p_details text, p_effective text, \
+p_reason text, p_correlation text, p_causation text, p_traceparent text, p_state text) RETURNS bigint LANGUAGE plpgsql\
+{settings} AS $seamline$
+DECLARE
+  drawn bigint;
+  chain text;
+  before text;
+  after text;
+  found_state text;
+{declare}BEGIN
+  IF {unknown} THEN
+    RAISE EXCEPTION {no_event} USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+{parse}  IF p_details IS NOT NULL THEN
+    PERFORM seamline.check_object({id}, 'details', p_details);
+  END IF;
+{lock}{read}{moved}{write}{bell}  RETURN drawn;
+END $seamline$",
+        name = quoted(&format!("publish_{id}")),
+        settings = if is_printed(contract) { PRINTED } else { "" },
+        declare = declare(contract),
+        no_event = literal(&format!(
+            "seamline: `{id}`: `change` is no event of the contract; leave it out to publish the state alone"
+        )),
+        parse = parse(contract),
+        id = literal(id.as_str()),
+        lock = lock(contract),
+        read = read(contract),
+        moved = moved(contract),
+        write = write(contract),
+        bell = bell(),
+    )
+}
+
+fn declare(contract: &ResolvedContract) -> String {
+    let view = source_view::name(&contract.contract.name.contract);
+    let mut lines = String::new();
+    for (idx, slot) in contract.key.iter().enumerate() {
+        lines.push_str(&format!("  text{idx} text;\n"));
+        if is_typed(&contract.attributes[*slot].shape.ty) {
+            lines.push_str(&format!("  key{idx} {view}.{}%TYPE;\n", key_column(idx)));
+        }
+    }
+    lines.push_str("  texts text[];\n  may_be boolean := true;\n");
+    lines
+}
+
+/// The key's texts, and the values that its columns hold for them. A text that is none of the column's type is the key of no
+/// row.
+fn parse(contract: &ResolvedContract) -> String {
+    let id = literal(contract.contract.name.contract.as_str());
+    let parts = contract.key.len();
+    let slow: String = (0..parts).map(|idx| format!("    text{idx} := texts[{}];\n", idx + 1)).collect();
+    let slow = format!("    texts := seamline.texts_of({id}, p_key, {parts});\n{slow}");
+    let texts = if parts == 1 {
+        format!(
+            "  IF p_key ~ '^\\[\"[^\"\\\\\\x01-\\x1f]*\"\\]$' THEN\n    text0 := substr(p_key, 3, length(p_key) - 4);\n  ELSE\n{slow}  END IF;\n"
+        )
+    } else {
+        slow
+    };
+    let typed: String = contract
+        .key
+        .iter()
+        .enumerate()
+        .filter(|(_, slot)| is_typed(&contract.attributes[**slot].shape.ty))
+        .map(|(idx, _)| format!("    key{idx} := text{idx};\n"))
+        .collect();
+    if typed.is_empty() {
+        return texts;
+    }
+    format!("{texts}  BEGIN\n{typed}  EXCEPTION WHEN data_exception THEN\n    may_be := false;\n  END;\n")
+}
+
+/// Returns an expression that depends on the event, by the events channels that carry it.
+fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[ChannelId]) -> String) -> String {
+    let channels = contract.channels();
+    let mut cases = String::new();
+    for event in events(contract) {
+        let carries = |channel: &&ChannelId| {
+            channel.kind == ChannelKind::Events && contract.on_channel(&event.name, channel)
+        };
+        let carrying: Vec<ChannelId> = channels.iter().filter(carries).cloned().collect();
+        if !carrying.is_empty() {
+            cases.push_str(&format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(&carrying)));
+        }
+    }
+    if cases.is_empty() { otherwise.to_owned() } else { format!("CASE p_change{cases} ELSE {otherwise} END") }
+}
+
+/// One statement locks the key's row, draws its sequence and links it into its chains.
+fn lock(contract: &ResolvedContract) -> String {
+    let id = literal(contract.contract.name.contract.as_str());
+    let members = |member: &dyn Fn(&str) -> String| {
+        by_event(contract, "'{}'", |channels| {
+            let members: Vec<String> = channels.iter().map(|channel| member(&channel.to_string())).collect();
+            format!("'{{' || {} || '}}'", members.join(" || ',' || "))
+        })
+    };
+    let none = by_event(contract, "'{}'", |channels| {
+        let members: Vec<String> = channels.iter().map(|channel| format!("\"{channel}\":null")).collect();
+        literal(&format!("{{{}}}", members.join(",")))
+    });
+    let first = members(&|channel| format!("'\"{channel}\":' || drawn"));
+    let next = members(&|channel| format!("'\"{channel}\":' || d.id"));
+    let previous = members(&|channel| {
+        format!("'\"{channel}\":' || coalesce(k.chains ->> {}, 'null')", literal(channel))
+    });
+    format!(
+        "  drawn := nextval('seamline.sequence');
+  INSERT INTO seamline.key AS k (contract, key, sequence, written, previous, chains)
+    VALUES ({id}, p_key, drawn, 1, {none}, ({first})::jsonb)
+    ON CONFLICT ON CONSTRAINT key_pkey DO UPDATE SET written = k.written + 1, previous = {previous},
+      (sequence, chains) = (SELECT d.id, k.chains || ({next})::jsonb FROM (SELECT nextval('seamline.sequence') AS id OFFSET 0) AS d)
+    RETURNING k.sequence, k.previous, k.moved INTO drawn, chain, before;
+"
+    )
+}
+
+/// A later statement reads the state.
+fn read(contract: &ResolvedContract) -> String {
+    let id = &contract.contract.name.contract;
+    let mut conditions: Vec<String> = contract
+        .key
+        .iter()
+        .enumerate()
+        .filter(|(_, slot)| is_typed(&contract.attributes[**slot].shape.ty))
+        .map(|(idx, _)| format!("s.{} = key{idx}", key_column(idx)))
+        .collect();
+    conditions.push("s.key = p_key".to_owned());
+    format!(
+        "  IF p_state IS NOT NULL THEN
+    PERFORM seamline.check_object({}, 'state', p_state);
+    found_state := p_state;
+  ELSIF may_be THEN
+    SELECT s.state INTO found_state FROM {} AS s WHERE {} LIMIT 1;
+  END IF;
+",
+        literal(id.as_str()),
+        source_view::name(id),
+        conditions.join(" AND "),
+    )
+}
+
+/// What the next row of a key finds as published before: the values of attributes with moves, and nothing once the key ended.
+fn moved(contract: &ResolvedContract) -> String {
+    let moving = contract.attributes.iter().filter(|attribute| attribute.shape.moves.is_some());
+    let members: Vec<String> = moving
+        .map(|attribute| {
+            let name = attribute.name.as_str();
+            format!(
+                "{} || coalesce((found_state::json -> {})::text, 'null')",
+                literal(&format!("\"{name}\":")),
+                literal(name)
+            )
+        })
+        .collect();
+    let value = if members.is_empty() {
+        "'{}'".to_owned()
+    } else {
+        format!("'{{' || {} || '}}'", members.join(" || ',' || "))
+    };
+    let ends: Vec<String> = events(contract)
+        .iter()
+        .filter(|event| event.ends)
+        .map(|event| literal(event.name.as_str()))
+        .collect();
+    let lives = if ends.is_empty() {
+        "found_state IS NOT NULL".to_owned()
+    } else {
+        format!("found_state IS NOT NULL AND (p_change IS NULL OR p_change NOT IN ({}))", ends.join(", "))
+    };
+    format!(
+        "  IF {lives} THEN
+    after := {value};
+  END IF;
+  IF after IS DISTINCT FROM before THEN
+    UPDATE seamline.key k SET moved = after WHERE k.contract = {} AND k.key = p_key;
+  END IF;
+",
+        literal(contract.contract.name.contract.as_str()),
+    )
+}
+
+fn write(contract: &ResolvedContract) -> String {
+    let insert = |table: usize| {
+        format!(
+            "    INSERT INTO seamline.outbox_{table} (id, contract, version, key, change, details, effective, reason, state, moved, \
+previous, correlation, causation, traceparent)
+      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, found_state, before, \
+chain, p_correlation, p_causation, p_traceparent);
+",
+            literal(contract.contract.name.contract.as_str()),
+            literal(&contract.contract.version.to_string()),
+        )
+    };
+    format!(
+        "  CASE floor(date_part('epoch', clock_timestamp()) / 60)::bigint % 3
+  WHEN 0 THEN
+{}  WHEN 1 THEN
+{}  ELSE
+{}  END CASE;
+",
+        insert(0),
+        insert(1),
+        insert(2)
+    )
+}
+
+/// Rings while the relay sleeps. A transaction that rang cannot be prepared: so where transactions can be, it is asked for.
+fn bell() -> String {
+    format!(
+        "  IF NOT pg_try_advisory_xact_lock_shared({BELL}) AND (current_setting('max_prepared_transactions') = '0' \
+OR current_setting('seamline.doorbell', true) = 'on') THEN
+    PERFORM pg_notify('{CHANNEL}', '');
+  END IF;
+"
+    )
+}
+
+/// Returns the statements that make or drop the check at commit.
+pub(crate) fn strict(contract: &ResolvedContract, strict: bool) -> Vec<String> {
+    let id = contract.contract.name.contract.as_str();
+    let function = format!("seamline.{}()", quoted(&format!("strict_{id}")));
+    let trigger = quoted(&format!("strict_{id}"));
+    let mut statements: Vec<String> =
+        (0..3).map(|table| format!("DROP TRIGGER IF EXISTS {trigger} ON seamline.outbox_{table}")).collect();
+    if !strict {
+        statements.push(format!("DROP FUNCTION IF EXISTS {function}"));
+        return statements;
+    }
+    let ends: Vec<String> = events(contract)
+        .iter()
+        .filter(|event| event.ends)
+        .map(|event| literal(event.name.as_str()))
+        .collect();
+    let ended =
+        if ends.is_empty() { "false".to_owned() } else { format!("NEW.change IN ({})", ends.join(", ")) };
+    statements.push(format!(
+        "CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql {PINNED}{} AS $seamline$
+DECLARE
+  at_commit text;
+BEGIN
+  IF (SELECT k.sequence FROM seamline.key k WHERE k.contract = NEW.contract AND k.key = NEW.key) <> NEW.id THEN
+    RETURN NULL;
+  END IF;
+  SELECT s.state INTO at_commit FROM {} AS s WHERE s.key = NEW.key LIMIT 1;
+  IF at_commit IS DISTINCT FROM NEW.state AND NOT (at_commit IS NULL AND coalesce({ended}, false)) THEN
+    RAISE EXCEPTION 'seamline: {}: the state changed after it was published in the same transaction'
+      USING ERRCODE = 'integrity_constraint_violation', HINT = 'call seamline.publish after the last change of the key';
+  END IF;
+  RETURN NULL;
+END $seamline$",
+        if is_printed(contract) { PRINTED } else { "" },
+        source_view::name(&contract.contract.name.contract),
+        id,
+    ));
+    for table in 0..3 {
+        statements.push(format!(
+            "CREATE CONSTRAINT TRIGGER {trigger} AFTER INSERT ON seamline.outbox_{table} DEFERRABLE INITIALLY DEFERRED \
+FOR EACH ROW WHEN (NEW.contract = {}) EXECUTE FUNCTION {function}",
+            literal(id)
+        ));
+    }
+    statements
+}
