@@ -9,12 +9,12 @@ pub(crate) mod fixture;
 
 use crate::case::NewCase;
 use crate::clock::Clock;
-use crate::log::{Appended, Fence, Log};
+use crate::log::{Appended, Fence, Incoming, Log};
 use crate::outlet::OutletSet;
 use crate::port::PortError;
 use crate::relay::batch::{Agreement, BatchRecord, agree};
 use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
-use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
+use crate::source::{Act, OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
 use crate::sweep::Sweep;
 use jiff::Timestamp;
@@ -25,7 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many rows one step takes at most.
-pub const STEP_ROWS: usize = 2_000;
+pub const STEP_ROWS: usize = 4_000;
+
+/// How many rows the first step takes at most, before the size of rows is known.
+const FIRST_ROWS: usize = 256;
+
+/// How many bytes of state and details one step aims at, at most.
+const STEP_BYTES: usize = 4 << 20;
 
 /// How many rows are looked at to find some behind those of parked contracts.
 pub const LOOK_ROWS_MAX: usize = 64_000;
@@ -125,6 +131,8 @@ pub struct Relay<'a, S, L, C> {
     parked: BTreeMap<ContractId, Timestamp>,
     /// Contracts that are not served and whose case is raised, and until when it is not raised again.
     told: BTreeMap<ContractId, Timestamp>,
+    /// How many rows the next step takes: as many as are small enough together.
+    limit: usize,
     /// Used by a mutant only.
     last_read: Sequence,
 }
@@ -145,6 +153,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             partitions: BTreeMap::new(),
             parked: BTreeMap::new(),
             told: BTreeMap::new(),
+            limit: FIRST_ROWS,
             last_read: Sequence::MIN,
         };
         Ok(match relay.take().await? {
@@ -211,8 +220,8 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         let name = self.outlets.source_name();
         let mut last = None;
         while let Some(records) = sweep.next(self.ports.log, READ_MAX).await? {
-            let ours = records.into_iter().filter(|record| record.key.as_deref() == Some(name.as_bytes()));
-            last = ours.last().map_or(last, |record| record.value);
+            let is_ours = |record: &Incoming| record.key.as_deref() == Some(name.as_bytes());
+            last = records.into_iter().rfind(is_ours).map_or(last, |record| record.value);
         }
         Ok(last)
     }
@@ -229,7 +238,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         }
     }
 
-    /// Publishes and removes the lowest rows, at most `STEP_ROWS`.
+    /// Publishes and removes the lowest rows, at most `STEP_ROWS`, fewer when they are large.
     ///
     /// # Errors
     /// The ports'. What was done last is then not known: the next step takes the outbox over again and finds out.
@@ -323,7 +332,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
 
     /// Returns rows to decide on, and whether more may wait behind them. Looks past those of parked contracts.
     async fn rows(&mut self) -> Result<(Vec<OutboxRow>, bool), PortError> {
-        let mut limit = STEP_ROWS;
+        let mut limit = self.limit;
         loop {
             let mut rows = self.ports.source.waiting(limit).await?;
             let full = rows.len() >= limit;
@@ -334,6 +343,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                 limit *= 2;
                 continue;
             }
+            self.limit = limit_after(&rows).unwrap_or(self.limit);
             if mutant::is(Mutant::IdAfterLast) {
                 let last = self.last_read;
                 rows.retain(|row| row.sequence > last);
@@ -379,6 +389,21 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
         parked_case(self.outlets, topic, reason, &contracts)
     }
+}
+
+/// Returns how many rows like these make a step; none when there are none.
+fn limit_after(rows: &[OutboxRow]) -> Option<usize> {
+    let bytes = |row: &OutboxRow| {
+        let details = match &row.act {
+            Act::Change(change) => change.details.as_ref().map_or(0, Vec::len),
+            Act::State | Act::Void { .. } => 0,
+        };
+        row.key.len() + details + row.state.as_ref().map_or(0, Vec::len)
+    };
+    let total: usize = rows.iter().map(bytes).sum();
+    let each = total.checked_div(rows.len())?;
+    // Never more than fourfold at once: the next rows may be larger than these.
+    Some((STEP_BYTES / each.max(1)).clamp(16, STEP_ROWS).min(rows.len().max(FIRST_ROWS) * 4))
 }
 
 /// The last batch record has a form that is not known here: a newer program wrote it.
