@@ -13,17 +13,37 @@ pub enum Mutant {
     XorForSum,
     /// The digest is taken of what was meant, not of what was read.
     DigestOfMeant,
+    /// A batch enters the log from its end.
+    OrderReversed,
+    /// A view holds all attributes, whatever it is declared to hold.
+    ViewUncut,
+    /// Each producer has a name of its own, and fences nobody.
+    FenceRemoved,
+    /// Rows leave the outbox whoever holds it.
+    RemovalUnfenced,
+    /// The published state is read before the key is locked.
+    StateBeforeLock,
 }
 
 impl Mutant {
-    /// All of them.
-    pub const ALL: [Mutant; 5] = [
+    /// All of them: first those that the simulator knows, then those that only real servers show.
+    pub const ALL: [Mutant; 10] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
         Mutant::XorForSum,
         Mutant::DigestOfMeant,
+        Mutant::OrderReversed,
+        Mutant::ViewUncut,
+        Mutant::FenceRemoved,
+        Mutant::RemovalUnfenced,
+        Mutant::StateBeforeLock,
     ];
+
+    /// Returns those that the simulator must catch.
+    pub fn simulated() -> &'static [Mutant] {
+        &Mutant::ALL[..5]
+    }
 
     /// Returns the name by which `SEAMLINE_MUTANT` chooses it.
     pub fn name(self) -> &'static str {
@@ -33,6 +53,11 @@ impl Mutant {
             Mutant::LostTombstone => "lost-tombstone",
             Mutant::XorForSum => "xor-for-sum",
             Mutant::DigestOfMeant => "digest-of-meant",
+            Mutant::OrderReversed => "order-reversed",
+            Mutant::ViewUncut => "view-uncut",
+            Mutant::FenceRemoved => "fence-removed",
+            Mutant::RemovalUnfenced => "removal-unfenced",
+            Mutant::StateBeforeLock => "state-before-lock",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::relay::batch::{BatchRecord, batch_record, encode};
 use crate::relay::records::records;
 use crate::source::{OutboxRow, SetAside};
 use seamline_contract::id::{ContractId, ContractRef};
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::Violation;
 use serde_json::json;
@@ -75,6 +76,9 @@ pub fn decide(
     }
     plan.cases =
         found.into_iter().map(|(broken, (message, rows))| quarantined(broken, &message, rows)).collect();
+    if mutant::is(Mutant::OrderReversed) {
+        plan.records.reverse();
+    }
     if !published.is_empty() {
         let batch = batch_record(number, &published);
         plan.records.push(batch_outgoing(outlets, &batch));

@@ -3,6 +3,7 @@
 use super::form::{Field, Form, Kind, Members};
 use super::{Change, Codec, change};
 use crate::canonical;
+use crate::mutant::{self, Mutant};
 use crate::violation::{Rule, Violation};
 use seamline_contract::id::ViewId;
 use seamline_contract::value::Value;
@@ -41,6 +42,7 @@ impl Codec {
     }
 
     fn write_state(&self, view: Option<&ViewId>, row: &[Value], out: &mut Vec<u8>) {
+        let view = if mutant::is(Mutant::ViewUncut) { None } else { view };
         let reach = self.reach(view).expect("a view of the contract");
         members(&reach.state, |field| &row[field.slot], out);
     }
