@@ -2,8 +2,9 @@
 
 use crate::sql::{commit_failed, not_applied};
 use seamline_flow::port::PortError;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Postgres, Transaction};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long a call waits for a connection before it gives up.
@@ -11,6 +12,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connections of one agent to one database.
 const CONNECTIONS_MAX: u32 = 8;
+
+/// Settings by which PostgreSQL prints values inside of JSON and isolates our transactions, whatever the role's or the
+/// database's own are.
+const SETTINGS: [(&str, &str); 5] = [
+    ("timezone", "UTC"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("intervalstyle", "postgres"),
+    ("default_transaction_isolation", "read committed"),
+];
 
 /// Where a database is and as whom to use it. Secrets are texts here: never print it.
 #[derive(Clone)]
@@ -60,6 +71,8 @@ impl OpenError {
 pub struct Database {
     pool: PgPool,
     schema: String,
+    bells: PgPool,
+    bell: Arc<Mutex<Option<PgListener>>>,
 }
 
 impl Database {
@@ -78,6 +91,7 @@ impl Database {
         let connect = connect
             .application_name("seamline")
             .options([("search_path", format!("\"{}\"", options.schema.replace('"', "\"\"")))])
+            .options(SETTINGS)
             .disable_statement_logging();
         let (host, port) = (connect.get_host().to_owned(), connect.get_port());
         let database = connect.get_database().unwrap_or_default().to_owned();
@@ -85,10 +99,17 @@ impl Database {
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(PATIENCE)
             .test_before_acquire(false)
-            .connect_with(connect)
+            .connect_with(connect.clone())
             .await
             .map_err(|source| OpenError::Refused { host, port, database, source })?;
-        Ok(Database { pool, schema: options.schema.clone() })
+        // Whoever listens keeps its connection, and closes it: nothing of it may be found by the next.
+        let bells = PgPoolOptions::new()
+            .max_connections(1)
+            .min_connections(0)
+            .acquire_timeout(PATIENCE)
+            .after_release(|_, _| Box::pin(async { Ok(false) }))
+            .connect_lazy_with(connect);
+        Ok(Database { pool, schema: options.schema.clone(), bells, bell: Arc::default() })
     }
 
     /// Returns the connections.
@@ -99,6 +120,16 @@ impl Database {
     /// Returns the schema of tables that are named without one.
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// Returns the connection that listens while nothing is to be done, made anew where there is none.
+    pub(crate) fn bells(&self) -> &PgPool {
+        &self.bells
+    }
+
+    /// Returns the connection that listens, between two sleeps.
+    pub(crate) fn bell(&self) -> &Mutex<Option<PgListener>> {
+        &self.bell
     }
 
     /// Begins a transaction, READ COMMITTED.

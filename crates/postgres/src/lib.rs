@@ -3,3 +3,6 @@
 pub mod database;
 pub mod install;
 pub(crate) mod sql;
+
+mod case;
+mod source;

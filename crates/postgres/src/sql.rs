@@ -46,7 +46,9 @@ pub(crate) fn commit_failed(error: sqlx::Error) -> PortError {
     const OPEN: [&str; 3] = ["08", "57", "58"];
     let refused = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     match refused {
-        Some(code) if !OPEN.iter().any(|class| code.starts_with(class)) => PortError::NotApplied(error.into()),
+        Some(code) if !OPEN.iter().any(|class| code.starts_with(class)) => {
+            PortError::NotApplied(error.into())
+        }
         _ => PortError::Unknown(error.into()),
     }
 }

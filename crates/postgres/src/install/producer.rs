@@ -34,6 +34,7 @@ pub fn statements(
     ));
     statements.push(view_statement(contract, &view.statement));
     statements.extend(publish::CHECKS.iter().map(|check| (*check).to_owned()));
+    statements.push(publish::state_function(contract));
     statements.push(publish::function(contract));
     statements.extend(publish::strict(contract, publication.strict));
     statements.push(publish::LOCK.to_owned());

@@ -4,7 +4,7 @@
 //! has the lock; the state is read by a later statement, whose snapshot at READ COMMITTED is younger than the lock. At
 //! REPEATABLE READ and SERIALIZABLE a change of the key since the snapshot fails that first statement.
 
-use super::source_view::{self, is_printed, is_typed, key_column};
+use super::source_view::{self, is_indexed, is_printed, key_column};
 use crate::sql::{literal, quoted};
 use seamline_contract::channel::{ChannelId, ChannelKind, Event};
 use seamline_contract::resolve::ResolvedContract;
@@ -177,14 +177,13 @@ END $seamline$",
 
 fn declare(contract: &ResolvedContract) -> String {
     let view = source_view::name(&contract.contract.name.contract);
-    let mut lines = String::new();
-    for (idx, slot) in contract.key.iter().enumerate() {
+    let mut lines = "  texts text[];\n  may_be boolean := true;\n".to_owned();
+    for idx in 0..contract.key.len() {
         lines.push_str(&format!("  text{idx} text;\n"));
-        if is_typed(&contract.attributes[*slot].shape.ty) {
-            lines.push_str(&format!("  key{idx} {view}.{}%TYPE;\n", key_column(idx)));
+        if is_indexed(contract) {
+            lines.push_str(&format!("  value{idx} {view}.{}%TYPE;\n", key_column(idx)));
         }
     }
-    lines.push_str("  texts text[];\n  may_be boolean := true;\n");
     lines
 }
 
@@ -202,17 +201,43 @@ fn parse(contract: &ResolvedContract) -> String {
     } else {
         slow
     };
-    let typed: String = contract
-        .key
-        .iter()
-        .enumerate()
-        .filter(|(_, slot)| is_typed(&contract.attributes[**slot].shape.ty))
-        .map(|(idx, _)| format!("    key{idx} := text{idx};\n"))
-        .collect();
-    if typed.is_empty() {
+    if !is_indexed(contract) {
         return texts;
     }
+    let typed: String = (0..parts).map(|idx| format!("    value{idx} := text{idx};\n")).collect();
     format!("{texts}  BEGIN\n{typed}  EXCEPTION WHEN data_exception THEN\n    may_be := false;\n  END;\n")
+}
+
+/// Returns the condition under which a row of the source view has the key in `p_key`. The key columns narrow it down by their
+/// index; the key's own text decides.
+fn has_key(contract: &ResolvedContract) -> String {
+    let columns = if is_indexed(contract) { contract.key.len() } else { 0 };
+    let mut conditions: Vec<String> =
+        (0..columns).map(|idx| format!("s.{} = value{idx}", key_column(idx))).collect();
+    conditions.push("s.key = p_key".to_owned());
+    conditions.join(" AND ")
+}
+
+/// Returns the function that reads the state of a key, in the snapshot of who calls it.
+pub(crate) fn state_function(contract: &ResolvedContract) -> String {
+    let id = &contract.contract.name.contract;
+    format!(
+        "CREATE OR REPLACE FUNCTION seamline.{}(p_key text) RETURNS text LANGUAGE plpgsql STABLE{} AS $seamline$
+DECLARE
+  found_state text;
+{}BEGIN
+{}  IF may_be THEN
+    SELECT s.state INTO found_state FROM {} AS s WHERE {} LIMIT 1;
+  END IF;
+  RETURN found_state;
+END $seamline$",
+        quoted(&format!("state_{id}")),
+        if is_printed(contract) { PRINTED } else { "" },
+        declare(contract),
+        parse(contract),
+        source_view::name(id),
+        has_key(contract),
+    )
 }
 
 /// Returns an expression that depends on the event, by the events channels that carry it.
@@ -263,14 +288,6 @@ fn lock(contract: &ResolvedContract) -> String {
 /// A later statement reads the state.
 fn read(contract: &ResolvedContract) -> String {
     let id = &contract.contract.name.contract;
-    let mut conditions: Vec<String> = contract
-        .key
-        .iter()
-        .enumerate()
-        .filter(|(_, slot)| is_typed(&contract.attributes[**slot].shape.ty))
-        .map(|(idx, _)| format!("s.{} = key{idx}", key_column(idx)))
-        .collect();
-    conditions.push("s.key = p_key".to_owned());
     format!(
         "  IF p_state IS NOT NULL THEN
     PERFORM seamline.check_object({}, 'state', p_state);
@@ -281,7 +298,7 @@ fn read(contract: &ResolvedContract) -> String {
 ",
         literal(id.as_str()),
         source_view::name(id),
-        conditions.join(" AND "),
+        has_key(contract),
     )
 }
 
@@ -387,7 +404,7 @@ BEGIN
   IF (SELECT k.sequence FROM seamline.key k WHERE k.contract = NEW.contract AND k.key = NEW.key) <> NEW.id THEN
     RETURN NULL;
   END IF;
-  SELECT s.state INTO at_commit FROM {} AS s WHERE s.key = NEW.key LIMIT 1;
+  at_commit := seamline.{}(NEW.key);
   IF at_commit IS DISTINCT FROM NEW.state AND NOT (at_commit IS NULL AND coalesce({ended}, false)) THEN
     RAISE EXCEPTION 'seamline: {}: the state changed after it was published in the same transaction'
       USING ERRCODE = 'integrity_constraint_violation', HINT = 'call seamline.publish after the last change of the key';
@@ -395,7 +412,7 @@ BEGIN
   RETURN NULL;
 END $seamline$",
         if is_printed(contract) { PRINTED } else { "" },
-        source_view::name(&contract.contract.name.contract),
+        quoted(&format!("state_{id}")),
         id,
     ));
     for table in 0..3 {

@@ -50,7 +50,13 @@ pub(crate) fn source_view(
         let attribute = &contract.attributes[*slot];
         let column = reader.column(&AttributePath::from(attribute.name.clone()))?;
         texts.push(format!("to_json({})::text", key_text(&attribute.shape.ty, &column)));
-        columns.push(format!("  {column} AS {},\n", key_column(idx)));
+        if is_indexed(contract) {
+            let value = match attribute.shape.ty {
+                Type::Uuid => format!("seamline.uuid_of({column})"),
+                _ => column.clone(),
+            };
+            columns.push(format!("  {value} AS {},\n", key_column(idx)));
+        }
         there.push(format!("{column} IS NOT NULL"));
     }
     let statement = format!(
@@ -65,9 +71,9 @@ pub(crate) fn source_view(
     Ok(SourceView { statement, columns: reader.columns })
 }
 
-/// Returns whether a column of the key is found by its own type, which an index serves; otherwise the key's text alone tells.
-pub(crate) fn is_typed(ty: &Type) -> bool {
-    match ty {
+/// Returns whether a row is found by the columns of its key, which an index serves; otherwise the key's text alone tells.
+pub(crate) fn is_indexed(contract: &ResolvedContract) -> bool {
+    contract.key.iter().all(|slot| match &contract.attributes[*slot].shape.ty {
         Type::String
         | Type::Enum
         | Type::Integer
@@ -78,7 +84,7 @@ pub(crate) fn is_typed(ty: &Type) -> bool {
         Type::Boolean | Type::Bytes | Type::Duration | Type::Object(_) | Type::Map(_) | Type::List(_) => {
             false
         }
-    }
+    })
 }
 
 /// Returns whether values of the contract are JSON that PostgreSQL itself prints, by the session's settings.

@@ -40,6 +40,9 @@ SET extra_float_digits = 1 AS $$BEGIN RETURN $1::text; END$$",
     "CREATE OR REPLACE FUNCTION seamline.day_of(timestamptz) RETURNS text LANGUAGE sql STABLE AS 'SELECT seamline.text_of($1)'",
     "CREATE OR REPLACE FUNCTION seamline.day_of(timestamp) RETURNS text LANGUAGE sql STABLE AS $$SELECT CASE \
 WHEN isfinite($1) AND $1 = date_trunc('day', $1) THEN to_json($1::date) #>> '{}' ELSE to_json($1) #>> '{}' END$$",
+    "CREATE OR REPLACE FUNCTION seamline.uuid_of(uuid) RETURNS uuid LANGUAGE sql IMMUTABLE AS 'SELECT $1'",
+    "CREATE OR REPLACE FUNCTION seamline.uuid_of(text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$SELECT CASE \
+WHEN $1 ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$' THEN $1::uuid END$$",
     "CREATE OR REPLACE FUNCTION seamline.number_of(text) RETURNS json LANGUAGE sql IMMUTABLE AS $$SELECT CASE \
 WHEN $1 ~ '^-?[0-9]' THEN $1::json ELSE to_json($1) END$$",
     "CREATE OR REPLACE FUNCTION seamline.whole_of(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT CASE \

@@ -1,0 +1,135 @@
+//! A producer's database: the outbox as a queue, its lease, quarantine, the source view.
+
+mod doze;
+mod key;
+mod quarantine;
+mod queue;
+mod rotate;
+
+use crate::database::{Database, commit};
+use crate::sql::{commit_failed, not_applied};
+use jiff::Timestamp;
+use seamline_contract::id::ContractId;
+use seamline_flow::port::PortError;
+use seamline_flow::source::{
+    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+};
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
+use std::time::Duration;
+
+/// The tables of the outbox.
+const OUTBOXES: [&str; 3] = ["seamline.outbox_0", "seamline.outbox_1", "seamline.outbox_2"];
+
+/// The columns of an outbox row, which a row in quarantine has too.
+const COLUMNS: &str = "id, contract, version, key, change, details, effective, reason, state, moved, previous, \
+    correlation, causation, traceparent, written_at";
+
+/// Returns those columns of a table.
+fn columns(table: &str) -> String {
+    COLUMNS.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Source for Database {
+    async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
+        let mut transaction = self.begin().await?;
+        let taken = queue::take_over(&mut transaction, holder, now, ttl).await.map_err(not_applied)?;
+        if matches!(taken, Taken::Held(_)) {
+            commit(transaction).await?;
+        }
+        Ok(taken)
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        queue::waiting(&mut reader, limit).await.map_err(not_applied)
+    }
+
+    async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
+        self.rotate().await.map_err(not_applied)?;
+        self.sleep(patience).await.map_err(not_applied)
+    }
+
+    async fn remove(
+        &self,
+        tenure: &Tenure,
+        removal: &Removal,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let mut transaction = self.begin().await?;
+        let removed =
+            queue::remove(&mut transaction, tenure, removal, now, ttl).await.map_err(not_applied)?;
+        if removed == Removed::Done {
+            commit(transaction).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
+        let mut writer = self.pool().acquire().await.map_err(not_applied)?;
+        key::emit(&mut writer, contract, keys).await.map_err(commit_failed)
+    }
+
+    async fn void(&self, contract: &ContractId, key: &RecordKey, act: &Act) -> Result<(), PortError> {
+        let mut transaction = self.begin().await?;
+        quarantine::void(&mut transaction, contract, key, act).await.map_err(not_applied)?;
+        commit(transaction).await
+    }
+
+    async fn explain_lost(&self, contract: &ContractId, rows: u64) -> Result<(), PortError> {
+        let mut writer = self.pool().acquire().await.map_err(not_applied)?;
+        quarantine::explain_lost(&mut writer, contract, rows).await.map_err(commit_failed)
+    }
+
+    async fn scan(
+        &self,
+        contract: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<SourceRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        key::scan(&mut reader, contract, after, limit).await.map_err(not_applied)
+    }
+
+    async fn look(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
+        let mut transaction = self.begin().await?;
+        key::lock(&mut transaction, contract, keys).await.map_err(not_applied)?;
+        // A later statement, whose snapshot is younger than the locks. The locks go with the transaction.
+        key::look(&mut transaction, contract, keys).await.map_err(not_applied)
+    }
+
+    async fn published(
+        &self,
+        contract: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<KeyFacts>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        key::published(&mut reader, contract, after, limit).await.map_err(not_applied)
+    }
+
+    async fn counts(&self, contract: &ContractId) -> Result<SourceCounts, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        quarantine::counts(&mut reader, contract).await.map_err(not_applied)
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+    }
+
+    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+        let mut transaction = self.begin().await?;
+        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(moved)
+    }
+
+    async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
+        let mut transaction = self.begin().await?;
+        let there = quarantine::discard(&mut transaction, sequence).await.map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(there)
+    }
+}

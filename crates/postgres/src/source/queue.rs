@@ -1,0 +1,196 @@
+//! The outbox as a queue: its lease, the rows that wait, and their removal.
+
+use crate::case::raise;
+use crate::sql::{corrupt, signed, unsigned};
+use jiff::Timestamp;
+use seamline_flow::source::{Act, OutboxRow, Removal, Removed, SetAside, Taken, Tenure};
+use seamline_message::codec::Change;
+use seamline_message::sequence::Sequence;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A moment as microseconds since 1970.
+fn micros(column: &str) -> String {
+    format!("(extract(epoch FROM {column}) * 1000000)::bigint")
+}
+
+/// Reads a moment in microseconds since 1970.
+pub(super) fn moment(micros: i64) -> Result<Timestamp, sqlx::Error> {
+    Timestamp::from_microsecond(micros).map_err(corrupt)
+}
+
+fn end_of(now: Timestamp, ttl: Duration) -> String {
+    now.checked_add(ttl).unwrap_or(Timestamp::MAX).to_string()
+}
+
+pub(super) async fn take_over(
+    conn: &mut PgConnection,
+    holder: &str,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<Taken, sqlx::Error> {
+    let lease = format!(
+        "SELECT epoch, batch, holder, {} FROM seamline.lease WHERE name = 'outbox' FOR UPDATE",
+        micros("until")
+    );
+    let lease = sqlx::query(sqlx::AssertSqlSafe(lease)).fetch_one(&mut *conn).await?;
+    let (there, until): (Option<String>, Option<i64>) = (lease.get(2), lease.get(3));
+    if let (Some(there), Some(until)) = (there, until) {
+        let until = moment(until)?;
+        if there != holder && until > now {
+            return Ok(Taken::Busy { until });
+        }
+    }
+    let epoch = lease.get::<i64, _>(0) + 1;
+    let take =
+        "UPDATE seamline.lease SET epoch = $1, holder = $2, until = $3::timestamptz WHERE name = 'outbox'";
+    sqlx::query(take).bind(epoch).bind(holder).bind(end_of(now, ttl)).execute(conn).await?;
+    Ok(Taken::Held(Tenure { epoch: unsigned(epoch)?, batch: unsigned(lease.get(1))? }))
+}
+
+/// The lowest of each table, then the lowest of all: each is found by its index, and no row is read that is not asked for.
+/// A void stands in the queue where the event stood whose place it takes.
+const WAITING: &str = "SELECT o.*, EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = o.contract \
+    AND q.key = o.key AND coalesce(q.void_place, q.id) < o.place) FROM (\
+    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
+    (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
+    NULL::text AS channel, NULL::bigint AS void_previous, id AS place FROM seamline.outbox_0 ORDER BY id LIMIT $1) UNION ALL \
+    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
+    (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
+    NULL, NULL, id FROM seamline.outbox_1 ORDER BY id LIMIT $1) UNION ALL \
+    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
+    (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
+    NULL, NULL, id FROM seamline.outbox_2 ORDER BY id LIMIT $1) UNION ALL \
+    (SELECT id, contract, version, key, NULL, NULL, NULL, NULL, NULL, NULL, '{}', \
+    (extract(epoch FROM written_at) * 1000000)::bigint, NULL, NULL, NULL, \
+    channel, previous, place FROM seamline.void ORDER BY place, id LIMIT $1)) o ORDER BY o.place, o.id LIMIT $1";
+
+pub(super) async fn waiting(conn: &mut PgConnection, limit: usize) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = sqlx::query(WAITING).bind(limit).fetch_all(conn).await?;
+    rows.iter().map(outbox_row).collect()
+}
+
+fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
+    let text = |idx: usize| row.get::<Option<String>, _>(idx);
+    let previous: BTreeMap<String, Option<u64>> =
+        serde_json::from_str(row.get::<&str, _>(10)).map_err(corrupt)?;
+    Ok(OutboxRow {
+        sequence: Sequence(unsigned(row.get(0))?),
+        contract: row.get::<&str, _>(1).parse().map_err(corrupt)?,
+        version: row.get::<&str, _>(2).parse().map_err(corrupt)?,
+        key: row.get(3),
+        act: act(row)?,
+        state: text(8).map(String::into_bytes),
+        moved: text(9).map(String::into_bytes),
+        previous: previous.into_iter().map(|(channel, at)| (channel, at.map(Sequence))).collect(),
+        written_at: moment(row.get(11))?,
+        correlation: text(12),
+        causation: text(13),
+        traceparent: text(14),
+        behind: row.get(18),
+    })
+}
+
+fn act(row: &PgRow) -> Result<Act, sqlx::Error> {
+    let text = |idx: usize| row.get::<Option<String>, _>(idx);
+    if let Some(channel) = text(15) {
+        let previous = row.get::<Option<i64>, _>(16).map(unsigned).transpose()?;
+        let sequence = Sequence(unsigned(row.get(17))?);
+        return Ok(Act::Void { channel, sequence, previous: previous.map(Sequence) });
+    }
+    let Some(event) = row.get::<Option<&str>, _>(4) else { return Ok(Act::State) };
+    Ok(Act::Change(Change {
+        event: event.parse().map_err(corrupt)?,
+        effective: text(6),
+        reason: text(7),
+        details: text(5).map(String::into_bytes),
+    }))
+}
+
+pub(super) async fn remove(
+    conn: &mut PgConnection,
+    tenure: &Tenure,
+    removal: &Removal,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<Removed, sqlx::Error> {
+    let Some(before) = removal.number.checked_sub(u64::from(!removal.published.is_empty())) else {
+        return Ok(Removed::Fenced);
+    };
+    let lease = "UPDATE seamline.lease SET batch = $1, until = $2::timestamptz \
+        WHERE name = 'outbox' AND epoch = $3 AND batch = $4";
+    let lease = sqlx::query(lease).bind(signed(removal.number)).bind(end_of(now, ttl));
+    let held = lease.bind(signed(tenure.epoch)).bind(signed(before)).execute(&mut *conn).await?;
+    if held.rows_affected() == 0 {
+        return Ok(Removed::Fenced);
+    }
+    if !removal.published.is_empty() {
+        publish(conn, &removal.published).await?;
+    }
+    if !removal.aside.is_empty() {
+        set_aside(conn, &removal.aside, now).await?;
+    }
+    for case in &removal.cases {
+        raise(conn, case, now).await?;
+    }
+    Ok(Removed::Done)
+}
+
+/// Counted where they leave: a row that is gone already is not in the log because of this batch.
+async fn publish(conn: &mut PgConnection, published: &[Sequence]) -> Result<(), sqlx::Error> {
+    let ids: Vec<i64> = published.iter().map(|sequence| signed(sequence.0)).collect();
+    let leave = "WITH a AS (DELETE FROM seamline.outbox_0 WHERE id = ANY ($1) RETURNING contract), \
+        b AS (DELETE FROM seamline.outbox_1 WHERE id = ANY ($1) RETURNING contract), \
+        c AS (DELETE FROM seamline.outbox_2 WHERE id = ANY ($1) RETURNING contract), \
+        d AS (DELETE FROM seamline.void WHERE id = ANY ($1) RETURNING contract), \
+        gone AS (SELECT contract FROM a UNION ALL SELECT contract FROM b UNION ALL SELECT contract FROM c \
+        UNION ALL SELECT contract FROM d), \
+        counted AS (SELECT contract, count(*) AS rows FROM gone GROUP BY contract), \
+        kept AS (UPDATE seamline.contract t SET published = t.published + g.rows FROM counted g \
+        WHERE g.contract = t.contract RETURNING g.rows) \
+        SELECT coalesce(sum(rows), 0)::bigint FROM kept";
+    let left: i64 = sqlx::query_scalar(leave).bind(&ids).fetch_one(conn).await?;
+    exactly(left, ids.len())
+}
+
+/// Invariant: exactly the rows that are asked for leave the outbox, or none.
+fn exactly(left: i64, asked: usize) -> Result<(), sqlx::Error> {
+    if usize::try_from(left) == Ok(asked) {
+        return Ok(());
+    }
+    Err(corrupt(format!("{left} of {asked} rows to remove were in the outbox; nothing was removed")))
+}
+
+async fn set_aside(conn: &mut PgConnection, aside: &[SetAside], now: Timestamp) -> Result<(), sqlx::Error> {
+    let ids: Vec<i64> = aside.iter().map(|row| signed(row.sequence.0)).collect();
+    let part = |part: fn(&(String, String, String)) -> &String| -> Vec<Option<String>> {
+        aside.iter().map(|row| row.violation.as_ref().map(part).cloned()).collect()
+    };
+    let (rules, paths, messages) = (part(|v| &v.0), part(|v| &v.1), part(|v| &v.2));
+    let mut left = 0;
+    for table in super::OUTBOXES {
+        let aside = format!(
+            "WITH gone AS (DELETE FROM {table} WHERE id = ANY ($1) RETURNING *) \
+             INSERT INTO seamline.quarantine ({columns}, rule, path, message, since) \
+             SELECT {gone}, a.rule, a.path, a.message, $5::timestamptz FROM gone g \
+             JOIN unnest($1, $2::text[], $3::text[], $4::text[]) AS a (id, rule, path, message) ON a.id = g.id",
+            columns = super::COLUMNS,
+            gone = super::columns("g"),
+        );
+        let aside =
+            sqlx::query(sqlx::AssertSqlSafe(aside)).bind(&ids).bind(&rules).bind(&paths).bind(&messages);
+        left += aside.bind(now.to_string()).execute(&mut *conn).await?.rows_affected();
+    }
+    let voids = "WITH gone AS (DELETE FROM seamline.void WHERE id = ANY ($1) RETURNING *) \
+        INSERT INTO seamline.quarantine (id, contract, version, key, previous, void_channel, void_place, void_previous, \
+        written_at, rule, path, message, since) \
+        SELECT g.id, g.contract, g.version, g.key, '{}', g.channel, g.place, g.previous, g.written_at, \
+        a.rule, a.path, a.message, $5::timestamptz FROM gone g \
+        JOIN unnest($1, $2::text[], $3::text[], $4::text[]) AS a (id, rule, path, message) ON a.id = g.id";
+    let voids = sqlx::query(voids).bind(&ids).bind(&rules).bind(&paths).bind(&messages);
+    left += voids.bind(now.to_string()).execute(conn).await?.rows_affected();
+    exactly(i64::try_from(left).map_err(corrupt)?, ids.len())
+}

@@ -1,0 +1,9 @@
+//! What the adapter promises, on a real PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
+
+mod conformance_source;
+mod fixture;
+mod isolation;
+mod publish;
+mod queue;
