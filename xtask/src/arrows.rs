@@ -13,7 +13,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
     ("postgres", &["contract", "flow", "message"]),
     ("kafka", &["contract", "flow", "message"]),
     ("sim", &["contract", "flow", "lang", "message"]),
-    ("agent", &["contract", "flow", "kafka", "postgres", "sqlite"]),
+    ("agent", &["contract", "flow", "kafka", "message", "postgres", "sqlite"]),
     ("cli", &["agent", "contract", "estate", "flow", "lang", "message", "postgres", "rules", "sqlite"]),
 ];
 

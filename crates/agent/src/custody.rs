@@ -82,7 +82,7 @@ impl Agent {
         let mut compared = Compared::default();
         let now = Timestamp::now();
         for outlet in self.outlets.iter().flat_map(|outlets| outlets.iter()) {
-            if wanted(&outlet.contract.to_string()) {
+            if wanted(&outlet.contract.to_string()) && self.has_all_of(&outlet.contract.name.contract) {
                 let check = check_source(&self.database, &self.database, self.log.as_ref(), outlet).await?;
                 for case in &check.cases {
                     self.database.raise(case, now).await?;

@@ -1,7 +1,19 @@
-//! The data plane of one context: opens its database and the log, installs, and steps relay, projectors and reactors.
+//! The data plane of one context: opens its databases and the log, installs, and runs relays, projectors and reactors.
 
 pub mod agent;
 pub mod clock;
+pub mod compiled;
+pub mod crew;
 pub mod custody;
-mod lanes;
+pub mod database;
+pub mod health;
+mod lane;
+pub mod log;
+mod meter;
+pub mod metrics;
+pub mod place;
+pub mod pulse;
+mod relay;
 pub mod site;
+mod variables;
+pub mod workers;

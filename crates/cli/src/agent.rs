@@ -1,30 +1,35 @@
-//! `seamline agent CONTEXT…`: relay, projectors and reactors of contexts, until told to stop.
+//! `seamline agent CONTEXT…`: relays, projectors and reactors of contexts, until told to stop.
 
 use crate::account::{Left, left};
 use crate::exit::{Exit, usage};
-use crate::site::{Where, agents, block_on, contexts, refused, release};
-use anyhow::Result;
-use seamline_agent::agent::{Agent, AgentError, Workers};
+use crate::logging::{self, LogFormat};
+use crate::site::{Where, agents, block_on, contexts, release};
+use anyhow::{Context, Result};
+use seamline_agent::agent::Agent;
+use seamline_agent::crew;
+use seamline_agent::health;
+use seamline_agent::metrics::Metrics;
+use seamline_agent::pulse::Pulse;
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-/// How long a worker sleeps when there was nothing to do.
-const NAP: Duration = Duration::from_millis(15);
+/// How often it is looked whether anything moves.
+const LOOK: Duration = Duration::from_millis(25);
 
-/// How long an agent rests after a database or the log gave no answer.
-const REST: Duration = Duration::from_millis(500);
-
-/// How often in a row that may happen before the agent gives up.
-const FAILURES_MAX: u32 = 20;
+/// How long nothing must have moved before it is asked what is left.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// How often a terminal is told how far it is.
 const TOLD: Duration = Duration::from_secs(1);
 
 /// Runs contexts: publishes what their outboxes hold, and keeps their projections and inboxes.
 ///
-/// Stopping it at any instant loses nothing. It may run several times: what one holds, the others leave alone.
+/// Stopping it at any instant loses nothing. It may run several times: replicas share the work. SIGTERM and SIGINT finish
+/// what is under way and give leases back; a second one ends at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The contexts.
@@ -39,6 +44,12 @@ pub(crate) struct Args {
     /// After how many seconds others may take over from one that died.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     lease: u64,
+    /// Answer `/livez`, `/readyz` and `/metrics` on this address, such as `127.0.0.1:9464`; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    health: Option<SocketAddr>,
+    /// How to log on standard error; text on a terminal, else JSON.
+    #[arg(long, value_enum)]
+    log: Option<LogFormat>,
     #[command(flatten)]
     place: Where,
 }
@@ -46,8 +57,9 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When a context cannot be run, or a worker must not go on.
+/// When a context cannot be run.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    logging::start(args.log);
     let site = args.place.site()?;
     let contexts = contexts(&site, &args.contexts)?;
     if contexts.is_empty() {
@@ -57,16 +69,34 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         ));
     }
     block_on(async {
+        let (tell, stop) = watch::channel(false);
+        stop_on_signals(tell.clone())?;
         let mut agents = agents(&site, &contexts).await?;
         for agent in &mut agents {
             agent.lease = Duration::from_secs(args.lease);
         }
-        let stop = stop_flag()?;
-        let worked = work(&agents, args.until_idle, &stop).await;
-        let released = release(&agents).await;
-        let (moved, left) = worked?;
-        released?;
-        println!("{moved} records moved");
+        let (metrics, pulse) = (Arc::new(Metrics::new()), Arc::new(Pulse::default()));
+        if let Some(address) = args.health {
+            serve(address, &metrics, &pulse).await?;
+        }
+        tracing::info!(databases = agents.len(), holder = agents[0].holder(), "the agent works");
+        let mut quiet = Quiet::new(&agents, &metrics, args.until_idle);
+        let (finished, left) =
+            tokio::join!(crew::run(&agents, &metrics, &pulse, stop.clone()), quiet.wait(&tell, stop.clone()));
+        if !finished {
+            tracing::warn!(
+                "steps under way were left: what they did not finish is done again by who comes next"
+            );
+        }
+        // A lease that is not given back ends by itself: that is no reason to end badly.
+        let lease = Duration::from_secs(args.lease);
+        match tokio::time::timeout(lease, release(&agents)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "leases were not given back"),
+            Err(_) => tracing::warn!("leases were not given back in time"),
+        }
+        let left = left?;
+        println!("{} records moved", metrics.moved());
         let exit = if left == Left::default() || !args.until_idle {
             Exit::Clean
         } else {
@@ -82,78 +112,105 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })
 }
 
-/// Returns a flag that is set once the process is told to stop.
-fn stop_flag() -> Result<Arc<AtomicBool>> {
+async fn serve(address: SocketAddr, metrics: &Arc<Metrics>, pulse: &Arc<Pulse>) -> Result<()> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on `{address}`"))?;
+    eprintln!("health and metrics on http://{}", listener.local_addr()?);
+    tokio::spawn(health::serve(listener, Arc::clone(metrics), Arc::clone(pulse)));
+    Ok(())
+}
+
+/// Tells to stop at the first signal, and ends at the second.
+fn stop_on_signals(tell: watch::Sender<bool>) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let flag = Arc::new(AtomicBool::new(false));
+    const TERMINATED: i32 = 128 + 15;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let set = Arc::clone(&flag);
     tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        for time in 0.. {
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if time > 0 {
+                std::process::exit(TERMINATED);
+            }
+            tracing::info!("told to stop: finishing what is under way");
+            // Nobody listens any more: then it stops already.
+            let _ = tell.send(true);
         }
-        set.store(true, Ordering::Relaxed);
     });
-    Ok(flag)
+    Ok(())
 }
 
 /// Works off what is there in contexts that were just changed. Returns how much moved and what is left.
 ///
 /// # Errors
-/// When a worker must not go on.
+/// When a database or the log does not answer.
 pub(crate) async fn until_idle(agents: &[Agent]) -> Result<(u64, Left)> {
-    work(agents, true, &AtomicBool::new(false)).await
+    let (metrics, pulse) = (Metrics::new(), Pulse::default());
+    let (tell, stop) = watch::channel(false);
+    let mut quiet = Quiet::new(agents, &metrics, true);
+    let (_, left) =
+        tokio::join!(crew::run(agents, &metrics, &pulse, stop.clone()), quiet.wait(&tell, stop.clone()));
+    Ok((metrics.moved(), left?))
 }
 
-/// Works until told to stop, or until nothing is left. A round under way is finished: what was taken is durable then.
-/// Returns how much moved and what is left.
-async fn work(agents: &[Agent], until_idle: bool, stop: &AtomicBool) -> Result<(u64, Left)> {
-    let mut workers: Vec<Workers<'_>> = agents.iter().map(Agent::workers).collect();
-    let mut failures = 0;
-    let patience = agents.iter().map(|agent| agent.lease).max().unwrap_or_default() + Duration::from_secs(2);
-    let mut progress = Progress::new();
-    let mut moved_last = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
-        let moved = match round(&mut workers).await {
-            Ok(moved) => moved,
-            // It may have happened or not; who begins anew from what is durable need not know.
-            Err(AgentError::Port(error)) if failures < FAILURES_MAX => {
-                eprintln!("warning: {error}; trying again");
-                failures += 1;
-                workers = agents.iter().map(Agent::workers).collect();
-                tokio::time::sleep(REST).await;
+/// Watches how much moves, tells a terminal, and knows when nothing is left.
+struct Quiet<'a> {
+    agents: &'a [Agent],
+    metrics: &'a Metrics,
+    until_idle: bool,
+    shown: bool,
+    told: (Instant, u64),
+    moved: (Instant, u64),
+}
+
+impl<'a> Quiet<'a> {
+    fn new(agents: &'a [Agent], metrics: &'a Metrics, until_idle: bool) -> Quiet<'a> {
+        let now = (Instant::now(), 0);
+        Quiet { agents, metrics, until_idle, shown: std::io::stderr().is_terminal(), told: now, moved: now }
+    }
+
+    /// Waits until told to stop, or until nothing is left to do; tells to stop then. Returns what is left.
+    async fn wait(&mut self, tell: &watch::Sender<bool>, mut stop: watch::Receiver<bool>) -> Result<Left> {
+        // A lease of one that died ends by itself; beyond that, waiting longer changes nothing.
+        let patience = self.agents.iter().map(|agent| agent.lease).max().unwrap_or_default();
+        let patience = patience + Duration::from_secs(2);
+        let mut last = Ok(Left::default());
+        while tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await.is_err() {
+            let moved = self.metrics.moved();
+            if moved > self.moved.1 {
+                self.moved = (Instant::now(), moved);
+            }
+            self.tell();
+            if !self.until_idle || self.moved.0.elapsed() < QUIET {
                 continue;
             }
-            Err(error) => return Err(refused(error)),
-        };
-        failures = 0;
-        progress.add(moved);
-        if moved > 0 {
-            moved_last = Instant::now();
-            // Lets the task run that waits for signals.
-            tokio::task::yield_now().await;
-            continue;
-        }
-        if until_idle {
-            let left = all_left(agents).await?;
-            // A lease of one that died ends by itself; beyond that, waiting longer changes nothing.
-            if left == Left::default() || moved_last.elapsed() > patience {
-                return Ok((progress.moved, left));
+            last = all_left(self.agents).await;
+            let nothing = last.as_ref().is_ok_and(|left| *left == Left::default());
+            if (nothing && self.metrics.moved() == self.moved.1) || self.moved.0.elapsed() > patience {
+                // Nobody listens any more: then it stops already.
+                let _ = tell.send(true);
             }
         }
-        tokio::time::sleep(NAP).await;
+        if self.shown && self.told.1 > 0 {
+            eprintln!();
+        }
+        last
     }
-    Ok((progress.moved, all_left(agents).await?))
-}
 
-async fn round(workers: &mut [Workers<'_>]) -> Result<u64, AgentError> {
-    let mut moved = 0;
-    for worker in workers {
-        moved += worker.round().await?;
+    /// One line a second on a terminal.
+    fn tell(&mut self) {
+        let (at, before) = self.told;
+        if !self.shown || at.elapsed() < TOLD || self.moved.1 == before {
+            return;
+        }
+        eprint!("\r\x1b[K{} records moved, {} in the last second", self.moved.1, self.moved.1 - before);
+        // What cannot be shown is no reason to stop.
+        let _ = std::io::stderr().flush();
+        self.told = (Instant::now(), self.moved.1);
     }
-    Ok(moved)
 }
 
 async fn all_left(agents: &[Agent]) -> Result<Left> {
@@ -164,38 +221,4 @@ async fn all_left(agents: &[Agent]) -> Result<Left> {
         all.behind += left.behind;
     }
     Ok(all)
-}
-
-/// One line a second on a terminal.
-struct Progress {
-    shown: bool,
-    moved: u64,
-    before: u64,
-    told: Instant,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Progress { shown: std::io::stderr().is_terminal(), moved: 0, before: 0, told: Instant::now() }
-    }
-
-    fn add(&mut self, moved: u64) {
-        self.moved += moved;
-        if !self.shown || self.told.elapsed() < TOLD {
-            return;
-        }
-        eprint!("\r\x1b[K{} records moved, {} in the last second", self.moved, self.moved - self.before);
-        // What cannot be shown is no reason to stop.
-        let _ = std::io::stderr().flush();
-        self.before = self.moved;
-        self.told = Instant::now();
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.shown && self.before > 0 {
-            eprintln!();
-        }
-    }
 }

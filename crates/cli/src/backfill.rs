@@ -5,12 +5,13 @@ use crate::opened::contract;
 use crate::site::{Where, agents, block_on, no_answer};
 use crate::terminal::Writing;
 use anyhow::Result;
+use seamline_agent::agent::Agent;
+use seamline_agent::database::Database;
 use seamline_contract::contract::Contract;
 use seamline_contract::id::ContractId;
 use seamline_flow::backfill::{CHUNK_KEYS, Progress, backfill};
 use seamline_flow::source::Source;
 use seamline_message::key::RecordKey;
-use seamline_sqlite::context::Database;
 use serde_json::json;
 
 /// Publishes the current state of every key of a contract, in chunks, through the outbox of its context.
@@ -45,15 +46,23 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let place = args.place.arguments();
     block_on(async {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
-        let database = &agents[0].database;
         let contract = &reference.name.contract;
-        let rows = count(database, contract).await?;
+        let publishes =
+            |agent: &&Agent| agent.outlets.as_ref().is_some_and(|outlets| outlets.get(contract).is_some());
+        let publishing: Vec<&Agent> = agents.iter().filter(publishes).collect();
+        let mut rows = 0;
+        for agent in &publishing {
+            rows += count(&agent.database, contract).await?;
+        }
         let text = args.writing.is_text();
         if text {
             println!("{rows} rows of {reference} would be published, {CHUNK_KEYS} in a transaction");
         }
         let agreed = args.writing.agreed("publish them?")?;
-        let written = if agreed { publish(database, contract).await? } else { 0 };
+        let mut written = 0;
+        for agent in publishing.iter().filter(|_| agreed) {
+            written += publish(&agent.database, contract).await?;
+        }
         if text {
             let said = if agreed {
                 format!("{written} rows are in the outbox")

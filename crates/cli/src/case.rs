@@ -5,10 +5,11 @@ use crate::site::{Where, agents, block_on, contexts, no_answer};
 use crate::terminal::{Format, Writing, columns, counted};
 use anyhow::Result;
 use jiff::Timestamp;
+use seamline_agent::agent::Agent;
+use seamline_agent::database::Database;
 use seamline_agent::site::Site;
 use seamline_contract::id::ContextId;
 use seamline_flow::case::{Case, CaseKind, CaseStage, Cases};
-use seamline_sqlite::context::Database;
 use serde_json::{Value, json};
 
 /// What is done with cases.
@@ -151,9 +152,22 @@ fn reference(site: &Site, text: &str) -> Result<(ContextId, u64)> {
     Ok((crate::opened::context(&site.estate, context)?, number))
 }
 
-async fn found(database: &Database, context: &ContextId, number: u64) -> Result<Case> {
+async fn find(database: &Database, number: u64) -> Result<Option<Case>> {
     let cases = database.cases(true).await.map_err(no_answer)?;
-    cases.into_iter().find(|case| case.id == number).ok_or_else(|| {
+    Ok(cases.into_iter().find(|case| case.id == number))
+}
+
+/// Returns a case and the agent in whose database it is.
+async fn found<'a>(agents: &'a [Agent], context: &ContextId, number: u64) -> Result<(&'a Agent, Case)> {
+    let mut all = Vec::new();
+    for agent in agents {
+        all.extend(find(&agent.database, number).await?.map(|case| (agent, case)));
+    }
+    if all.len() > 1 {
+        let message = format!("`{context}/{number}` is a case in {} databases of the context", all.len());
+        return Err(usage(message, "look with SQL: the table of cases is in each database"));
+    }
+    all.pop().ok_or_else(|| {
         let help = "`seamline case list --closed` lists all";
         usage(format!("there is no case `{context}/{number}`"), help)
     })
@@ -164,7 +178,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     let (context, number) = reference(&site, &args.case)?;
     block_on(async {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
-        let case = found(&agents[0].database, &context, number).await?;
+        let (_, case) = found(&agents, &context, number).await?;
         let mut document = document(&context, &case);
         if args.format == Format::Json {
             document["schema"] = json!("seamline/case/v1");
@@ -193,8 +207,8 @@ fn advance(args: &MoveArgs, stage: CaseStage) -> Result<Exit> {
     let (context, number) = reference(&site, &args.case)?;
     block_on(async {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
-        let database = &agents[0].database;
-        let case = found(database, &context, number).await?;
+        let (agent, case) = found(&agents, &context, number).await?;
+        let database = &agent.database;
         may_advance(&case, stage)?;
         if args.writing.is_text() {
             println!("{context}/{number}: {} → {}: {}", case.stage.word(), stage.word(), args.because);
@@ -207,7 +221,8 @@ fn advance(args: &MoveArgs, stage: CaseStage) -> Result<Exit> {
             println!("{}", if agreed { "noted" } else { "nothing was written" });
             println!("next: seamline case list{}", args.place.arguments());
         } else {
-            let mut document = document(&context, &found(database, &context, number).await?);
+            let (_, case) = found(&agents, &context, number).await?;
+            let mut document = document(&context, &case);
             document["schema"] = json!("seamline/case/v1");
             println!("{document}");
         }

@@ -91,6 +91,10 @@ fn subject(agent: &Agent, compared: &Compared, name: &str) -> Subject {
             subject.unseen = Some("the topic of its state is not there yet".to_owned());
         }
         (Some(_), None) => {}
+        (None, None) if agent.deals_with(name) => {
+            let reason = "its rows are in several databases, which are not compared as one yet";
+            subject.unseen = Some(reason.to_owned());
+        }
         (None, None) => subject.unseen = Some("nothing publishes it any more".to_owned()),
     }
     if subject.reports.is_empty() && subject.unseen.is_none() {

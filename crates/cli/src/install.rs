@@ -5,7 +5,8 @@ use crate::opened::context;
 use crate::site::{Where, block_on, refused};
 use crate::terminal::Writing;
 use anyhow::{Context, Result};
-use seamline_agent::agent::{Agent, Compiled};
+use seamline_agent::agent::Agent;
+use seamline_agent::compiled::Compiled;
 use seamline_agent::site::Site;
 use seamline_contract::id::ContextId;
 use serde_json::{Value, json};
@@ -35,8 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let context = context(&site.estate, &args.context)?;
     let compiled = Compiled::of(&site, &context).map_err(refused)?;
     if args.print {
-        for statement in compiled.install_sql().map_err(refused)? {
-            println!("{statement};");
+        for compiled in &compiled {
+            print(compiled)?;
         }
         return Ok(Exit::Clean);
     }
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let agreed = args.writing.agreed("install it?")?;
     if agreed {
-        block_on(install(&site, &context))?;
+        block_on(install(&site, &context, compiled))?;
     }
     if args.writing.is_text() {
         println!("{}", if agreed { "installed" } else { "nothing was written" });
@@ -59,17 +60,33 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Clean)
 }
 
-async fn install(site: &Site, context: &ContextId) -> Result<Exit> {
+/// Prints what is to be run by hand for one database: the SQL, and what its agent must be allowed in the log.
+fn print(compiled: &Compiled) -> Result<()> {
+    println!("-- database: {}", compiled.place);
+    for statement in compiled.install_sql().map_err(refused)? {
+        println!("{};", statement.trim_end().trim_end_matches(';'));
+    }
+    for line in compiled.log_notes() {
+        println!("-- {line}");
+    }
+    Ok(())
+}
+
+async fn install(site: &Site, context: &ContextId, compiled: Vec<Compiled>) -> Result<Exit> {
     let log = site.log(true).await.map_err(|error| refused(error.into()))?;
-    let database = site.database_path(context).map_err(|error| refused(error.into()))?;
-    let was_there = database.exists();
-    let agent = Agent::open(site, context, Arc::new(log), true).await.map_err(refused)?;
-    if let Err(error) = agent.install().await {
-        drop(agent);
-        if !was_there {
-            remove(&database)?;
+    let log = Arc::new(log);
+    for compiled in compiled {
+        let file = compiled.place.file().map(Path::to_owned);
+        let is_new = file.as_ref().is_some_and(|file| !file.exists());
+        let opened = Agent::open(site, context, compiled, Arc::clone(&log), true).await;
+        let agent = opened.map_err(refused)?;
+        if let Err(error) = agent.install().await {
+            drop(agent);
+            if let Some(file) = file.filter(|_| is_new) {
+                remove(&file)?;
+            }
+            return Err(refused(error));
         }
-        return Err(refused(error));
     }
     Ok(Exit::Clean)
 }
@@ -89,19 +106,20 @@ fn remove(database: &Path) -> Result<()> {
 }
 
 /// Returns what would be made where. Nothing is opened.
-fn plan(site: &Site, context: &ContextId, compiled: &Compiled) -> Result<Value> {
-    let file = |path: &Path| json!({ "file": path.display().to_string(), "exists": path.exists() });
+fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value> {
+    // Whether a server has what is asked of it is seen when it is asked.
+    let place = |name: &str, file: Option<&Path>| json!({ "place": name, "exists": file.map(Path::exists) });
     let mut published: Vec<Value> = Vec::new();
     let mut topics: Vec<String> = Vec::new();
-    for outlet in compiled.outlets.iter().flat_map(|outlets| outlets.iter()) {
+    for outlet in compiled.iter().filter_map(|it| it.outlets.as_ref()).flat_map(|outlets| outlets.iter()) {
         let publication = site.estate.publication(&outlet.contract.name);
         let table = publication.map(|it| it.table.clone());
         published.push(json!({ "contract": outlet.contract.to_string(), "readFrom": table }));
         topics.extend(outlet.channels.iter().map(|channel| channel.topic.clone()));
     }
     let subscribed: Vec<Value> = compiled
-        .intakes
         .iter()
+        .flat_map(|it| &it.intakes)
         .map(|intake| {
             let projection = intake.state.as_ref().map(|state| &state.projection);
             let columns =
@@ -116,11 +134,13 @@ fn plan(site: &Site, context: &ContextId, compiled: &Compiled) -> Result<Value> 
             })
         })
         .collect();
+    let databases: Vec<Value> =
+        compiled.iter().map(|it| place(&it.place.to_string(), it.place.file())).collect();
     Ok(json!({
         "schema": "seamline/install/v1",
         "context": context.to_string(),
-        "database": file(&site.database_path(context).map_err(|error| refused(error.into()))?),
-        "log": file(&site.log_path().map_err(|error| refused(error.into()))?),
+        "databases": databases,
+        "log": place(&site.log_name().map_err(|error| refused(error.into()))?, site.log_path().ok().as_deref()),
         "publishes": published,
         "topics": topics,
         "subscribes": subscribed,
@@ -135,9 +155,15 @@ fn text(plan: &Value) -> String {
     };
     let each = |name: &str| plan[name].as_array().cloned().unwrap_or_default();
     let mut text = String::new();
-    for (what, name) in [("database", "database"), ("log", "log")] {
-        let there = if plan[name]["exists"] == json!(true) { "is there" } else { "will be made" };
-        text.push_str(&format!("{what} {} ({there})\n", word(&plan[name]["file"])));
+    for (what, it) in
+        each("databases").into_iter().map(|it| ("database", it)).chain([("log", plan["log"].clone())])
+    {
+        let there = match it["exists"].as_bool() {
+            Some(true) => " (is there)",
+            Some(false) => " (will be made)",
+            None => "",
+        };
+        text.push_str(&format!("{what} {}{there}\n", word(&it["place"])));
     }
     for it in each("publishes") {
         text.push_str(&format!(

@@ -10,6 +10,7 @@ mod demo;
 mod differences;
 mod exit;
 mod install;
+mod logging;
 mod nearest;
 mod opened;
 mod quarantine;

@@ -206,10 +206,18 @@ fn context_of(site: &Site, text: &str) -> Result<ContextId> {
     crate::opened::context(&site.estate, context)
 }
 
-async fn found(agent: &Agent, text: &str) -> Result<Item> {
-    let item = items(agent).await?.into_iter().find(|item| item.name(&agent.context) == text);
+async fn found<'a>(agents: &'a [Agent], text: &str) -> Result<(&'a Agent, Item)> {
+    let mut all = Vec::new();
+    for agent in agents {
+        let items = items(agent).await?.into_iter();
+        all.extend(items.filter(|item| item.name(&agent.context) == text).map(|item| (agent, item)));
+    }
+    if all.len() > 1 {
+        let message = format!("`{text}` is in quarantine in {} databases of the context", all.len());
+        return Err(usage(message, "treat it with SQL in the database that is meant"));
+    }
     let help = "`seamline quarantine list` prints what waits";
-    item.ok_or_else(|| usage(format!("there is no item `{text}` in quarantine"), help))
+    all.pop().ok_or_else(|| usage(format!("there is no item `{text}` in quarantine"), help))
 }
 
 fn show(args: &ShowArgs) -> Result<Exit> {
@@ -217,7 +225,7 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     let context = context_of(&site, &args.item)?;
     block_on(async {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
-        let item = found(&agents[0], &args.item).await?;
+        let (_, item) = found(&agents, &args.item).await?;
         let mut document = item.document(&context);
         if args.format == Format::Json {
             document["schema"] = json!("seamline/quarantine-item/v1");
@@ -246,8 +254,7 @@ fn treat(args: &TreatArgs, wish: Wish) -> Result<Exit> {
     let verb = if wish == Wish::Redrive { "redrive" } else { "discard" };
     block_on(async {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
-        let agent = &agents[0];
-        let item = found(agent, &args.item).await?;
+        let (agent, item) = found(&agents, &args.item).await?;
         let text = args.writing.is_text();
         if text {
             println!("{verb} {} of {}: {}", args.item, item.subject(&context), item.reason());

@@ -88,7 +88,16 @@ async fn compare<'a>(agents: &'a [Agent], wanted: &Wanted) -> Result<Pass<'a>> {
 }
 
 fn subjects(pass: &Pass<'_>, wanted: &Wanted) -> Vec<Subject> {
-    pass.iter().flat_map(|(agent, compared)| Subject::of(agent, compared, &wanted[&agent.context])).collect()
+    let mut subjects = Vec::new();
+    for (at, (agent, compared)) in pass.iter().enumerate() {
+        let same = |(other, _): &&(&Agent, Compared)| other.context == agent.context;
+        let first = !pass[..at].iter().any(|it| same(&it));
+        let nobodys = |name: &String| !pass.iter().filter(same).any(|(other, _)| other.deals_with(name));
+        let names = wanted[&agent.context].iter();
+        let names = names.filter(|name| agent.deals_with(name) || (first && nobodys(name)));
+        subjects.extend(Subject::of(agent, compared, &names.cloned().collect()));
+    }
+    subjects
 }
 
 /// Closes the cases of what compared clean. Only this closes a case of drift.

@@ -4,12 +4,11 @@ use crate::exit::{Exit, Refusal, unreachable};
 use crate::opened::{context, environment, opened_to_run};
 use anyhow::Result;
 use seamline_agent::agent::{Agent, AgentError};
+use seamline_agent::log::SiteLog;
 use seamline_agent::site::{Site, SiteError};
 use seamline_contract::id::ContextId;
 use seamline_flow::port::PortError;
-use seamline_sqlite::context::Database;
 use seamline_sqlite::file::OpenError;
-use seamline_sqlite::log::EmbeddedLog;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -90,31 +89,23 @@ pub(crate) async fn agents(site: &Site, contexts: &[ContextId]) -> Result<Vec<Ag
     let log = Arc::new(log);
     let mut agents = Vec::new();
     for context in contexts {
-        agents.push(agent(site, context, &log).await?);
+        agents.extend(installed(site, context, &log).await?);
     }
     Ok(agents)
 }
 
-async fn agent(site: &Site, context: &ContextId, log: &Arc<EmbeddedLog>) -> Result<Agent> {
-    let opened = Agent::open(site, context, Arc::clone(log), false).await;
-    let agent = opened.map_err(|error| not_there(error, context.as_str()))?;
-    let mut needed: Vec<&str> = vec!["seamline_case"];
-    if agent.outlets.is_some() {
-        needed.push("seamline_outbox");
-    }
-    if !agent.intakes.is_empty() {
-        needed.push("seamline_lane");
-    }
-    needed.extend(agent.intakes.iter().filter_map(|it| Some(it.state.as_ref()?.projection.table.as_str())));
-    for table in needed {
-        if !has_table(&agent.database, table).await? {
-            let path = agent.database.path().display();
+async fn installed(site: &Site, context: &ContextId, log: &Arc<SiteLog>) -> Result<Vec<Agent>> {
+    let opened = Agent::open_all(site, context, log, false).await;
+    let agents = opened.map_err(|error| not_there(error, context.as_str()))?;
+    for agent in &agents {
+        if let Some(table) = agent.missing().await.map_err(no_answer)? {
+            let place = &agent.place;
             let message =
-                format!("context `{context}` is not installed in `{path}`: there is no table `{table}`");
+                format!("context `{context}` is not installed in `{place}`: there is no table `{table}`");
             return Err(unreachable(message, format!("run `seamline install {context}` first")));
         }
     }
-    Ok(agent)
+    Ok(agents)
 }
 
 /// Gives back the leases of agents.
@@ -126,12 +117,6 @@ pub(crate) async fn release(agents: &[Agent]) -> Result<()> {
         agent.release().await.map_err(refused)?;
     }
     Ok(())
-}
-
-async fn has_table(database: &Database, table: &str) -> Result<bool> {
-    let count = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?");
-    let count: i64 = count.bind(table).fetch_one(database.readers()).await?;
-    Ok(count > 0)
 }
 
 /// Returns the refusal of something that is not there yet, or cannot be used.
@@ -151,7 +136,7 @@ pub(crate) fn refused(error: AgentError) -> anyhow::Error {
         AgentError::Unresolved(_) | AgentError::Outlet(_) | AgentError::Intake(_) => Exit::Findings,
         AgentError::Site(SiteError::NoContext(_)) => Exit::Usage,
         AgentError::Site(_)
-        | AgentError::Install(_)
+        | AgentError::Sqlite(_)
         | AgentError::Feed(_)
         | AgentError::Rewound(_)
         | AgentError::Port(_) => Exit::Unreachable,

@@ -3,12 +3,13 @@
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
 use crate::intake::Intake;
-use crate::log::{Fetched, Log};
+use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
 use crate::position::{Accounting, Position, TopicIdentity};
 use crate::store::{Batch, Committed, Grip, Gripped, Lane, LaneState, Projection, Store};
 use jiff::Timestamp;
 use seamline_message::digest::DigestKey;
+use seamline_message::envelope;
 use seamline_message::sums::Sums;
 use std::time::Duration;
 
@@ -105,6 +106,8 @@ pub struct Moved {
     pub inbox: u64,
     /// Offsets between here and the end.
     pub behind: u64,
+    /// When the first of them was written at its source, as its header says.
+    pub written: Option<Timestamp>,
 }
 
 /// Where a lane starts that was never read.
@@ -331,6 +334,12 @@ impl Hold {
             Committed::Fenced => Step::Fenced,
         })
     }
+}
+
+/// Returns when the first of some records was written at its source, as its header says.
+pub fn written_first(records: &[Incoming]) -> Option<Timestamp> {
+    let header = records.first()?.headers.iter().find(|header| header.name == envelope::TIME)?;
+    std::str::from_utf8(header.value.as_deref()?).ok()?.parse().ok()
 }
 
 /// Returns the oldest offset of a partition and its end; none where there is no such partition.

@@ -65,7 +65,8 @@ const ID: &str = "ce_id";
 const SOURCE: &str = "ce_source";
 const TYPE: &str = "ce_type";
 const SUBJECT: &str = "ce_subject";
-const TIME: &str = "ce_time";
+/// The header that says when a row was written at its source.
+pub const TIME: &str = "ce_time";
 const DATA_SCHEMA: &str = "ce_dataschema";
 const PARTITION_KEY: &str = "ce_partitionkey";
 const SEQUENCE: &str = "ce_sequence";

@@ -1,7 +1,8 @@
 //! The database of one context: one SQLite file, in which the service's own tables live too.
 
-use crate::file::{File, OpenError, PATIENCE, run_all};
+use crate::file::{File, OpenError, PATIENCE, not_applied, run_all};
 use crate::install::table;
+use seamline_flow::port::PortError;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,17 @@ impl Database {
     /// Returns the connection that writes, for a service in this process. Everybody else here waits until it is dropped.
     pub async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
         self.file.writer().await
+    }
+
+    /// Returns whether there is a table of a name.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn has_table(&self, name: &str) -> Result<bool, PortError> {
+        let count =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?");
+        let count: i64 = count.bind(name).fetch_one(self.readers()).await.map_err(not_applied)?;
+        Ok(count > 0)
     }
 
     /// Returns the connections that read; what is committed is seen.

@@ -9,5 +9,6 @@ mod case;
 mod cell;
 mod header;
 mod ledger;
+mod replica;
 mod source;
 mod store;

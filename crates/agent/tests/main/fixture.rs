@@ -2,6 +2,7 @@
 
 use seamline_agent::agent::{Agent, Workers};
 use seamline_agent::custody::Conclusion;
+use seamline_agent::log::SiteLog;
 use seamline_agent::site::Site;
 use seamline_contract::id::{ContextId, ContractId};
 use seamline_flow::drift::Outcome;
@@ -9,7 +10,6 @@ use seamline_flow::intake::Intake;
 use seamline_flow::log::{Fetched, Incoming, Log};
 use seamline_flow::source::{Source, SourceCounts};
 use seamline_flow::store::Store;
-use seamline_sqlite::log::EmbeddedLog;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
     pub(crate) site: Site,
-    pub(crate) log: Arc<EmbeddedLog>,
+    pub(crate) log: Arc<SiteLog>,
 }
 
 /// Returns the folder of an example estate.
@@ -44,13 +44,14 @@ impl Place {
 
     /// Returns the file of a context.
     pub(crate) fn file(&self, context: &str) -> PathBuf {
-        self.site.database_path(&context.parse().unwrap()).unwrap()
+        let located = self.site.located(&context.parse().unwrap()).unwrap();
+        located[0].place.file().unwrap().to_owned()
     }
 
     /// Opens the agent of a context.
     pub(crate) async fn agent(&self, context: &str) -> Agent {
         let context: ContextId = context.parse().unwrap();
-        Agent::open(&self.site, &context, Arc::clone(&self.log), true).await.unwrap()
+        Agent::open_all(&self.site, &context, &self.log, true).await.unwrap().pop().unwrap()
     }
 
     /// Opens the agents of contexts, and installs them.
@@ -167,7 +168,7 @@ pub(crate) async fn counts(agent: &Agent, contract: &str) -> SourceCounts {
 }
 
 /// Returns all records of a topic, by partition.
-pub(crate) async fn records(log: &EmbeddedLog, topic: &str) -> Vec<(u32, Incoming)> {
+pub(crate) async fn records(log: &SiteLog, topic: &str) -> Vec<(u32, Incoming)> {
     let topic = log.topic(topic).await.unwrap().unwrap();
     let mut all = Vec::new();
     for partition in 0..topic.partitions {

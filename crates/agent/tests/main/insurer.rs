@@ -205,7 +205,7 @@ async fn what_a_view_leaves_out_is_in_none_of_its_bytes() {
     settle(&insurer.agents).await;
     let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     let mut named = Vec::new();
-    for topic in insurer.place.log.topics().await.unwrap() {
+    for topic in insurer.place.log.file().unwrap().topics().await.unwrap() {
         for (_, record) in records(&insurer.place.log, &topic.name).await {
             let headers = record.headers.into_iter().flat_map(|header| header.value);
             let texts = headers.chain(record.key).chain(record.value);
@@ -238,7 +238,7 @@ async fn what_is_rolled_back_reaches_nobody() {
     drop(dies);
     settle(&insurer.agents).await;
     assert_eq!(counts(insurer.agent("policy-administration"), "policy").await.committed, 0);
-    for topic in insurer.place.log.topics().await.unwrap() {
+    for topic in insurer.place.log.file().unwrap().topics().await.unwrap() {
         let written = records(&insurer.place.log, &topic.name).await.len();
         assert_eq!(written, usize::from(topic.name.ends_with(".ledger")), "{}", topic.name);
     }

@@ -96,7 +96,7 @@ async fn inject(insurer: &Insurer, topic: &str, policy: u32, headers: Vec<Header
     let (partition, _) = last(insurer, topic, policy).await;
     let key = Some(key(policy).into_bytes());
     let record = Outgoing { topic: topic.to_owned(), partition, key, headers, value: Some(value.to_vec()) };
-    insurer.place.log.inject(record).await.unwrap();
+    insurer.place.log.file().unwrap().inject(record).await.unwrap();
 }
 
 async fn waiting_at_claims(insurer: &Insurer) -> Vec<AsideRecord> {

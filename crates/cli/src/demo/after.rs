@@ -10,7 +10,7 @@ use sqlx::Row;
 /// When a database cannot be read.
 pub(crate) async fn look(scene: &Scene) -> Result<Vec<String>> {
     let count = async |context: &str, sql: &'static str| -> Result<i64> {
-        Ok(sqlx::query_scalar(sql).fetch_one(scene.agent(context).database.readers()).await?)
+        Ok(sqlx::query_scalar(sql).fetch_one(scene.file(context).readers()).await?)
     };
     let suspended = "SELECT count(*) FROM seamline_inbox WHERE event = 'PolicySuspended'";
     let (suspended, stopped) =
@@ -26,7 +26,7 @@ pub(crate) async fn look(scene: &Scene) -> Result<Vec<String>> {
     let shown = sqlx::query(
         "SELECT policy_id, cover, payment, notice FROM policy_overview WHERE payment IS NOT NULL ORDER BY notice = 'inOrder', policy_id LIMIT 1",
     )
-    .fetch_optional(scene.agent("crm").database.readers())
+    .fetch_optional(scene.file("crm").readers())
     .await?;
     if let Some(row) = shown {
         let [policy, cover, payment, notice]: [String; 4] = std::array::from_fn(|at| row.get(at));

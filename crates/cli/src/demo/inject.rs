@@ -201,7 +201,7 @@ impl Injector {
             headers: Vec::new(),
             value: Some(b"<policy status=\"ACTIVE\"/>".to_vec()),
         };
-        scene.log.inject(record).await?;
+        scene.log_file().inject(record).await?;
         self.note(
             FaultKind::Poison,
             None,
@@ -223,8 +223,7 @@ impl Injector {
 }
 
 async fn execute(scene: &Scene, context: &str, sql: &str, policy: &str) -> Result<()> {
-    let agent = scene.agent(context);
-    let mut writer = agent.database.writer().await;
+    let mut writer = scene.file(context).writer().await;
     let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).bind(policy).execute(&mut *writer).await;
     done.with_context(|| format!("{context}: {sql}"))?;
     Ok(())
@@ -232,7 +231,7 @@ async fn execute(scene: &Scene, context: &str, sql: &str, policy: &str) -> Resul
 
 /// Changes a policy and publishes its renewal, as its service would.
 async fn change(scene: &Scene, sql: &'static str, policy: &str) -> Result<()> {
-    let mut writer = scene.agent("policy-administration").database.writer().await;
+    let mut writer = scene.file("policy-administration").writer().await;
     let mut tx = sqlx::Connection::begin(&mut *writer).await?;
     sqlx::query(sql).bind(policy).execute(&mut *tx).await?;
     let publish =
@@ -243,7 +242,7 @@ async fn change(scene: &Scene, sql: &'static str, policy: &str) -> Result<()> {
 
 /// Renews a policy and lets the outbox row vanish, all in one transaction, so that no relay can have seen it.
 async fn lose(scene: &Scene, policy: &str) -> Result<()> {
-    let mut writer = scene.agent("policy-administration").database.writer().await;
+    let mut writer = scene.file("policy-administration").writer().await;
     let mut tx = sqlx::Connection::begin(&mut *writer).await?;
     let renew = "UPDATE policy_current SET cover_to = date(coalesce(cover_to, cover_from), '+1 year') WHERE policy_no = ?1";
     sqlx::query(renew).bind(policy).execute(&mut *tx).await?;
@@ -256,7 +255,7 @@ async fn lose(scene: &Scene, policy: &str) -> Result<()> {
 
 /// Returns whether all that was published of a policy is in every table that hands can reach.
 async fn settled(scene: &Scene, policy: &str) -> Result<bool> {
-    let readers = scene.agent("policy-administration").database.readers();
+    let readers = scene.file("policy-administration").readers();
     let published = sqlx::query("SELECT sequence FROM seamline_key WHERE contract = 'policy' AND key = ?1")
         .bind(key(policy))
         .fetch_optional(readers)
@@ -266,7 +265,7 @@ async fn settled(scene: &Scene, policy: &str) -> Result<bool> {
         let sql = format!("SELECT seamline_sequence FROM {} WHERE {} = ?1", table.name, table.key);
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(policy)
-            .fetch_optional(scene.agent(table.context).database.readers())
+            .fetch_optional(scene.file(table.context).readers())
             .await?;
         let arrived = row.and_then(|row| row.get::<Option<i64>, _>(0));
         if arrived != Some(published.get::<i64, _>(0)) {
@@ -293,7 +292,7 @@ async fn disorder(scene: &Scene, pending: &Pending) -> Result<Option<String>> {
     };
     for record in again {
         scene
-            .log
+            .log_file()
             .inject(Outgoing {
                 topic: TOPIC.to_owned(),
                 partition: partition(key(policy).as_bytes(), scene.partitions),

@@ -143,10 +143,10 @@ pub(crate) async fn run(
 
 async fn write(scene: &Scene, insurer: &mut Insurer) -> Result<()> {
     if insurer.below(4) == 0 {
-        let mut ledger = scene.agent("billing").database.writer().await;
+        let mut ledger = scene.file("billing").writer().await;
         insurer.collect(&mut ledger).await?;
     } else {
-        let mut core = scene.agent("policy-administration").database.writer().await;
+        let mut core = scene.file("policy-administration").writer().await;
         insurer.underwrite(&mut core).await?;
     }
     Ok(())
@@ -154,16 +154,15 @@ async fn write(scene: &Scene, insurer: &mut Insurer) -> Result<()> {
 
 /// Lets the services take what is in their inboxes. Returns how much it was.
 async fn work_inboxes(scene: &Scene) -> Result<usize> {
-    let billed = insurer::bill(&mut *scene.agent("billing").database.writer().await).await?;
-    let stopped = insurer::stop_claims(&mut *scene.agent("claims").database.writer().await).await?;
-    let printed =
-        insurer::print_documents(&mut *scene.agent("document-management").database.writer().await).await?;
+    let billed = insurer::bill(&mut *scene.file("billing").writer().await).await?;
+    let stopped = insurer::stop_claims(&mut *scene.file("claims").writer().await).await?;
+    let printed = insurer::print_documents(&mut *scene.file("document-management").writer().await).await?;
     Ok(billed + stopped + printed)
 }
 
 async fn tell_first_row(scene: &Scene, story: &Story) -> Result<bool> {
     let row = sqlx::query("SELECT policy_ref, may_open_claim, cover_from FROM policy_eligibility LIMIT 1")
-        .fetch_optional(scene.agent("claims").database.readers())
+        .fetch_optional(scene.file("claims").readers())
         .await?;
     let Some(row) = row else { return Ok(false) };
     let (policy, may, from): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
@@ -175,13 +174,13 @@ async fn tell_first_row(scene: &Scene, story: &Story) -> Result<bool> {
 
 async fn progress(scene: &Scene, insurer: &Insurer) -> Result<String> {
     let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM seamline_outbox")
-        .fetch_one(scene.agent("policy-administration").database.readers())
+        .fetch_one(scene.file("policy-administration").readers())
         .await?;
     let projected: i64 = sqlx::query_scalar("SELECT count(*) FROM policy_overview")
-        .fetch_one(scene.agent("crm").database.readers())
+        .fetch_one(scene.file("crm").readers())
         .await?;
     let documents: i64 = sqlx::query_scalar("SELECT count(*) FROM document")
-        .fetch_one(scene.agent("document-management").database.readers())
+        .fetch_one(scene.file("document-management").readers())
         .await?;
     Ok(format!(
         "{} policies written, {projected} in CRM's overview, {documents} documents printed, {waiting} changes waiting",

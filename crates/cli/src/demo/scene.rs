@@ -4,10 +4,12 @@ use crate::demo::insurer;
 use crate::exit::{Exit, Refusal};
 use anyhow::{Context, Result};
 use seamline_agent::agent::Agent;
+use seamline_agent::log::SiteLog;
 use seamline_agent::site::Site;
 use seamline_contract::finding::Level;
 use seamline_contract::id::ContextId;
 use seamline_estate::open::Opened;
+use seamline_sqlite::context::Database;
 use seamline_sqlite::log::EmbeddedLog;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +49,7 @@ const ESTATE: &[(&str, &str)] = estate! {
 /// The insurer, ready to run.
 pub(crate) struct Scene {
     /// The log.
-    pub(crate) log: Arc<EmbeddedLog>,
+    pub(crate) log: Arc<SiteLog>,
     /// How many partitions each topic has.
     pub(crate) partitions: u32,
     /// By context.
@@ -89,7 +91,8 @@ impl Scene {
         let log = Arc::new(site.log(true).await?);
         let mut agents = BTreeMap::new();
         for context in &site.estate.contexts {
-            let agent = Agent::open(&site, &context.id, Arc::clone(&log), true).await?;
+            let mut opened = Agent::open_all(&site, &context.id, &log, true).await?;
+            let agent = opened.pop().context("a context has a database")?;
             make_tables(&agent, &context.id).await?;
             agents.insert(context.id.to_string(), Rc::new(agent));
         }
@@ -98,7 +101,7 @@ impl Scene {
             agent.install().await?;
         }
         let scene = Scene { log, partitions, agents };
-        let mut crm = scene.agent("crm").database.writer().await;
+        let mut crm = scene.file("crm").writer().await;
         sqlx::query(insurer::OVERVIEW).execute(&mut *crm).await?;
         drop(crm);
         Ok(scene)
@@ -111,10 +114,27 @@ impl Scene {
     pub(crate) fn agent(&self, context: &str) -> &Rc<Agent> {
         self.agents.get(context).expect("the demo names contexts of its own estate")
     }
+
+    /// Returns the file of a context that the demo's estate has.
+    ///
+    /// # Panics
+    /// When it has no such context.
+    pub(crate) fn file(&self, context: &str) -> &Database {
+        file_of(self.agent(context))
+    }
+
+    /// Returns the file of the log.
+    pub(crate) fn log_file(&self) -> &EmbeddedLog {
+        self.log.file().expect("the demo's log is a file")
+    }
+}
+
+fn file_of(agent: &Agent) -> &Database {
+    agent.database.file().expect("the demo's databases are files")
 }
 
 async fn make_tables(agent: &Agent, context: &ContextId) -> Result<()> {
-    let mut writer = agent.database.writer().await;
+    let mut writer = file_of(agent).writer().await;
     for (of, sql) in insurer::TABLES {
         if of == context.as_str() {
             sqlx::query(sql).execute(&mut *writer).await?;

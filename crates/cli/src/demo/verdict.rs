@@ -242,7 +242,7 @@ async fn mend_all(scene: &Scene, story: &Story, compared: &AllCompared) -> Resul
 
 /// The service mends its own row; only it knows how.
 async fn correct(scene: &Scene, context: &str, key: &str) -> Result<()> {
-    let mut writer = scene.agent(context).database.writer().await;
+    let mut writer = scene.file(context).writer().await;
     sqlx::query("UPDATE policy_current SET cover_to = NULL WHERE policy_no = json_extract(?1, '$[0]')")
         .bind(key)
         .execute(&mut *writer)
@@ -337,8 +337,7 @@ async fn restarts(scene: &Scene, crashes: &[&Injected]) -> Result<u64> {
         } else {
             "SELECT max(epoch) FROM seamline_lane"
         };
-        let epoch: Option<i64> =
-            sqlx::query(sql).fetch_one(scene.agent(context).database.readers()).await?.get(0);
+        let epoch: Option<i64> = sqlx::query(sql).fetch_one(scene.file(context).readers()).await?.get(0);
         let taken_again = u64::try_from(epoch.unwrap_or(0) - 1).unwrap_or(0);
         restarts += kills.min(taken_again);
     }

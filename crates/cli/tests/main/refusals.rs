@@ -69,7 +69,7 @@ fn an_environment_with_kafka_is_refused() {
     place.write("environments/production.environment.yaml", kafka);
     place.run(&["status", "claims"]).exits(2).says("--env");
     place.run(&["status", "claims", "--env", "production"]).exits(4).says("Kafka");
-    place.run(&["install", "claims", "--env", "production", "--yes"]).exits(4).says("Kafka");
+    place.run(&["install", "claims", "--env", "production", "--yes"]).exits(4).says("claims/claims-db");
 }
 
 #[test]

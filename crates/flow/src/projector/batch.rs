@@ -1,7 +1,7 @@
 //! What a run of state records does to a projection: one batch, made from the records and what is known of their keys.
 
 use crate::case::{CaseKind, NewCase};
-use crate::hold::{Hold, Moved, details, raise};
+use crate::hold::{Hold, Moved, details, raise, written_first};
 use crate::intake::Intake;
 use crate::log::{Fetch, Incoming};
 use crate::points::{Point, passed};
@@ -77,6 +77,7 @@ pub fn make(
         aside: batch.aside.len() as u64,
         inbox: 0,
         behind: fetch.end.saturating_sub(fetch.next),
+        written: written_first(&fetch.records),
     };
     Made { batch, points, moved }
 }

@@ -1,7 +1,7 @@
 //! What a run of events does: one batch of reactions, chain markers and records that wait, made from the records alone.
 
 use crate::case::{CaseKind, NewCase};
-use crate::hold::{Hold, Moved, details, raise};
+use crate::hold::{Hold, Moved, details, raise, written_first};
 use crate::intake::{EventLane, Intake};
 use crate::log::{Fetch, Incoming};
 use crate::position::Accounting;
@@ -87,6 +87,7 @@ pub fn make(fold: Fold<'_>, hold: &Hold, fetch: &Fetch, opened: Vec<OpenedEvent>
         aside: broken as u64,
         inbox: batch.inbox.len() as u64,
         behind: fetch.end.saturating_sub(next),
+        written: written_first(&fetch.records),
     };
     Made { batch, moved, cut }
 }

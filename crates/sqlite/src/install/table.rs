@@ -12,6 +12,7 @@ pub(crate) struct Table {
 /// The stored forms that a context's file can hold.
 pub(crate) const FORMATS: Formats = &[
     ("seamline_case", 1),
+    ("seamline_replica", 1),
     ("seamline_ledger", 1),
     ("seamline_contract", 1),
     ("seamline_outbox", 1),
@@ -54,6 +55,14 @@ pub(crate) const SHARED: &[Table] = &[
 )",
             "CREATE INDEX IF NOT EXISTS seamline_case_timeline_case ON seamline_case_timeline (case_id)",
         ],
+    },
+    Table {
+        name: "seamline_replica",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline_replica (
+  holder TEXT NOT NULL PRIMARY KEY,
+  until TEXT NOT NULL
+) WITHOUT ROWID"],
     },
     Table {
         name: "seamline_ledger",

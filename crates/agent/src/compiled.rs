@@ -1,0 +1,160 @@
+//! What one database of a context is to run, compiled from the estate: what is published from it, what is kept in it.
+
+use crate::agent::AgentError;
+use crate::lane::readings;
+use crate::place::Place;
+use crate::site::Site;
+use seamline_contract::id::{ContextId, SystemId};
+use seamline_contract::publication::{Feed, Publication};
+use seamline_contract::resolve::{ResolvedContract, resolve};
+use seamline_contract::subscription::Subscription;
+use seamline_flow::digest_key::ledger_topic;
+use seamline_flow::intake::Intake;
+use seamline_flow::outlet::{Outlet, OutletError, OutletSet};
+use seamline_flow::store::Projection;
+use seamline_sqlite::install::{consumer, producer};
+
+/// What a context publishes: the contract and where its state is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Published {
+    pub(crate) contract: ResolvedContract,
+    pub(crate) publication: Publication,
+    /// No other database has rows of it.
+    pub(crate) whole: bool,
+}
+
+/// What one database of a context is to run; nothing is opened.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Where the database is.
+    pub place: Place,
+    /// What is published from it; none when nothing is.
+    pub outlets: Option<OutletSet>,
+    /// The subscriptions that are kept in it.
+    pub intakes: Vec<Intake>,
+    pub(crate) published: Vec<Published>,
+}
+
+impl Compiled {
+    /// Compiles what a context is to run, one for each of its databases that has work; one even where none has.
+    ///
+    /// # Errors
+    /// When a contract, a subscription or a place cannot be used.
+    pub fn of(site: &Site, context: &ContextId) -> Result<Vec<Compiled>, AgentError> {
+        let located = site.located(context)?;
+        // A system that its context does not declare is a finding of `check`; here it is in the first database.
+        let known = |system: &SystemId| located.iter().any(|it| it.systems.contains(system));
+        let mut all = Vec::new();
+        for (at, it) in located.iter().enumerate() {
+            let holds = |system: &SystemId| it.systems.contains(system) || (at == 0 && !known(system));
+            let published = published(site, context, holds)?;
+            let outlets = outlets(site, context, &published, holds)?;
+            let mut intakes = Vec::new();
+            for subscription in site.estate.subscriptions.iter().filter(|it| &it.name.context == context) {
+                if !kept_in(subscription).map_or(at == 0, holds) {
+                    continue;
+                }
+                let contract =
+                    resolve(&site.estate, &subscription.contract).map_err(AgentError::Unresolved)?;
+                intakes.push(Intake::compile(subscription, &contract, &site.environment.topics)?);
+            }
+            all.push(Compiled { place: it.place.clone(), outlets, intakes, published });
+        }
+        let idle = |it: &Compiled| it.outlets.is_none() && it.intakes.is_empty();
+        if all.iter().all(idle) {
+            all.truncate(1);
+        } else {
+            all.retain(|it| !idle(it));
+        }
+        Ok(all)
+    }
+
+    /// Returns the SQL that installing runs in the database.
+    ///
+    /// # Errors
+    /// When a publication cannot be read by SQL.
+    pub fn install_sql(&self) -> Result<Vec<String>, AgentError> {
+        let mut statements = Vec::new();
+        for it in &self.published {
+            statements.extend(producer::statements(&it.contract, &it.publication)?);
+        }
+        statements.extend(consumer::statements(&projections(&self.intakes))?);
+        Ok(statements)
+    }
+}
+
+impl Compiled {
+    /// Returns the names of the topics that its relay writes, and of those that its lanes read, each sorted.
+    pub fn topics(&self) -> (Vec<String>, Vec<String>) {
+        let mut written = Vec::new();
+        if let Some(outlets) = &self.outlets {
+            written.push(outlets.batches().name);
+            let channels = outlets.iter().flat_map(|outlet| &outlet.channels);
+            written.extend(channels.flat_map(|it| [it.topic.clone(), ledger_topic(&it.topic)]));
+        }
+        let mut read: Vec<String> = readings(&self.intakes)
+            .into_iter()
+            .flat_map(|reading| [reading.topic.to_owned(), ledger_topic(reading.topic)])
+            .collect();
+        written.sort();
+        read.sort();
+        read.dedup();
+        (written, read)
+    }
+
+    /// Returns what its agent must be allowed in the log, for people.
+    pub fn log_notes(&self) -> Vec<String> {
+        let (written, read) = self.topics();
+        let mut notes: Vec<String> = written.iter().map(|topic| format!("writes topic {topic}")).collect();
+        notes.extend(self.outlets.iter().map(|outlets| format!("appends as {}", outlets.producer_name())));
+        notes.extend(read.iter().map(|topic| format!("reads topic {topic}")));
+        notes
+    }
+}
+
+/// Returns the projections of subscriptions.
+pub(crate) fn projections(intakes: &[Intake]) -> Vec<Projection> {
+    intakes.iter().filter_map(|intake| intake.state.as_ref()).map(|state| state.projection.clone()).collect()
+}
+
+fn kept_in(subscription: &Subscription) -> Option<&SystemId> {
+    subscription.into.as_ref().map(|into| &into.system)
+}
+
+fn published(
+    site: &Site,
+    context: &ContextId,
+    holds: impl Fn(&SystemId) -> bool,
+) -> Result<Vec<Published>, AgentError> {
+    let mut published = Vec::new();
+    for publication in site.estate.publications.iter().filter(|it| &it.contract.context == context) {
+        if !publication.systems.iter().any(&holds) {
+            continue;
+        }
+        if publication.feed != Feed::Outbox {
+            return Err(AgentError::Feed(publication.contract.contract.clone()));
+        }
+        let Some(current) = site.estate.current(&publication.contract) else { continue };
+        let contract = resolve(&site.estate, &current.reference()).map_err(AgentError::Unresolved)?;
+        let whole = publication.systems.iter().all(&holds);
+        published.push(Published { contract, publication: publication.clone(), whole });
+    }
+    Ok(published)
+}
+
+fn outlets(
+    site: &Site,
+    context: &ContextId,
+    published: &[Published],
+    holds: impl Fn(&SystemId) -> bool,
+) -> Result<Option<OutletSet>, AgentError> {
+    // One outbox serves all systems that are in one database: it is named after the first that publishes.
+    let mut systems = published.iter().flat_map(|it| &it.publication.systems);
+    let Some(system) = systems.find(|system| holds(system)).cloned() else { return Ok(None) };
+    let environment = &site.environment;
+    let compiled: Result<Vec<Outlet>, OutletError> = published
+        .iter()
+        .map(|it| Outlet::compile(&it.contract, &environment.topics, environment.partitions))
+        .collect();
+    Ok(Some(OutletSet::new(context.clone(), system, compiled?)?))
+}

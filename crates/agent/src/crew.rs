@@ -1,0 +1,203 @@
+//! The crew: every relay and lane of some agents at work at once, each in a loop of its own, until told to stop.
+
+mod backoff;
+mod lanes;
+mod relay;
+mod share;
+
+use crate::agent::Agent;
+use crate::crew::backoff::Backoff;
+use crate::crew::share::Share;
+use crate::lane::readings;
+use crate::metrics::{AgentMetrics, Metrics};
+use crate::pulse::Pulse;
+use crate::relay::RelayWork;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use seamline_flow::case::NewCase;
+use seamline_flow::lease::Leases;
+use seamline_flow::log::Log;
+use seamline_flow::port::PortError;
+use seamline_flow::source::Source;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+
+/// How many lanes of one database are stepped at once: while one commits, others read and decode.
+const STEPPING_MAX: usize = 8;
+
+/// How long a worker rests that must not go on, before it looks whether it may.
+const STOPPED: Duration = Duration::from_secs(60);
+
+/// How long one waits for a topic that is not there yet.
+const NO_TOPIC: Duration = Duration::from_secs(1);
+
+/// How often the rows that wait are counted.
+const COUNTED: Duration = Duration::from_secs(15);
+
+/// The shortest and the longest nap of a worker that had nothing to do.
+const NAP: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// What the workers of one agent have in common.
+struct Desk<'a> {
+    agent: &'a Agent,
+    metrics: AgentMetrics,
+    share: Share,
+    gate: Semaphore,
+    stop: watch::Receiver<bool>,
+}
+
+/// Runs agents until `stop` says so and each step under way is finished, at most as long as the longest lease. Failing
+/// workers are tried again and stop nobody else. Leases are not given back: `Agent::release` does.
+///
+/// Returns whether all steps under way were finished.
+pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch::Receiver<bool>) -> bool {
+    let desk = |agent| Desk {
+        agent,
+        metrics: metrics.of(agent),
+        share: Share::default(),
+        gate: Semaphore::new(STEPPING_MAX),
+        stop: stop.clone(),
+    };
+    let desks: Vec<Desk<'_>> = agents.iter().map(desk).collect();
+    let mut work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
+    for desk in &desks {
+        work.push(Box::pin(attend(desk, pulse)));
+        work.push(Box::pin(count(desk)));
+        if let Some(relay) = RelayWork::new(desk.agent) {
+            work.push(Box::pin(relay::work(desk, relay)));
+        }
+        for reading in readings(&desk.agent.intakes) {
+            work.push(Box::pin(lanes::work(desk, reading)));
+        }
+    }
+    work.push(Box::pin(tick(pulse, stop.clone())));
+    let lease = agents.iter().map(|agent| agent.lease).max().unwrap_or_default();
+    let mut stopped = stop;
+    let mut overtime = std::pin::pin!(async {
+        // A sender that is gone can tell nothing any more: it counts as told to stop.
+        let _ = stopped.wait_for(|stop| *stop).await;
+        tokio::time::sleep(lease).await;
+    });
+    loop {
+        tokio::select! {
+            biased;
+            ended = work.next() => if ended.is_none() { return true },
+            () = &mut overtime => return false,
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Sleeps, unless told to stop.
+    async fn nap(&self, how_long: Duration) {
+        let mut stop = self.stop.clone();
+        let _woken = tokio::time::timeout(how_long, stop.wait_for(|stop| *stop)).await;
+    }
+
+    /// Rests until the lease of another is worth a try.
+    async fn wait_for_lease(&self, until: Timestamp, backoff: &Backoff) {
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        let look = (self.agent.lease / 3).clamp(Duration::from_millis(200), Duration::from_secs(5));
+        self.nap(left.min(look) + backoff.jitter(Duration::from_millis(50))).await;
+    }
+
+    /// Says that a worker failed, the first time of a row, and rests.
+    async fn failed(&self, worker: &'static str, error: &PortError, backoff: &mut Backoff) {
+        self.metrics.step_error(worker);
+        if backoff.is_first() {
+            tracing::warn!(
+                context = %self.agent.context,
+                database = %self.agent.place,
+                worker,
+                error = %error,
+                "a worker failed and will be tried again"
+            );
+        }
+        let rest = backoff.next();
+        self.nap(rest).await;
+    }
+
+    /// Says that a worker that failed goes on.
+    fn recovered(&self, worker: &'static str, backoff: &mut Backoff) {
+        if backoff.reset() {
+            tracing::info!(context = %self.agent.context, database = %self.agent.place, worker, "a worker goes on");
+        }
+    }
+
+    /// Says that a worker must not go on, and rests.
+    async fn stopped(&self, worker: &'static str, case: &NewCase, told: &mut Option<String>) {
+        if told.as_ref() != Some(&case.fingerprint) {
+            tracing::error!(
+                context = %self.agent.context,
+                database = %self.agent.place,
+                worker,
+                subject = %case.subject,
+                summary = %case.summary,
+                "a worker must not go on until somebody looked at its case"
+            );
+            *told = Some(case.fingerprint.clone());
+        }
+        self.metrics.stopped(worker, 1);
+        self.nap(STOPPED).await;
+        self.metrics.stopped(worker, -1);
+    }
+}
+
+/// Keeps the agent's presence in its database, and counts the replicas there; asks the log whether it answers.
+async fn attend(desk: &Desk<'_>, pulse: &Pulse) {
+    let (agent, mut backoff) = (desk.agent, Backoff::default());
+    let database = agent.place.to_string();
+    pulse.expect(&database);
+    pulse.expect("log");
+    while !desk.stopping() {
+        let attended = async {
+            let present = agent.database.attend(agent.holder(), Timestamp::now(), agent.lease).await?;
+            pulse.answered(&database);
+            desk.share.replicas(present.len());
+            desk.metrics.replicas(present.len());
+            let mut topics = readings(&agent.intakes).into_iter().map(|reading| reading.topic.to_owned());
+            let own = agent.outlets.as_ref().map(|outlets| outlets.batches().name);
+            if let Some(topic) = own.or_else(|| topics.next()) {
+                agent.log.topic(&topic).await?;
+            }
+            pulse.answered("log");
+            Ok(())
+        };
+        match attended.await {
+            Ok(()) => {
+                desk.recovered("replica", &mut backoff);
+                desk.nap(agent.lease / 3).await;
+            }
+            Err(error) => desk.failed("replica", &error, &mut backoff).await,
+        }
+    }
+}
+
+/// Counts the rows that wait and those aside, now and then.
+async fn count(desk: &Desk<'_>) {
+    while !desk.stopping() {
+        for outlet in desk.agent.outlets.iter().flat_map(|outlets| outlets.iter()) {
+            // A database that does not answer is told of by whoever needs it.
+            if let Ok(counts) = desk.agent.database.counts(&outlet.contract.name.contract).await {
+                desk.metrics.counts(&outlet.contract, &counts);
+            }
+        }
+        desk.nap(COUNTED).await;
+    }
+}
+
+/// Shows that the loops turn.
+async fn tick(pulse: &Pulse, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        pulse.tick();
+        let _woken = tokio::time::timeout(Duration::from_secs(1), stop.wait_for(|stop| *stop)).await;
+    }
+}

@@ -1,0 +1,119 @@
+//! The loops of lanes: each partition of a topic read by itself, a few of them stepped at once.
+
+use super::backoff::Backoff;
+use super::{Desk, NAP, NO_TOPIC};
+use crate::lane::{Kind, LaneWork, Reading};
+use crate::workers::Pace;
+use futures_util::future::join_all;
+use seamline_flow::log::Log;
+use seamline_flow::port::PortError;
+use seamline_flow::store::Store;
+use std::time::Duration;
+
+/// How long a lane rests that is beyond this replica's share.
+const BEYOND: Duration = Duration::from_millis(500);
+
+/// How long a projection waits between two looks at whether its reactions have begun.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Reads all partitions of a topic until told to stop.
+pub(super) async fn work(desk: &Desk<'_>, reading: Reading<'_>) {
+    let worker = worker(reading.kind);
+    let mut backoff = Backoff::default();
+    let partitions = loop {
+        if desk.stopping() {
+            return;
+        }
+        match desk.agent.log.topic(reading.topic).await {
+            Ok(Some(topic)) => break topic.partitions,
+            Ok(None) => desk.nap(NO_TOPIC).await,
+            Err(error) => desk.failed(worker, &error, &mut backoff).await,
+        }
+    };
+    desk.share.found(partitions as usize);
+    if reading.kind == Kind::State {
+        reactions_begun(desk, reading).await;
+    }
+    let lanes = (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at)));
+    join_all(lanes).await;
+}
+
+fn worker(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Events => "reactor",
+        Kind::State => "projector",
+    }
+}
+
+/// Waits until each lane of the subscription's reactions has its starting point, whoever took it: what a reaction may read
+/// in the projection must not be there before.
+async fn reactions_begun(desk: &Desk<'_>, reading: Reading<'_>) {
+    let Some(events) = &reading.intake.events else { return };
+    let mut backoff = Backoff::default();
+    while !desk.stopping() {
+        match have_begun(desk, reading, &events.topic).await {
+            Ok(true) => return,
+            Ok(false) => desk.nap(LOOK).await,
+            Err(error) => desk.failed("projector", &error, &mut backoff).await,
+        }
+    }
+}
+
+async fn have_begun(desk: &Desk<'_>, reading: Reading<'_>, events: &str) -> Result<bool, PortError> {
+    let Some(topic) = desk.agent.log.topic(events).await? else { return Ok(true) };
+    let lanes = desk.agent.database.lanes(&reading.intake.subscription).await?;
+    let begun = lanes.iter().filter(|(lane, state)| lane.topic == events && state.position.is_some());
+    Ok(begun.count() >= topic.partitions as usize)
+}
+
+/// Reads one partition until told to stop.
+async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
+    let worker = worker(lane.reading.kind);
+    let (mut backoff, mut nap, mut told) = (Backoff::default(), NAP.0, None);
+    while !desk.stopping() {
+        if lane.is_held() && desk.share.is_exceeded() {
+            desk.share.yielded();
+            desk.metrics.lane_left(&lane);
+            if let Err(error) = lane.give_back().await {
+                desk.failed(worker, &error, &mut backoff).await;
+            }
+            desk.nap(BEYOND).await;
+            continue;
+        }
+        if !lane.is_held() && !desk.share.claim() {
+            desk.nap(BEYOND).await;
+            continue;
+        }
+        let stepped = {
+            let _permit = desk.gate.acquire().await.expect("the gate is never closed");
+            lane.step().await
+        };
+        if !lane.is_held() {
+            desk.share.yielded();
+            desk.metrics.lane_left(&lane);
+        }
+        desk.metrics.lanes_held(desk.share.held());
+        let read = match stepped {
+            Ok(read) => read,
+            Err(error) => {
+                desk.failed(worker, &error, &mut backoff).await;
+                continue;
+            }
+        };
+        desk.recovered(worker, &mut backoff);
+        desk.metrics.read(&lane, worker, &read);
+        match read.pace {
+            Pace::Moved(_) => {
+                nap = NAP.0;
+                tokio::task::yield_now().await;
+            }
+            Pace::Idle | Pace::Waiting => {
+                desk.nap(nap).await;
+                nap = (nap * 2).min(NAP.1);
+            }
+            Pace::Busy(until) => desk.wait_for_lease(until, &backoff).await,
+            Pace::NoTopic => desk.nap(NO_TOPIC).await,
+            Pace::Stopped(case) => desk.stopped(worker, &case, &mut told).await,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A database of a context: SQLite or PostgreSQL, behind the ports.
+
+use crate::agent::AgentError;
+use crate::compiled::Published;
+use crate::meter::Timer;
+use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
+use seamline_contract::id::{ContractId, SubscriptionRef};
+use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::lease::{Lease, Leases};
+use seamline_flow::ledger::{Entry, Ledger};
+use seamline_flow::port::PortError;
+use seamline_flow::source::{
+    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+};
+use seamline_flow::store::{
+    AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
+    Rehearsed, Store,
+};
+use seamline_message::digest::Digest;
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
+use seamline_sqlite::context::Database as SqliteDatabase;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A database of a context.
+#[derive(Debug)]
+pub struct Database {
+    at: At,
+    commits: OnceLock<Histogram>,
+}
+
+#[derive(Debug)]
+enum At {
+    Sqlite(SqliteDatabase),
+}
+
+impl Database {
+    /// Returns a SQLite file.
+    pub fn sqlite(database: SqliteDatabase) -> Database {
+        Database { at: At::Sqlite(database), commits: OnceLock::new() }
+    }
+
+    /// Returns the SQLite file, when it is one.
+    pub fn file(&self) -> Option<&SqliteDatabase> {
+        match &self.at {
+            At::Sqlite(database) => Some(database),
+        }
+    }
+
+    /// Measures commits from now on. The first to ask is told.
+    pub(crate) fn measure(&self, commits: Histogram) {
+        self.commits.get_or_init(|| commits);
+    }
+}
+
+impl Database {
+    /// Returns a table that is needed and not there; none when all are.
+    pub(crate) async fn missing(
+        &self,
+        publishes: bool,
+        projections: &[Projection],
+    ) -> Result<Option<String>, PortError> {
+        match &self.at {
+            At::Sqlite(file) => {
+                let outbox = publishes.then_some("seamline_outbox");
+                let lanes = (!projections.is_empty()).then_some("seamline_lane");
+                let needed = ["seamline_case", "seamline_replica"].into_iter().chain(outbox).chain(lanes);
+                for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
+                    if !file.has_table(table).await? {
+                        return Ok(Some(table.to_owned()));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Installs what is published and the projections. Repeating it brings them up to date.
+    ///
+    /// # Errors
+    /// When something is in the way; what was installed before it stays, and is no harm.
+    pub(crate) async fn install(
+        &self,
+        published: &[Published],
+        projections: &[Projection],
+    ) -> Result<(), AgentError> {
+        match &self.at {
+            At::Sqlite(file) => {
+                for it in published {
+                    file.install_producer(&it.contract, &it.publication).await?;
+                }
+                file.install_consumer(projections).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls the same method on whichever database it is.
+macro_rules! either {
+    ($database:expr, $it:ident => $call:expr) => {
+        match &$database.at {
+            At::Sqlite($it) => $call.await,
+        }
+    };
+}
+
+impl Source for Database {
+    async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
+        either!(self, it => Source::take_over(it, holder, now, ttl))
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::waiting(it, limit))
+    }
+
+    async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
+        either!(self, it => Source::doze(it, patience))
+    }
+
+    async fn remove(
+        &self,
+        tenure: &Tenure,
+        removal: &Removal,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let _timer = Timer::start(self.commits.get());
+        either!(self, it => Source::remove(it, tenure, removal, now, ttl))
+    }
+
+    async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
+        either!(self, it => Source::emit(it, contract, keys))
+    }
+
+    async fn void(&self, contract: &ContractId, key: &RecordKey, act: &Act) -> Result<(), PortError> {
+        either!(self, it => Source::void(it, contract, key, act))
+    }
+
+    async fn explain_lost(&self, contract: &ContractId, rows: u64) -> Result<(), PortError> {
+        either!(self, it => Source::explain_lost(it, contract, rows))
+    }
+
+    async fn scan(
+        &self,
+        contract: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<SourceRow>, PortError> {
+        either!(self, it => Source::scan(it, contract, after, limit))
+    }
+
+    async fn look(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
+        either!(self, it => Source::look(it, contract, keys))
+    }
+
+    async fn published(
+        &self,
+        contract: &ContractId,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<KeyFacts>, PortError> {
+        either!(self, it => Source::published(it, contract, after, limit))
+    }
+
+    async fn counts(&self, contract: &ContractId) -> Result<SourceCounts, PortError> {
+        either!(self, it => Source::counts(it, contract))
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        either!(self, it => Source::aside(it, limit))
+    }
+
+    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+        either!(self, it => Source::redrive(it, contract, key))
+    }
+
+    async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
+        either!(self, it => Source::discard(it, sequence))
+    }
+}
+
+impl Store for Database {
+    async fn grip(
+        &self,
+        lane: &Lane,
+        holder: &str,
+        now: Timestamp,
+        ttl: Duration,
+        force: bool,
+    ) -> Result<Gripped, PortError> {
+        either!(self, it => Store::grip(it, lane, holder, now, ttl, force))
+    }
+
+    async fn markers(&self, projection: &Projection, keys: &[RecordKey]) -> Result<Vec<Markers>, PortError> {
+        either!(self, it => Store::markers(it, projection, keys))
+    }
+
+    async fn chains(
+        &self,
+        lane: &Lane,
+        keys: &[RecordKey],
+    ) -> Result<Vec<(Option<Sequence>, bool)>, PortError> {
+        either!(self, it => Store::chains(it, lane, keys))
+    }
+
+    async fn commit(
+        &self,
+        projection: Option<&Projection>,
+        batch: &Batch,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Committed, PortError> {
+        let _timer = Timer::start(self.commits.get());
+        either!(self, it => Store::commit(it, projection, batch, now, ttl))
+    }
+
+    async fn rows(
+        &self,
+        projection: &Projection,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LiveRow>, PortError> {
+        either!(self, it => Store::rows(it, projection, after, limit))
+    }
+
+    async fn received_aside(
+        &self,
+        projection: &Projection,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Sequence, Digest)>, PortError> {
+        either!(self, it => Store::received_aside(it, projection, after, limit))
+    }
+
+    async fn rehearsal_begin(&self, projection: &Projection) -> Result<(), PortError> {
+        either!(self, it => Store::rehearsal_begin(it, projection))
+    }
+
+    async fn rehearsal_put(&self, projection: &Projection, rows: &[Rehearsed]) -> Result<(), PortError> {
+        either!(self, it => Store::rehearsal_put(it, projection, rows))
+    }
+
+    async fn rehearsal_diff(
+        &self,
+        projection: &Projection,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Difference>, PortError> {
+        either!(self, it => Store::rehearsal_diff(it, projection, after, limit))
+    }
+
+    async fn rehearsal_end(&self, projection: &Projection) -> Result<(), PortError> {
+        either!(self, it => Store::rehearsal_end(it, projection))
+    }
+
+    async fn aside(
+        &self,
+        subscription: &SubscriptionRef,
+        key: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        either!(self, it => Store::aside(it, subscription, key, limit))
+    }
+
+    async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
+        either!(self, it => Store::lanes(it, subscription))
+    }
+}
+
+impl Ledger for Database {
+    async fn ledger_clear(&self, topic: &str) -> Result<(), PortError> {
+        either!(self, it => Ledger::ledger_clear(it, topic))
+    }
+
+    async fn ledger_put(&self, topic: &str, entries: &[Entry]) -> Result<(), PortError> {
+        either!(self, it => Ledger::ledger_put(it, topic, entries))
+    }
+
+    async fn ledger_get(&self, topic: &str, keys: &[RecordKey]) -> Result<Vec<Option<Entry>>, PortError> {
+        either!(self, it => Ledger::ledger_get(it, topic, keys))
+    }
+
+    async fn ledger_scan(
+        &self,
+        topic: &str,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, PortError> {
+        either!(self, it => Ledger::ledger_scan(it, topic, after, limit))
+    }
+}
+
+impl Cases for Database {
+    async fn raise(&self, new: &NewCase, now: Timestamp) -> Result<u64, PortError> {
+        either!(self, it => Cases::raise(it, new, now))
+    }
+
+    async fn cases(&self, closed: bool) -> Result<Vec<Case>, PortError> {
+        either!(self, it => Cases::cases(it, closed))
+    }
+
+    async fn advance(
+        &self,
+        id: u64,
+        stage: CaseStage,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<bool, PortError> {
+        either!(self, it => Cases::advance(it, id, stage, note, now))
+    }
+}
+
+impl Leases for Database {
+    async fn attend(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Vec<String>, PortError> {
+        either!(self, it => Leases::attend(it, holder, now, ttl))
+    }
+
+    async fn leases(&self, now: Timestamp) -> Result<Vec<Lease>, PortError> {
+        either!(self, it => Leases::leases(it, now))
+    }
+}

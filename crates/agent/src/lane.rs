@@ -1,0 +1,195 @@
+//! A lane as one of a database's workers: one partition of one topic, taken when it is free, stepped by what moves it.
+
+use crate::clock::SystemClock;
+use crate::database::Database;
+use crate::log::SiteLog;
+use crate::workers::Pace;
+use seamline_flow::digest_key;
+use seamline_flow::hold::{DigestEpoch, Hold, Moved, Ports, Step, Take};
+use seamline_flow::intake::Intake;
+use seamline_flow::port::PortError;
+use seamline_flow::position::Accounting;
+use seamline_flow::projector::Projector;
+use seamline_flow::reactor::Reactor;
+use seamline_flow::store::{Lane, Store};
+use std::time::Duration;
+
+pub(crate) type SitePorts<'a> = Ports<'a, Database, SiteLog, SystemClock>;
+
+/// What a lane feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The inbox.
+    Events,
+    /// The projection.
+    State,
+}
+
+/// One topic that a subscription reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) intake: &'a Intake,
+    pub(crate) kind: Kind,
+    pub(crate) topic: &'a str,
+}
+
+/// Returns what subscriptions read. Events come first: a reaction's starting point is taken before its projection
+/// begins to be built.
+pub(crate) fn readings(intakes: &[Intake]) -> Vec<Reading<'_>> {
+    let events = intakes.iter().filter_map(|intake| {
+        let topic = &intake.events.as_ref()?.topic;
+        Some(Reading { intake, kind: Kind::Events, topic })
+    });
+    let state = intakes.iter().filter_map(|intake| {
+        let topic = &intake.state.as_ref()?.topic;
+        Some(Reading { intake, kind: Kind::State, topic })
+    });
+    events.chain(state).collect()
+}
+
+/// Who moves a lane.
+enum Mover<'a> {
+    State(Projector<'a, Database, SiteLog, SystemClock>),
+    Events(Reactor<'a, Database, SiteLog, SystemClock>),
+}
+
+/// One lane, held or yet to be taken.
+pub(crate) struct LaneWork<'a> {
+    ports: SitePorts<'a>,
+    pub(crate) reading: Reading<'a>,
+    pub(crate) partition: u32,
+    mover: Option<Mover<'a>>,
+}
+
+/// What a step of a lane did, and when to step again.
+pub(crate) struct Read {
+    pub(crate) pace: Pace,
+    pub(crate) moved: Moved,
+    /// What became of the records of this step; all zero when nothing moved.
+    pub(crate) outcomes: Accounting,
+}
+
+impl<'a> LaneWork<'a> {
+    /// Returns a lane that is not taken yet.
+    pub(crate) fn new(ports: SitePorts<'a>, reading: Reading<'a>, partition: u32) -> Self {
+        LaneWork { ports, reading, partition, mover: None }
+    }
+
+    /// Returns whether it was taken and not given back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.mover.is_some()
+    }
+
+    /// Takes the lane where it is not held, and brings it one batch further.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to go on.
+    pub(crate) async fn step(&mut self) -> Result<Read, PortError> {
+        if let Some(instead) = self.take().await? {
+            return Ok(resting(instead));
+        }
+        let mover = self.mover.as_mut().expect("it was taken");
+        let before = hold_of(mover).grip.as_ref().map(|grip| grip.state.accounting);
+        let step = match mover {
+            Mover::State(projector) => projector.step().await?,
+            Mover::Events(reactor) => reactor.step().await?,
+        };
+        let after = hold_of(mover).grip.as_ref().map(|grip| grip.state.accounting);
+        Ok(match step {
+            Step::Moved(moved) => {
+                let outcomes = before.zip(after).map(|(from, to)| between(&from, &to)).unwrap_or_default();
+                Read { pace: Pace::Moved(moved.handed + moved.inbox), moved, outcomes }
+            }
+            Step::Idle | Step::Fenced => resting(Pace::Idle),
+            Step::Waiting => resting(Pace::Waiting),
+            Step::Busy { until } => {
+                self.mover = None;
+                resting(Pace::Busy(until))
+            }
+            Step::NoTopic => {
+                self.mover = None;
+                resting(Pace::NoTopic)
+            }
+            Step::Stopped(case) => {
+                self.mover = None;
+                resting(Pace::Stopped(case))
+            }
+        })
+    }
+
+    /// Takes the lane. Returns what a step says instead when it cannot be had.
+    async fn take(&mut self) -> Result<Option<Pace>, PortError> {
+        if self.mover.is_some() {
+            return Ok(None);
+        }
+        let Reading { intake, kind, topic } = self.reading;
+        let Some((epoch, key)) = digest_key::current(self.ports.log, topic).await? else {
+            return Ok(Some(Pace::NoTopic));
+        };
+        let digest = DigestEpoch { epoch, key };
+        let taken = match kind {
+            Kind::Events => {
+                Reactor::take(self.ports, intake, self.partition, digest, false).await?.map(Mover::Events)
+            }
+            Kind::State => {
+                Projector::take(self.ports, intake, self.partition, digest, false).await?.map(Mover::State)
+            }
+        };
+        Ok(match taken {
+            Take::Held(mover) => {
+                self.mover = Some(mover);
+                None
+            }
+            Take::Busy { until } => Some(Pace::Busy(until)),
+            Take::NoTopic => Some(Pace::NoTopic),
+            Take::Stopped(case) => Some(Pace::Stopped(case)),
+        })
+    }
+
+    /// Gives the lane back, so that another can take it at once.
+    ///
+    /// # Errors
+    /// The store's; the lease ends by itself then.
+    pub(crate) async fn give_back(&mut self) -> Result<(), PortError> {
+        self.mover = None;
+        let SitePorts { store, clock, holder, .. } = self.ports;
+        let lane = self.lane();
+        store.grip(&lane, holder, seamline_flow::clock::Clock::now(clock), Duration::ZERO, false).await?;
+        Ok(())
+    }
+
+    /// Returns which lane it is.
+    pub(crate) fn lane(&self) -> Lane {
+        self.reading.intake.lane(self.reading.topic, self.partition)
+    }
+}
+
+fn hold_of<'m>(mover: &'m Mover<'_>) -> &'m Hold {
+    match mover {
+        Mover::State(projector) => &projector.hold,
+        Mover::Events(reactor) => &reactor.hold,
+    }
+}
+
+/// Returns what was counted between two states of one lane.
+fn between(from: &Accounting, to: &Accounting) -> Accounting {
+    // A released record is counted anew: what it was before goes down.
+    let more = |from: u64, to: u64| to.saturating_sub(from);
+    Accounting {
+        from: from.to,
+        to: to.to,
+        handed: more(from.handed, to.handed),
+        applied: more(from.applied, to.applied),
+        superseded: more(from.superseded, to.superseded),
+        duplicates: more(from.duplicates, to.duplicates),
+        conflicts: more(from.conflicts, to.conflicts),
+        coalesced: more(from.coalesced, to.coalesced),
+        held: more(from.held, to.held),
+        quarantined: more(from.quarantined, to.quarantined),
+        absent: more(from.absent, to.absent),
+    }
+}
+
+fn resting(pace: Pace) -> Read {
+    Read { pace, moved: Moved::default(), outcomes: Accounting::default() }
+}

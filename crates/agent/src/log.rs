@@ -1,0 +1,97 @@
+//! The log of an environment: the embedded one or Apache Kafka, behind one port.
+
+use crate::meter::Timer;
+use prometheus_client::metrics::histogram::Histogram;
+use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::port::PortError;
+use seamline_flow::position::TopicIdentity;
+use seamline_sqlite::log::EmbeddedLog;
+use std::sync::OnceLock;
+
+/// The log of an environment.
+#[derive(Debug)]
+pub struct SiteLog {
+    at: At,
+    appends: OnceLock<Histogram>,
+    fetches: OnceLock<Histogram>,
+}
+
+#[derive(Debug)]
+enum At {
+    Embedded(EmbeddedLog),
+    #[cfg(feature = "kafka")]
+    Kafka(seamline_kafka::log::KafkaLog),
+}
+
+impl SiteLog {
+    /// Returns the log in a file.
+    pub fn embedded(log: EmbeddedLog) -> SiteLog {
+        SiteLog::new(At::Embedded(log))
+    }
+
+    /// Returns the log on Apache Kafka.
+    #[cfg(feature = "kafka")]
+    pub fn kafka(log: seamline_kafka::log::KafkaLog) -> SiteLog {
+        SiteLog::new(At::Kafka(log))
+    }
+
+    fn new(at: At) -> SiteLog {
+        SiteLog { at, appends: OnceLock::new(), fetches: OnceLock::new() }
+    }
+
+    /// Returns the log in a file, when it is one.
+    pub fn file(&self) -> Option<&EmbeddedLog> {
+        match &self.at {
+            At::Embedded(log) => Some(log),
+            #[cfg(feature = "kafka")]
+            At::Kafka(_) => None,
+        }
+    }
+
+    /// Measures appends and reads from now on. The first to ask is told.
+    pub(crate) fn measure(&self, appends: Histogram, fetches: Histogram) {
+        self.appends.get_or_init(|| appends);
+        self.fetches.get_or_init(|| fetches);
+    }
+}
+
+/// Calls the same method on whichever log it is.
+macro_rules! either {
+    ($log:expr, $it:ident => $call:expr) => {
+        match &$log.at {
+            At::Embedded($it) => $call.await,
+            #[cfg(feature = "kafka")]
+            At::Kafka($it) => $call.await,
+        }
+    };
+}
+
+impl Log for SiteLog {
+    async fn topic(&self, name: &str) -> Result<Option<TopicIdentity>, PortError> {
+        either!(self, log => log.topic(name))
+    }
+
+    async fn create(&self, spec: &TopicSpec) -> Result<TopicIdentity, PortError> {
+        either!(self, log => log.create(spec))
+    }
+
+    async fn fence(&self, producer: &str) -> Result<Fence, PortError> {
+        either!(self, log => log.fence(producer))
+    }
+
+    async fn append(&self, fence: &Fence, records: Vec<Outgoing>) -> Result<Appended, PortError> {
+        let _timer = Timer::start(self.appends.get());
+        either!(self, log => log.append(fence, records))
+    }
+
+    async fn fetch(
+        &self,
+        topic: &TopicIdentity,
+        partition: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Fetched, PortError> {
+        let _timer = Timer::start(self.fetches.get());
+        either!(self, log => log.fetch(topic, partition, from, limit))
+    }
+}

@@ -1,0 +1,304 @@
+//! What the agents' workers did, as Prometheus reads it. No key, value or offset is a label.
+
+mod process;
+
+use crate::agent::Agent;
+use crate::lane::{LaneWork, Read};
+use crate::metrics::process::Process;
+use jiff::Timestamp;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use seamline_contract::id::ContractRef;
+use seamline_flow::relay::Stepped;
+use seamline_flow::source::SourceCounts;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfContext {
+    context: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfContract {
+    context: String,
+    contract: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    context: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RecordOutcome {
+    context: String,
+    subscription: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfLane {
+    context: String,
+    subscription: String,
+    topic: String,
+    partition: u32,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfSubscription {
+    context: String,
+    subscription: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfWorker {
+    context: String,
+    worker: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfCall {
+    call: &'static str,
+}
+
+type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
+
+#[derive(Debug, Clone)]
+struct Families {
+    relay_rows: Family<Outcome, Counter>,
+    outbox_rows: Family<OfContract, Gauge>,
+    aside_rows: Family<OfContract, Gauge>,
+    lane_records: Family<RecordOutcome, Counter>,
+    lane_lag: Family<OfLane, Gauge>,
+    lanes_held: Family<OfContext, Gauge>,
+    relays_held: Family<OfContext, Gauge>,
+    staleness: Seconds<OfSubscription>,
+    step_errors: Family<OfWorker, Counter>,
+    stopped: Family<OfWorker, Gauge>,
+    batches: Family<OfWorker, Counter>,
+    log: Seconds<OfCall>,
+    commit: Seconds<OfContext>,
+    replicas: Family<OfContext, Gauge>,
+}
+
+/// From a millisecond to a minute.
+fn calls() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 17))
+}
+
+/// From a millisecond to a day: a bootstrap reads what is old.
+fn ages() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 3.0, 18))
+}
+
+/// The metrics of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    moved: Arc<AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// Returns metrics in which nothing is counted yet.
+    pub fn new() -> Metrics {
+        let families = Families {
+            relay_rows: Family::default(),
+            outbox_rows: Family::default(),
+            aside_rows: Family::default(),
+            lane_records: Family::default(),
+            lane_lag: Family::default(),
+            lanes_held: Family::default(),
+            relays_held: Family::default(),
+            staleness: Seconds::new_with_constructor(ages),
+            step_errors: Family::default(),
+            stopped: Family::default(),
+            batches: Family::default(),
+            log: Seconds::new_with_constructor(calls),
+            commit: Seconds::new_with_constructor(calls),
+            replicas: Family::default(),
+        };
+        let mut registry = Registry::default();
+        register(&mut registry, &families);
+        registry.register_collector(Box::new(Process));
+        Metrics { registry, families, moved: Arc::default() }
+    }
+
+    /// Returns all of them in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry).expect("a text takes all that is written to it");
+        out
+    }
+
+    /// Returns how many rows and records were moved by all agents so far.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Returns the metrics of one agent, and measures its database and log from now on.
+    pub(crate) fn of(&self, agent: &Agent) -> AgentMetrics {
+        let context = agent.context.to_string();
+        let families = self.families.clone();
+        let log = |call| families.log.get_or_create_owned(&OfCall { call });
+        agent.log.measure(log("append"), log("fetch"));
+        agent.database.measure(families.commit.get_or_create_owned(&OfContext { context: context.clone() }));
+        AgentMetrics { context, families, moved: Arc::clone(&self.moved) }
+    }
+}
+
+fn register(registry: &mut Registry, families: &Families) {
+    let f = families;
+    let registry = registry.sub_registry_with_prefix("seamline");
+    registry.register("relay_rows", "Outbox rows that left, by what became of them", f.relay_rows.clone());
+    registry.register("outbox_rows", "Outbox rows that wait", f.outbox_rows.clone());
+    registry.register("quarantine_rows", "Outbox rows in quarantine", f.aside_rows.clone());
+    registry.register("lane_records", "Records read, by what became of them", f.lane_records.clone());
+    registry.register("lane_lag_offsets", "Offsets between a lane and the end", f.lane_lag.clone());
+    registry.register("lanes_held", "Lanes held by this process", f.lanes_held.clone());
+    registry.register("relays_held", "Relays held by this process", f.relays_held.clone());
+    registry.register_with_unit(
+        "staleness",
+        "From a row's being written at the source to the record's being applied, of the first record of each batch",
+        Unit::Seconds,
+        f.staleness.clone(),
+    );
+    registry.register("step_errors", "Steps that failed and are tried again", f.step_errors.clone());
+    registry.register("workers_stopped", "Workers that rest with a case raised", f.stopped.clone());
+    registry.register("batches", "Steps that moved something", f.batches.clone());
+    registry.register_with_unit("log", "Calls of the log", Unit::Seconds, f.log.clone());
+    registry.register_with_unit(
+        "commit",
+        "Commits of batches in a database",
+        Unit::Seconds,
+        f.commit.clone(),
+    );
+    registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
+}
+
+/// The metrics of one agent.
+pub(crate) struct AgentMetrics {
+    context: String,
+    families: Families,
+    moved: Arc<AtomicU64>,
+}
+
+impl AgentMetrics {
+    fn context(&self) -> OfContext {
+        OfContext { context: self.context.clone() }
+    }
+
+    fn worker(&self, worker: &'static str) -> OfWorker {
+        OfWorker { context: self.context.clone(), worker }
+    }
+
+    /// Counts a step of the relay.
+    pub(crate) fn relayed(&self, stepped: &Stepped, held: bool) {
+        self.families.relays_held.get_or_create(&self.context()).set(i64::from(held));
+        let moved = stepped.published + stepped.aside;
+        if moved == 0 {
+            return;
+        }
+        self.moved.fetch_add(moved, Ordering::Relaxed);
+        self.families.batches.get_or_create(&self.worker("relay")).inc();
+        for (outcome, count) in [("published", stepped.published), ("aside", stepped.aside)] {
+            let labels = Outcome { context: self.context.clone(), outcome };
+            self.families.relay_rows.get_or_create(&labels).inc_by(count);
+        }
+    }
+
+    /// Counts a step of a lane.
+    pub(crate) fn read(&self, lane: &LaneWork<'_>, worker: &'static str, read: &Read) {
+        if !lane.is_held() {
+            return;
+        }
+        self.families.lane_lag.get_or_create(&self.lane(lane)).set(signed(read.moved.behind));
+        let moved = read.moved.handed + read.moved.inbox;
+        if moved == 0 {
+            return;
+        }
+        self.moved.fetch_add(moved, Ordering::Relaxed);
+        self.families.batches.get_or_create(&self.worker(worker)).inc();
+        let subscription = lane.reading.intake.subscription.to_string();
+        let it = &read.outcomes;
+        for (outcome, count) in [
+            ("applied", it.applied),
+            ("superseded", it.superseded),
+            ("duplicate", it.duplicates),
+            ("conflict", it.conflicts),
+            ("coalesced", it.coalesced),
+            ("held", it.held),
+            ("quarantined", it.quarantined),
+            ("absent", it.absent),
+        ] {
+            let (context, subscription) = (self.context.clone(), subscription.clone());
+            self.families
+                .lane_records
+                .get_or_create(&RecordOutcome { context, subscription, outcome })
+                .inc_by(count);
+        }
+        if let Some(written) = read.moved.written {
+            let age = Duration::try_from(Timestamp::now().duration_since(written)).unwrap_or_default();
+            let labels = OfSubscription { context: self.context.clone(), subscription };
+            self.families.staleness.get_or_create(&labels).observe(age.as_secs_f64());
+        }
+    }
+
+    fn lane(&self, lane: &LaneWork<'_>) -> OfLane {
+        OfLane {
+            context: self.context.clone(),
+            subscription: lane.reading.intake.subscription.to_string(),
+            topic: lane.reading.topic.to_owned(),
+            partition: lane.partition,
+        }
+    }
+
+    /// Forgets a lane that is no longer held here.
+    pub(crate) fn lane_left(&self, lane: &LaneWork<'_>) {
+        self.families.lane_lag.remove(&self.lane(lane));
+    }
+
+    /// Says how many lanes are held here.
+    pub(crate) fn lanes_held(&self, lanes: usize) {
+        self.families.lanes_held.get_or_create(&self.context()).set(lanes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Counts a step that failed.
+    pub(crate) fn step_error(&self, worker: &'static str) {
+        self.families.step_errors.get_or_create(&self.worker(worker)).inc();
+    }
+
+    /// Counts workers that rest with a case raised.
+    pub(crate) fn stopped(&self, worker: &'static str, change: i64) {
+        self.families.stopped.get_or_create(&self.worker(worker)).inc_by(change);
+    }
+
+    /// Says how many replicas there are.
+    pub(crate) fn replicas(&self, replicas: usize) {
+        self.families.replicas.get_or_create(&self.context()).set(replicas.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Says how many rows of a contract wait, and are aside.
+    pub(crate) fn counts(&self, contract: &ContractRef, counts: &SourceCounts) {
+        let labels = OfContract { context: self.context.clone(), contract: contract.to_string() };
+        self.families.outbox_rows.get_or_create(&labels).set(signed(counts.waiting));
+        self.families.aside_rows.get_or_create(&labels).set(signed(counts.aside));
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,77 @@
+//! The relay of a database as one of its workers: taken over when it is free, stepped, taken again when it was lost.
+
+use crate::agent::Agent;
+use crate::clock::SystemClock;
+use crate::database::Database;
+use crate::log::SiteLog;
+use crate::workers::Pace;
+use seamline_flow::outlet::OutletSet;
+use seamline_flow::port::PortError;
+use seamline_flow::relay::{Relay, RelayPorts, Step, Stepped, TakeOver};
+
+/// The relay of a database.
+pub(crate) struct RelayWork<'a> {
+    agent: &'a Agent,
+    outlets: &'a OutletSet,
+    relay: Option<Relay<'a, Database, SiteLog, SystemClock>>,
+}
+
+/// What a step of the relay did, and when to step again.
+pub(crate) struct Relayed {
+    pub(crate) pace: Pace,
+    pub(crate) stepped: Stepped,
+}
+
+impl<'a> RelayWork<'a> {
+    /// Returns the relay of an agent that publishes, not taken over yet.
+    pub(crate) fn new(agent: &'a Agent) -> Option<Self> {
+        let outlets = agent.outlets.as_ref()?;
+        Some(RelayWork { agent, outlets, relay: None })
+    }
+
+    /// Returns whether it was taken over.
+    pub(crate) fn is_held(&self) -> bool {
+        self.relay.is_some()
+    }
+
+    /// Takes it over where it is not held, and publishes what waits.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to go on.
+    pub(crate) async fn step(&mut self) -> Result<Relayed, PortError> {
+        if self.relay.is_none() {
+            let agent = self.agent;
+            let ports = RelayPorts {
+                source: &agent.database,
+                log: agent.log.as_ref(),
+                clock: &SystemClock,
+                holder: agent.holder(),
+                ttl: agent.lease,
+            };
+            match Relay::take_over(ports, self.outlets).await? {
+                TakeOver::Held(relay) => self.relay = Some(relay),
+                TakeOver::Busy { until } => return Ok(resting(Pace::Busy(until))),
+                TakeOver::Rewound(case) => return Ok(resting(Pace::Stopped(case))),
+            }
+        }
+        Ok(match self.relay.as_mut().expect("it was taken over").step().await? {
+            Step::Stepped(stepped) => {
+                let moved = stepped.published + stepped.aside;
+                Relayed { pace: if moved > 0 { Pace::Moved(moved) } else { Pace::Idle }, stepped }
+            }
+            Step::LostTenure => resting(Pace::Idle),
+            Step::Busy { until } => {
+                self.relay = None;
+                resting(Pace::Busy(until))
+            }
+            Step::Rewound(case) => {
+                self.relay = None;
+                resting(Pace::Stopped(case))
+            }
+        })
+    }
+}
+
+fn resting(pace: Pace) -> Relayed {
+    Relayed { pace, stepped: Stepped::default() }
+}

@@ -1,0 +1,91 @@
+//! The workers of a database stepped in turn, in one order that is always the same: for proofs, demonstrations, and hands.
+
+use crate::agent::{Agent, AgentError};
+use crate::lane::{LaneWork, Reading, readings};
+use crate::relay::RelayWork;
+use jiff::Timestamp;
+use seamline_flow::case::NewCase;
+use seamline_flow::log::Log;
+use seamline_flow::port::PortError;
+use std::time::Duration;
+
+/// How long a lane that cannot be had is left alone.
+const REST: Duration = Duration::from_millis(500);
+
+/// How a worker goes on after a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// At once: something moved.
+    Moved(u64),
+    /// Soon: there was nothing to do.
+    Idle,
+    /// Soon: the next reaction waits for its projection.
+    Waiting,
+    /// When the lease of another ends.
+    Busy(Timestamp),
+    /// Once there is a topic.
+    NoTopic,
+    /// Only after somebody looked at the case that is raised.
+    Stopped(Box<NewCase>),
+}
+
+/// The relay and the lanes of a database, as one worker runs them. Dropping them at any instant loses nothing.
+pub struct Workers<'a> {
+    agent: &'a Agent,
+    relay: Option<RelayWork<'a>>,
+    lanes: Vec<(LaneWork<'a>, Option<Timestamp>)>,
+    /// Those whose topic is not known yet.
+    planned: Vec<Reading<'a>>,
+}
+
+impl<'a> Workers<'a> {
+    pub(crate) fn new(agent: &'a Agent) -> Workers<'a> {
+        Workers { agent, relay: RelayWork::new(agent), lanes: Vec::new(), planned: readings(&agent.intakes) }
+    }
+
+    /// Steps everything once. Returns how much moved, with lanes whose next reaction waits for its projection.
+    ///
+    /// # Errors
+    /// When a worker must not go on: the case is raised.
+    pub async fn round(&mut self) -> Result<u64, AgentError> {
+        let mut moved = 0;
+        if let Some(relay) = &mut self.relay {
+            match relay.step().await?.pace {
+                Pace::Moved(count) => moved += count,
+                Pace::Stopped(case) => return Err(AgentError::Rewound(case.summary)),
+                Pace::Idle | Pace::Waiting | Pace::Busy(_) | Pace::NoTopic => {}
+            }
+        }
+        self.find_partitions().await?;
+        for (lane, resting_until) in &mut self.lanes {
+            let now = Timestamp::now();
+            if resting_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            *resting_until = None;
+            match lane.step().await?.pace {
+                Pace::Moved(count) => moved += count,
+                Pace::Waiting => moved += 1,
+                Pace::Idle => {}
+                Pace::Busy(until) => *resting_until = Some(until.min(now + REST)),
+                Pace::NoTopic | Pace::Stopped(_) => *resting_until = Some(now + REST),
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Looks for topics whose partitions were not known yet.
+    async fn find_partitions(&mut self) -> Result<(), PortError> {
+        let mut unknown = Vec::new();
+        for reading in std::mem::take(&mut self.planned) {
+            let Some(topic) = self.agent.log.topic(reading.topic).await? else {
+                unknown.push(reading);
+                continue;
+            };
+            let ports = self.agent.ports();
+            self.lanes.extend((0..topic.partitions).map(|at| (LaneWork::new(ports, reading, at), None)));
+        }
+        self.planned = unknown;
+        Ok(())
+    }
+}
