@@ -16,6 +16,11 @@ pub(crate) const BELL: i64 = 0x0005_ea11_14e0_be11;
 /// The channel of notifications on which it is woken.
 pub(crate) const CHANNEL: &str = "seamline_outbox";
 
+/// Whether publishing rings. A transaction that rang cannot be prepared: where transactions can be, it rings only if the
+/// database is set so.
+pub(crate) const RINGS: &str = "(current_setting('max_prepared_transactions') = '0' \
+    OR coalesce(current_setting('seamline.doorbell', true), '') = 'on')";
+
 const PINNED: &str = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp";
 
 /// Settings by which PostgreSQL prints values inside of JSON.
@@ -367,11 +372,10 @@ chain, p_correlation, p_causation, p_traceparent);
     )
 }
 
-/// Rings while the relay sleeps. A transaction that rang cannot be prepared: so where transactions can be, it is asked for.
+/// Rings while the relay sleeps.
 fn bell() -> String {
     format!(
-        "  IF NOT pg_try_advisory_xact_lock_shared({BELL}) AND (current_setting('max_prepared_transactions') = '0' \
-OR current_setting('seamline.doorbell', true) = 'on') THEN
+        "  IF NOT pg_try_advisory_xact_lock_shared({BELL}) AND {RINGS} THEN
     PERFORM pg_notify('{CHANNEL}', '');
   END IF;
 "

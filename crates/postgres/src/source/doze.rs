@@ -2,13 +2,13 @@
 
 use super::OUTBOXES;
 use crate::database::Database;
-use crate::install::publish::{BELL, CHANNEL};
+use crate::install::publish::{BELL, CHANNEL, RINGS};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgListener;
 use std::time::Duration;
 
 /// How long it sleeps where a transaction that publishes is open and will not ring.
-const NAP: Duration = Duration::from_millis(25);
+const NAP: Duration = Duration::from_millis(50);
 
 impl Database {
     /// Sleeps until rows may have come, at most as long as `patience`.
@@ -28,9 +28,9 @@ impl Database {
                 listener
             }
         };
-        // Where transactions can be prepared, publishing does not ring unless it is asked to.
-        let alone = "SELECT current_setting('max_prepared_transactions') = '0' AND pg_try_advisory_lock($1)";
-        let alone: bool = sqlx::query_scalar(alone).bind(BELL).fetch_one(&mut listener).await?;
+        let alone = format!("SELECT {RINGS} AND pg_try_advisory_lock($1)");
+        let alone: bool =
+            sqlx::query_scalar(AssertSqlSafe(alone)).bind(BELL).fetch_one(&mut listener).await?;
         if !alone {
             *self.bell().lock().expect("nobody panics here") = Some(listener);
             tokio::time::sleep(NAP.min(patience)).await;
