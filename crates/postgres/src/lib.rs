@@ -5,4 +5,5 @@ pub mod install;
 pub(crate) mod sql;
 
 mod case;
+mod replica;
 mod source;

@@ -2,12 +2,14 @@
 
 use super::table::Table;
 
-/// What producers and consumers have: cases and ledgers.
-pub(crate) const SHARED: &[Table] = &[Table {
-    name: "cases",
-    version: 1,
-    make: &[
-        "CREATE TABLE IF NOT EXISTS seamline.cases (
+/// What producers and consumers have: replicas, cases and ledgers.
+pub(crate) const SHARED: &[Table] = &[
+    REPLICA,
+    Table {
+        name: "cases",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline.cases (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   kind text NOT NULL,
   fingerprint text NOT NULL UNIQUE,
@@ -19,15 +21,25 @@ pub(crate) const SHARED: &[Table] = &[Table {
   opened text NOT NULL,
   times bigint NOT NULL
 )",
-        "CREATE TABLE IF NOT EXISTS seamline.case_timeline (
+            "CREATE TABLE IF NOT EXISTS seamline.case_timeline (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   case_id bigint NOT NULL REFERENCES seamline.cases ON DELETE CASCADE,
   at text NOT NULL,
   what text NOT NULL
 )",
-        "CREATE INDEX IF NOT EXISTS case_timeline_case ON seamline.case_timeline (case_id)",
-    ],
-}];
+            "CREATE INDEX IF NOT EXISTS case_timeline_case ON seamline.case_timeline (case_id)",
+        ],
+    },
+];
+
+const REPLICA: Table = Table {
+    name: "replica",
+    version: 1,
+    make: &["CREATE TABLE IF NOT EXISTS seamline.replica (
+  holder text PRIMARY KEY,
+  until timestamptz NOT NULL
+)"],
+};
 
 /// What a consumer has beside.
 pub(crate) const CONSUMER: &[Table] = &[];
