@@ -1,0 +1,456 @@
+//! The port to the log on Apache Kafka.
+
+use crate::producer::{Ends, Handle};
+use crate::properties::{Properties, Quiet, Reading, reading};
+use crate::raw::{self, Described, Failed};
+use crate::reader::{Lost, Place, Reader, Readers};
+use jiff::Timestamp;
+use rdkafka::admin::AdminClient;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use seamline_flow::log::{Appended, Fence, Fetch, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::port::{Cause, PortError};
+use seamline_flow::position::TopicIdentity;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::OwnedMutexGuard;
+
+/// How long the broker may take for an answer about topics.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a read before the end waits for what is there.
+const READ: Duration = Duration::from_secs(1);
+/// How often ids of topics that are read are asked for again.
+const TIDY: Duration = Duration::from_secs(1);
+/// After so long without an answer of the broker, the end of a partition is not known any more.
+const SILENT: Duration = Duration::from_secs(15);
+
+/// Why Apache Kafka cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// librdkafka has no such property.
+    #[error("there is no property `{0}`")]
+    Unknown(String),
+    /// The value is wrong.
+    #[error("the property `{name}` is wrong: {why}")]
+    Wrong {
+        /// The property.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The property is not the user's.
+    #[error("the property `{name}` cannot be set: {why}")]
+    Refused {
+        /// The property.
+        name: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// No broker is named.
+    #[error("no broker is named")]
+    NoServers,
+    /// The properties do not fit together, or a file is not there.
+    #[error("the client cannot be made: {0}")]
+    Client(String),
+    /// No broker answers, or it lets nobody in.
+    #[error("no broker answers within {} seconds", PATIENCE.as_secs())]
+    Unreachable,
+}
+
+impl OpenError {
+    /// Returns what to do next.
+    pub fn help(&self) -> &'static str {
+        match self {
+            OpenError::Unknown(_) => "properties have librdkafka's names: see its CONFIGURATION.md",
+            OpenError::Wrong { .. } => "see librdkafka's CONFIGURATION.md for what it takes",
+            OpenError::Refused { .. } => "remove it",
+            OpenError::NoServers => "set `bootstrap.servers` to `host:port,host:port`",
+            OpenError::Client(_) => "see what it says: files must be there and readable, passwords must fit",
+            OpenError::Unreachable => {
+                "check `bootstrap.servers`, `security.protocol`, the certificates, name and password; \
+                 the client's own lines are in the log"
+            }
+        }
+    }
+}
+
+/// What is known of a topic, and since when.
+#[derive(Debug, Clone)]
+struct Known {
+    described: Option<Described>,
+    /// When the broker was asked.
+    at: Instant,
+}
+
+struct Inner {
+    properties: Properties,
+    cluster: String,
+    replicas: u32,
+    /// Asks about topics and offsets.
+    asking: Reading,
+    admin: AdminClient<Quiet>,
+    readers: Readers,
+    known: Mutex<BTreeMap<String, Known>>,
+    /// One description of topics at a time: who comes meanwhile finds its answer there.
+    describing: tokio::sync::Mutex<()>,
+    producers: Mutex<BTreeMap<String, (u64, Handle)>>,
+    /// Where each partition ends at least: our own transactions are seen by whoever reads after them.
+    written: Mutex<Ends>,
+}
+
+/// The log on Apache Kafka.
+#[derive(Clone)]
+pub struct KafkaLog(Arc<Inner>);
+
+impl fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaLog").field("cluster", &self.0.cluster).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the error of a call that had no effect.
+pub(crate) fn not_applied(error: impl Into<Cause>) -> PortError {
+    PortError::NotApplied(error.into())
+}
+
+/// Runs what may block.
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, PortError> {
+    tokio::task::spawn_blocking(call).await.map_err(not_applied)
+}
+
+impl KafkaLog {
+    /// Connects. Topics that are made get so many replicas.
+    ///
+    /// # Errors
+    /// When the properties do not fit together, or no broker answers.
+    pub async fn open(properties: &Properties, replicas: u32) -> Result<KafkaLog, OpenError> {
+        let client = |error: KafkaError| {
+            OpenError::Client(match error {
+                KafkaError::ClientCreation(why) => why,
+                error => error.to_string(),
+            })
+        };
+        let properties = properties.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let asking = reading(&properties).map_err(client)?;
+            let admin = properties.plain().create_with_context(Quiet).map_err(client)?;
+            let until = Instant::now() + PATIENCE;
+            loop {
+                raw::serve(asking.client());
+                if let Some(cluster) = asking.client().fetch_cluster_id(Duration::from_millis(500)) {
+                    return Ok((properties, asking, admin, cluster));
+                }
+                if Instant::now() > until {
+                    raw::serve(asking.client());
+                    return Err(OpenError::Unreachable);
+                }
+            }
+        });
+        let (properties, asking, admin, cluster) =
+            opened.await.map_err(|error| OpenError::Client(error.to_string()))??;
+        let inner = Arc::new(Inner {
+            readers: Readers::new(properties.clone()),
+            properties,
+            cluster,
+            replicas: replicas.max(1),
+            asking,
+            admin,
+            known: Mutex::default(),
+            describing: tokio::sync::Mutex::default(),
+            producers: Mutex::default(),
+            written: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&inner);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TIDY).await;
+                let Some(inner) = weak.upgrade() else { return };
+                inner.tidy().await;
+            }
+        });
+        Ok(KafkaLog(inner))
+    }
+
+    pub(crate) fn admin(&self) -> &AdminClient<Quiet> {
+        &self.0.admin
+    }
+
+    pub(crate) fn replicas(&self) -> u32 {
+        self.0.replicas
+    }
+
+    /// Returns the topic as the broker describes it now.
+    pub(crate) async fn described(&self, name: &str) -> Result<Option<Described>, PortError> {
+        Inner::described(&self.0, name, Instant::now()).await
+    }
+
+    fn identity(&self, name: &str, described: Described) -> TopicIdentity {
+        let cluster = self.0.cluster.clone();
+        TopicIdentity { cluster, name: name.to_owned(), id: described.id, partitions: described.partitions }
+    }
+}
+
+/// The broker is silent for longer than a caller should believe what it said last.
+#[derive(Debug, thiserror::Error)]
+#[error("no broker of Kafka has answered for {} seconds", SILENT.as_secs())]
+struct Silent;
+
+/// Nothing came of a partition although there is more.
+#[derive(Debug, thiserror::Error)]
+#[error("`{topic}` partition {partition} cannot be read: {code}")]
+struct Unreadable {
+    topic: String,
+    partition: u32,
+    code: RDKafkaErrorCode,
+}
+
+impl Inner {
+    /// Returns what is known of a topic, asked for at that moment or later.
+    async fn described(it: &Arc<Inner>, name: &str, since: Instant) -> Result<Option<Described>, PortError> {
+        let of = |known: &BTreeMap<String, Known>| known.get(name).filter(|known| known.at >= since).cloned();
+        let _one = it.describing.lock().await;
+        if let Some(known) = of(&locked(&it.known)) {
+            return Ok(known.described);
+        }
+        it.describe(vec![name.to_owned()]).await?;
+        let known = of(&locked(&it.known)).expect("it was asked for just now");
+        Ok(known.described)
+    }
+
+    async fn describe(self: &Arc<Inner>, names: Vec<String>) -> Result<(), PortError> {
+        let it = Arc::clone(self);
+        let at = Instant::now();
+        let told = blocking(move || -> Result<(), Failed> {
+            let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+            let told = raw::describe(it.asking.client(), &asked, PATIENCE)?;
+            for (name, described) in names.into_iter().zip(told) {
+                it.learn(name, Known { described, at });
+            }
+            Ok(())
+        });
+        told.await?.map_err(not_applied)
+    }
+
+    /// Takes over what the broker says of a topic: one made anew has no readers and no end that we know.
+    fn learn(&self, name: String, now: Known) {
+        let id = now.described.as_ref().map(|topic| topic.id.clone());
+        let before = locked(&self.known).insert(name.clone(), now).and_then(|known| known.described);
+        if before.is_some_and(|before| Some(before.id) != id) {
+            locked(&self.written).retain(|(topic, _), _| *topic != name);
+            self.readers.close_others(&name, id.as_deref());
+        }
+    }
+
+    async fn tidy(self: &Arc<Inner>) {
+        let it = Arc::clone(self);
+        let topics = blocking(move || {
+            raw::serve(it.asking.client());
+            raw::serve(it.admin.inner());
+            it.readers.tidy()
+        });
+        if let Ok(topics) = topics.await
+            && !topics.is_empty()
+        {
+            let _one = self.describing.lock().await;
+            if let Err(error) = self.describe(topics).await {
+                tracing::debug!(%error, "topics could not be described");
+            }
+        }
+    }
+
+    fn written(&self, place: &Place) -> u64 {
+        locked(&self.written).get(&(place.topic.clone(), place.partition)).copied().unwrap_or(0)
+    }
+
+    /// Makes a reader, or says why there is none.
+    async fn reader(
+        self: &Arc<Inner>,
+        place: &Place,
+        at: u64,
+    ) -> Result<Result<OwnedMutexGuard<Reader>, Fetched>, PortError> {
+        let topic = Inner::described(self, &place.topic, Instant::now()).await?;
+        if !topic.is_some_and(|topic| topic.id == place.id && place.partition < topic.partitions) {
+            return Ok(Err(Fetched::NoTopic));
+        }
+        let (it, place) = (Arc::clone(self), place.clone());
+        let made = blocking(move || {
+            let offsets = raw::offsets(it.asking.client(), &place.topic, place.partition, PATIENCE);
+            let (start, end) = offsets.map_err(Lost::Failed)?;
+            let end = end.max(it.written(&place));
+            if at < start || at > end {
+                return Ok(Err(Fetched::OutOfRange { start, end }));
+            }
+            it.readers.make(&place, at, start, end).map(Ok)
+        });
+        match made.await? {
+            Ok(made) => Ok(made),
+            Err(Lost::Failed(failed)) if is_absent(failed.code) => Ok(Err(Fetched::NoTopic)),
+            Err(Lost::Failed(failed)) => Err(not_applied(failed)),
+            Err(Lost::Gone(code)) => Err(not_applied(KafkaError::MessageConsumption(code))),
+        }
+    }
+
+    /// Takes what is there; waits for it before the end. Cancel safe: what was taken stays with the reader.
+    async fn take_in(&self, place: &Place, reader: &mut Reader, limit: usize) -> Result<(), Lost> {
+        let until = Instant::now() + READ;
+        let mut wait = Duration::from_micros(500);
+        loop {
+            let before = reader.pending();
+            reader.take_in(limit)?;
+            if reader.wants(limit, before) {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            if reader.has_news(self.written(place)) || Instant::now() > until {
+                return Ok(());
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_millis(8));
+        }
+    }
+
+    /// Returns whether a topic is still the same, asked after what was taken from it was taken.
+    async fn is_same(self: &Arc<Inner>, place: &Place, has_records: bool) -> Result<bool, PortError> {
+        let now = Instant::now();
+        let since = if has_records { now } else { now.checked_sub(SILENT).unwrap_or(now) };
+        let known = locked(&self.known).get(&place.topic).filter(|known| known.at >= since).cloned();
+        let described = match known {
+            Some(known) => known.described,
+            None if has_records => Inner::described(self, &place.topic, since).await?,
+            None => return Err(not_applied(Silent)),
+        };
+        Ok(described.is_some_and(|topic| topic.id == place.id))
+    }
+
+    async fn end(self: &Arc<Inner>, place: &Place, reader: OwnedMutexGuard<Reader>) -> Result<(), PortError> {
+        let (it, place) = (Arc::clone(self), place.clone());
+        blocking(move || it.readers.end(&place, reader)).await
+    }
+}
+
+fn is_absent(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
+    )
+}
+
+impl Log for KafkaLog {
+    async fn topic(&self, name: &str) -> Result<Option<TopicIdentity>, PortError> {
+        let described = self.described(name).await?;
+        Ok(described.map(|described| self.identity(name, described)))
+    }
+
+    async fn create(&self, spec: &TopicSpec) -> Result<TopicIdentity, PortError> {
+        if let Some(topic) = self.topic(&spec.name).await? {
+            return Ok(topic);
+        }
+        self.make_topic(spec).await?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // A broker learns of a topic a moment after the controller made it.
+            if let Some(topic) = self.topic(&spec.name).await? {
+                return Ok(topic);
+            }
+            if Instant::now() > until {
+                return Err(PortError::Unknown(Box::new(KafkaError::AdminOp(
+                    RDKafkaErrorCode::OperationTimedOut,
+                ))));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn fence(&self, producer: &str) -> Result<Fence, PortError> {
+        let handle = Handle::start(&self.0.properties, producer).await?;
+        let mut producers = locked(&self.0.producers);
+        let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);
+        let epoch = producers.get(producer).map_or(now, |(before, _)| now.max(before + 1));
+        producers.insert(producer.to_owned(), (epoch, handle));
+        Ok(Fence { producer: producer.to_owned(), epoch })
+    }
+
+    async fn append(&self, fence: &Fence, records: Vec<Outgoing>) -> Result<Appended, PortError> {
+        let handle = match locked(&self.0.producers).get(&fence.producer) {
+            Some((epoch, handle)) if *epoch == fence.epoch => handle.clone(),
+            _ => return Ok(Appended::Fenced),
+        };
+        for record in &records {
+            let known = locked(&self.0.known).get(&record.topic).and_then(|known| known.described.clone());
+            let known = match known {
+                Some(known) => Some(known),
+                None => self.described(&record.topic).await?,
+            };
+            let reason = match known {
+                Some(known) if record.partition < known.partitions => continue,
+                Some(known) => {
+                    format!("it has {} partitions, not {}", known.partitions, record.partition + 1)
+                }
+                None => "there is no such topic".to_owned(),
+            };
+            return Ok(Appended::Refused { topic: record.topic.clone(), reason });
+        }
+        let (appended, ends) = handle.append(records).await?;
+        if let Appended::Refused { topic, .. } = &appended {
+            locked(&self.0.known).remove(topic);
+        }
+        let mut written = locked(&self.0.written);
+        for (place, end) in ends {
+            let known = written.entry(place).or_default();
+            *known = end.max(*known);
+        }
+        Ok(appended)
+    }
+
+    async fn fetch(
+        &self,
+        topic: &TopicIdentity,
+        partition: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Fetched, PortError> {
+        if topic.cluster != self.0.cluster || partition >= topic.partitions {
+            return Ok(Fetched::NoTopic);
+        }
+        let place = Place { id: topic.id.clone(), topic: topic.name.clone(), partition };
+        let mut lost = None;
+        for _ in 0..3 {
+            let mut reader = match self.0.readers.find(&place, from) {
+                Some(reader) => reader,
+                None => match self.0.reader(&place, from).await? {
+                    Ok(reader) => reader,
+                    Err(answer) => return Ok(answer),
+                },
+            };
+            match self.0.take_in(&place, &mut reader, limit).await {
+                Ok(()) => {}
+                Err(Lost::Gone(code)) => {
+                    self.0.end(&place, reader).await?;
+                    lost = Some(code);
+                    continue;
+                }
+                Err(Lost::Failed(failed)) => {
+                    self.0.end(&place, reader).await?;
+                    lost = Some(failed.code);
+                    continue;
+                }
+            }
+            if !self.0.is_same(&place, reader.pending() > 0).await? {
+                self.0.end(&place, reader).await?;
+                return Ok(Fetched::NoTopic);
+            }
+            let taken = reader.hand_over(limit, self.0.written(&place));
+            let (records, next, start, end) = (taken.records, taken.next, taken.start, taken.end);
+            return Ok(Fetched::Records(Fetch { records, next, start, end }));
+        }
+        let code = lost.expect("a reader was lost each time");
+        Err(not_applied(Unreadable { topic: place.topic, partition, code }))
+    }
+}

@@ -1,0 +1,311 @@
+//! One transactional producer on a thread of its own: whoever waits for it may go away, it ends what it began.
+
+use crate::properties::{Properties, say};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header as Named, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use seamline_flow::log::{Appended, Outgoing};
+use seamline_flow::port::PortError;
+use seamline_flow::stop;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long one call of the client waits before it says so and is repeated.
+const CALL: Duration = Duration::from_secs(10);
+/// How long a fence is waited for.
+const FENCE: Duration = Duration::from_secs(60);
+/// How often an idle producer serves its client.
+const IDLE: Duration = Duration::from_millis(500);
+/// Appends that wait for the one under way.
+const WAITING_MAX: usize = 16;
+
+/// The end of each partition that an append wrote, by topic.
+pub(crate) type Ends = BTreeMap<(String, u32), u64>;
+/// The answer to an append, and what a reader must see from now on.
+pub(crate) type Answer = Result<(Appended, Ends), PortError>;
+
+struct Append {
+    records: Vec<Outgoing>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way to a producer's thread. The thread ends when this is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(SyncSender<Append>);
+
+/// The producer has ended: its state was not known any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the producer ended after an error; take its fence anew")]
+struct Ended;
+
+/// A client's error without its configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+struct Broken {
+    what: &'static str,
+    source: KafkaError,
+}
+
+impl Handle {
+    /// Starts a producer; it is there once whoever had its name before is shut out.
+    pub(crate) async fn start(properties: &Properties, producer: &str) -> Result<Handle, PortError> {
+        let config = properties.writing(producer);
+        let (append, appends) = sync_channel(WAITING_MAX);
+        let (ready, started) = oneshot::channel();
+        let run = move || {
+            let client: KafkaResult<BaseProducer<Deliveries>> =
+                config.create_with_context(Deliveries::default());
+            match client.and_then(|client| client.init_transactions(FENCE).map(|()| client)) {
+                Ok(client) => {
+                    if ready.send(Ok(())).is_ok() {
+                        serve(&client, &appends);
+                    }
+                }
+                Err(source) => {
+                    // Whoever waits may be gone; then nobody needs the answer.
+                    drop(ready.send(Err(Broken { what: "take a fence", source })));
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("kafka-producer".to_owned()).spawn(run);
+        thread.map_err(|error| PortError::NotApplied(Box::new(error)))?;
+        match started.await {
+            Ok(Ok(())) => Ok(Handle(append)),
+            Ok(Err(broken)) => Err(PortError::Unknown(Box::new(broken))),
+            Err(_) => Err(PortError::NotApplied(Box::new(Ended))),
+        }
+    }
+
+    /// Appends. When this future is dropped the thread still ends the transaction, and the next append comes after it.
+    pub(crate) async fn append(&self, records: Vec<Outgoing>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let ended = || PortError::NotApplied(Box::new(Ended));
+        self.0.try_send(Append { records, answer }).map_err(|_| ended())?;
+        answered.await.unwrap_or_else(|_| Err(PortError::Unknown(Box::new(Ended))))
+    }
+}
+
+fn serve(client: &BaseProducer<Deliveries>, appends: &Receiver<Append>) {
+    loop {
+        let Append { records, answer } = match appends.recv_timeout(IDLE) {
+            Ok(append) => append,
+            Err(RecvTimeoutError::Timeout) => {
+                client.poll(Duration::ZERO);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let answered = append(client, &records);
+        let usable =
+            client.client().fatal_error().is_none() && !matches!(answered, Err(PortError::Unknown(_)));
+        let fenced = matches!(answered, Ok((Appended::Fenced, _)));
+        // Whoever waits may be gone: the state is here.
+        drop(answer.send(answered));
+        if fenced {
+            return refuse(appends);
+        }
+        if !usable {
+            return;
+        }
+    }
+}
+
+/// Says `Fenced` to all that still comes.
+fn refuse(appends: &Receiver<Append>) {
+    for append in appends {
+        drop(append.answer.send(Ok((Appended::Fenced, Ends::new()))));
+    }
+}
+
+/// Why a transaction cannot be committed.
+enum Failure {
+    Refused { topic: String, code: RDKafkaErrorCode },
+    Client(KafkaError),
+}
+
+fn append(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Answer {
+    if records.is_empty() {
+        return Ok((Appended::Done, Ends::new()));
+    }
+    client.context().begin();
+    if let Err(error) = client.begin_transaction() {
+        return fenced_or(client, &error).unwrap_or_else(|| not_applied("begin a transaction", error));
+    }
+    if let Err(failure) = produce(client, records) {
+        return abort(client, failure);
+    }
+    stop::here("produced");
+    commit(client)
+}
+
+/// Hands all records to the broker, and waits until each is acknowledged.
+fn produce(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Result<(), Failure> {
+    for record in records {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for header in &record.headers {
+            headers = headers.insert(Named { key: &header.name, value: header.value.as_deref() });
+        }
+        let mut next =
+            BaseRecord::to(&record.topic).partition(record.partition.cast_signed()).headers(headers);
+        next.key = record.key.as_deref();
+        next.payload = record.value.as_deref();
+        while let Err((error, back)) = client.send(next) {
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) => client.poll(Duration::from_millis(5)),
+                Some(code) if is_refusal(code) => {
+                    return Err(Failure::Refused { topic: record.topic.clone(), code });
+                }
+                _ => return Err(Failure::Client(error)),
+            }
+            next = back;
+        }
+    }
+    while client.in_flight_count() > 0 {
+        if let Err(error) = client.flush(Duration::from_millis(200))
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut)
+        {
+            return Err(Failure::Client(error));
+        }
+        client.context().failure()?;
+    }
+    client.context().failure()
+}
+
+fn commit(client: &BaseProducer<Deliveries>) -> Answer {
+    loop {
+        let Err(error) = client.commit_transaction(CALL) else {
+            stop::here("committed");
+            return Ok((Appended::Done, client.context().take()));
+        };
+        match &error {
+            KafkaError::Transaction(said) if said.txn_requires_abort() => {
+                return abort(client, Failure::Client(error));
+            }
+            KafkaError::Transaction(said) if said.is_retriable() => {
+                tracing::warn!(%error, "a commit to Kafka has no answer yet; it is asked for again");
+            }
+            // An earlier answer may be lost: a fence that came after it does not tell what the commit did.
+            _ => return Err(PortError::Unknown(Box::new(Broken { what: "commit", source: error }))),
+        }
+    }
+}
+
+/// Ends a transaction that surely was not committed.
+fn abort(client: &BaseProducer<Deliveries>, failure: Failure) -> Answer {
+    loop {
+        let Err(error) = client.abort_transaction(CALL) else { break };
+        match &error {
+            KafkaError::Transaction(said) if said.is_retriable() && !said.is_fatal() => {
+                tracing::warn!(%error, "a transaction of Kafka is not aborted yet; it is asked for again");
+            }
+            // It was never asked to commit: the next fence aborts it, or the broker in time.
+            _ => return fenced_or(client, &error).unwrap_or_else(|| not_applied("abort", error)),
+        }
+    }
+    match failure {
+        Failure::Refused { topic, code } => {
+            Ok((Appended::Refused { topic, reason: code.to_string() }, Ends::new()))
+        }
+        Failure::Client(error) => fenced_or(client, &error).unwrap_or_else(|| not_applied("append", error)),
+    }
+}
+
+fn not_applied(what: &'static str, source: KafkaError) -> Answer {
+    Err(PortError::NotApplied(Box::new(Broken { what, source })))
+}
+
+/// Returns `Fenced` when that is why a producer is of no use any more.
+fn fenced_or(client: &BaseProducer<Deliveries>, error: &KafkaError) -> Option<Answer> {
+    use RDKafkaErrorCode as Code;
+    let fatal = client.client().fatal_error().map(|(code, _)| code);
+    let is_fence = |code| matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch);
+    let fenced = error.rdkafka_error_code().is_some_and(is_fence) || fatal.is_some_and(is_fence);
+    fenced.then(|| Ok((Appended::Fenced, Ends::new())))
+}
+
+/// Returns whether a topic says no for good.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTopic
+            | Code::TopicAuthorizationFailed
+            | Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidRecord
+            | Code::PolicyViolation
+    )
+}
+
+/// What became of the records of the transaction under way.
+#[derive(Debug, Default)]
+struct Deliveries(Mutex<Delivered>);
+
+#[derive(Debug, Default)]
+struct Delivered {
+    ends: Ends,
+    failed: Option<(String, RDKafkaErrorCode)>,
+}
+
+impl Deliveries {
+    fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Delivered::default();
+    }
+
+    fn failure(&self) -> Result<(), Failure> {
+        match &self.0.lock().unwrap_or_else(PoisonError::into_inner).failed {
+            None => Ok(()),
+            Some((topic, code)) if is_refusal(*code) => {
+                Err(Failure::Refused { topic: topic.clone(), code: *code })
+            }
+            Some((_, code)) => Err(Failure::Client(KafkaError::MessageProduction(*code))),
+        }
+    }
+
+    fn take(&self) -> Ends {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).ends
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        say(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the producer met an error");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut delivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(message) => {
+                let end = u64::try_from(message.offset()).unwrap_or(0) + 1;
+                let partition = message.partition().cast_unsigned();
+                let place = (message.topic().to_owned(), partition);
+                let known = delivered.ends.entry(place).or_default();
+                *known = end.max(*known);
+            }
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                // A refusal says more than what was purged because of it.
+                let told = delivered.failed.as_ref().is_some_and(|(_, told)| is_refusal(*told));
+                if !told && (delivered.failed.is_none() || is_refusal(code)) {
+                    delivered.failed = Some((message.topic().to_owned(), code));
+                }
+            }
+        }
+    }
+}

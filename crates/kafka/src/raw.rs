@@ -1,0 +1,418 @@
+//! What the safe client lacks: topic ids, last stable offsets, ends of partitions, leader epochs, queues of one partition.
+
+#![expect(unsafe_code, reason = "the safe client has none of these calls; this module wraps them")]
+
+use crate::properties::{Quiet, Reading};
+use rdkafka::bindings as sys;
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode;
+use seamline_flow::log::Incoming;
+use seamline_message::envelope::Header;
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call that the broker or the client refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}: {code}")]
+pub(crate) struct Failed {
+    /// What was asked.
+    what: &'static str,
+    /// The answer.
+    pub(crate) code: RDKafkaErrorCode,
+}
+
+/// A topic as the broker describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// The topic's id, as Kafka's tools write it.
+    pub(crate) id: String,
+    /// How many partitions it has.
+    pub(crate) partitions: u32,
+}
+
+/// What a queue of a partition held.
+#[derive(Debug)]
+pub(crate) enum Polled {
+    Record(Incoming),
+    /// All before this offset was examined, and there was no more.
+    End(u64),
+    Failed(RDKafkaErrorCode),
+}
+
+fn failed(what: &'static str, code: sys::rd_kafka_resp_err_t) -> Failed {
+    Failed { what, code: code.into() }
+}
+
+fn c_name(name: &str) -> Result<CString, Failed> {
+    let invalid = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+    CString::new(name).map_err(|_| failed("read the name of a topic", invalid))
+}
+
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// A queue for the answer of one call.
+struct Answers(*mut sys::rd_kafka_queue_t);
+
+impl Answers {
+    fn of(client: *mut sys::rd_kafka_t) -> Answers {
+        // SAFETY: the client lives for the whole call that makes this queue.
+        Answers(unsafe { sys::rd_kafka_queue_new(client) })
+    }
+
+    /// Waits for the next answer.
+    fn next(&self, what: &'static str, patience: Duration) -> Result<Answer, Failed> {
+        // SAFETY: the queue is ours until it is dropped.
+        let event = unsafe { sys::rd_kafka_queue_poll(self.0, millis(patience)) };
+        if event.is_null() {
+            return Err(failed(what, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT));
+        }
+        let answer = Answer(event);
+        // SAFETY: the event is ours until the answer is dropped.
+        let code = unsafe { sys::rd_kafka_event_error(event) };
+        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(answer)
+        } else {
+            Err(failed(what, code))
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        // SAFETY: made by `rd_kafka_queue_new`, destroyed once.
+        unsafe { sys::rd_kafka_queue_destroy(self.0) }
+    }
+}
+
+struct Answer(*mut sys::rd_kafka_event_t);
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: made by `rd_kafka_queue_poll`, destroyed once.
+        unsafe { sys::rd_kafka_event_destroy(self.0) }
+    }
+}
+
+/// Options of a call.
+struct Options(*mut sys::rd_kafka_AdminOptions_t);
+
+impl Options {
+    fn of(client: *mut sys::rd_kafka_t, call: sys::rd_kafka_admin_op_t, patience: Duration) -> Options {
+        let mut text: [c_char; 256] = [0; 256];
+        // SAFETY: the client is alive; the buffer has the length that is told.
+        unsafe {
+            let options = sys::rd_kafka_AdminOptions_new(client, call);
+            sys::rd_kafka_AdminOptions_set_request_timeout(
+                options,
+                millis(patience),
+                text.as_mut_ptr(),
+                text.len(),
+            );
+            Options(options)
+        }
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: made by `rd_kafka_AdminOptions_new`, destroyed once.
+        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0) }
+    }
+}
+
+/// Describes topics, in the order asked for; none where there is no such topic. Blocks at most about `patience`.
+pub(crate) fn describe(
+    client: &Client<Quiet>,
+    names: &[&str],
+    patience: Duration,
+) -> Result<Vec<Option<Described>>, Failed> {
+    const WHAT: &str = "describe topics";
+    let rk = client.native_ptr();
+    let names: Vec<CString> = names.iter().map(|name| c_name(name)).collect::<Result<_, _>>()?;
+    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    let answers = Answers::of(rk);
+    let options = Options::of(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, patience);
+    // SAFETY: the call copies names and options; all live until it returns.
+    unsafe {
+        let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        sys::rd_kafka_DescribeTopics(rk, topics, options.0, answers.0);
+        sys::rd_kafka_TopicCollection_destroy(topics);
+    }
+    let answer = answers.next(WHAT, patience)?;
+    let mut count = 0;
+    // SAFETY: the event is the answer to the call above; what it holds lives as long as it.
+    let described = unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(answer.0);
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if count == 0 { &[] } else { std::slice::from_raw_parts(topics, count) }
+    };
+    let mut found = vec![None; names.len()];
+    for topic in described {
+        // SAFETY: as above; the id's text is owned by the id.
+        let (name, code, id, partitions) = unsafe {
+            let mut partitions = 0;
+            sys::rd_kafka_TopicDescription_partitions(*topic, &raw mut partitions);
+            let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(*topic));
+            let id = sys::rd_kafka_Uuid_base64str(sys::rd_kafka_TopicDescription_topic_id(*topic));
+            (CStr::from_ptr(sys::rd_kafka_TopicDescription_name(*topic)), code, text(id), partitions)
+        };
+        use sys::rd_kafka_resp_err_t as Code;
+        let described = match code {
+            Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                Some(Described { id, partitions: u32::try_from(partitions).unwrap_or(u32::MAX) })
+            }
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID => None,
+            code => return Err(failed(WHAT, code)),
+        };
+        for (idx, _) in names.iter().enumerate().filter(|(_, asked)| asked.as_c_str() == name) {
+            found[idx] = described.clone();
+        }
+    }
+    Ok(found)
+}
+
+/// Returns a text of the client's.
+fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: it ends with a zero byte and lives while it is copied.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// Returns the oldest offset of a partition and its last stable one. Blocks at most about `patience`.
+pub(crate) fn offsets(
+    client: &Client<Quiet>,
+    topic: &str,
+    partition: u32,
+    patience: Duration,
+) -> Result<(u64, u64), Failed> {
+    use sys::rd_kafka_OffsetSpec_t as Spec;
+    let start = offset(client, topic, partition, Spec::RD_KAFKA_OFFSET_SPEC_EARLIEST, patience)?;
+    Ok((start, offset(client, topic, partition, Spec::RD_KAFKA_OFFSET_SPEC_LATEST, patience)?))
+}
+
+fn offset(
+    client: &Client<Quiet>,
+    topic: &str,
+    partition: u32,
+    spec: sys::rd_kafka_OffsetSpec_t,
+    patience: Duration,
+) -> Result<u64, Failed> {
+    const WHAT: &str = "list offsets";
+    let rk = client.native_ptr();
+    let topic = c_name(topic)?;
+    let answers = Answers::of(rk);
+    let options = Options::of(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, patience);
+    // SAFETY: the call copies the list and the options; all live until it returns.
+    unsafe {
+        let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+        let error = sys::rd_kafka_AdminOptions_set_isolation_level(options.0, level);
+        assert!(error.is_null(), "listing offsets has an isolation level");
+        let list = sys::rd_kafka_topic_partition_list_new(1);
+        let place = sys::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), partition.cast_signed());
+        (*place).offset = spec as i64;
+        sys::rd_kafka_ListOffsets(rk, list, options.0, answers.0);
+        sys::rd_kafka_topic_partition_list_destroy(list);
+    }
+    let answer = answers.next(WHAT, patience)?;
+    let mut count = 0;
+    // SAFETY: the event is the answer to the call above; what it holds lives as long as it.
+    let (code, offset) = unsafe {
+        let result = sys::rd_kafka_event_ListOffsets_result(answer.0);
+        let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+        assert!(count == 1, "one partition was asked for");
+        let place = sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos);
+        ((*place).err, (*place).offset)
+    };
+    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(failed(WHAT, code));
+    }
+    let invalid = failed(WHAT, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE);
+    u64::try_from(offset).map_err(|_| invalid)
+}
+
+/// Serves what waits in a client's own queue: log lines, errors, tokens. Never blocks.
+pub(crate) fn serve<C: rdkafka::ClientContext>(client: &Client<C>) {
+    // SAFETY: the client is alive for the call.
+    unsafe {
+        sys::rd_kafka_poll(client.native_ptr(), 0);
+    }
+}
+
+/// One partition being read by a client that reads it nowhere else.
+pub(crate) struct Partition {
+    client: Arc<Reading>,
+    topic: *mut sys::rd_kafka_topic_t,
+    name: CString,
+    partition: i32,
+}
+
+// SAFETY: librdkafka's handles may be used from any thread; ours is used by one at a time.
+unsafe impl Send for Partition {}
+
+impl Partition {
+    /// Begins to read. The caller sees to it that this client does not read the partition already.
+    pub(crate) fn start(
+        client: Arc<Reading>,
+        topic: &str,
+        partition: u32,
+        from: u64,
+    ) -> Result<Partition, Failed> {
+        const WHAT: &str = "begin to read";
+        let name = c_name(topic)?;
+        let rk = rdkafka::consumer::Consumer::client(&*client).native_ptr();
+        let (partition, from) = (partition.cast_signed(), from.cast_signed());
+        // SAFETY: the client outlives the topic's handle: both are in the value returned.
+        let topic = unsafe { sys::rd_kafka_topic_new(rk, name.as_ptr(), ptr::null_mut()) };
+        if topic.is_null() {
+            // SAFETY: no arguments.
+            return Err(failed(WHAT, unsafe { sys::rd_kafka_last_error() }));
+        }
+        // SAFETY: the handle is alive.
+        if unsafe { sys::rd_kafka_consume_start(topic, partition, from) } != 0 {
+            // SAFETY: no arguments; the handle is destroyed once.
+            let code = unsafe { sys::rd_kafka_last_error() };
+            // SAFETY: made above, not used after.
+            unsafe { sys::rd_kafka_topic_destroy(topic) };
+            return Err(failed(WHAT, code));
+        }
+        Ok(Partition { client, topic, name, partition })
+    }
+
+    /// Returns what is there, at most `limit`. Never waits.
+    pub(crate) fn poll(&mut self, limit: usize) -> Result<Vec<Polled>, Failed> {
+        let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(limit);
+        // SAFETY: the buffer has room for `limit` pointers; the handle is alive.
+        let count = unsafe {
+            sys::rd_kafka_consume_batch(self.topic, self.partition, 0, messages.as_mut_ptr(), limit)
+        };
+        let Ok(count) = usize::try_from(count) else {
+            // SAFETY: no arguments.
+            return Err(failed("read", unsafe { sys::rd_kafka_last_error() }));
+        };
+        // SAFETY: the call wrote so many pointers.
+        unsafe { messages.set_len(count) };
+        let polled = messages.iter().map(|message| {
+            // SAFETY: the message is ours until it is destroyed, here and once.
+            unsafe {
+                let polled = polled(*message);
+                sys::rd_kafka_message_destroy(*message);
+                polled
+            }
+        });
+        Ok(polled.collect())
+    }
+
+    /// Returns the offset behind all that was polled, transaction markers too; none before the first.
+    pub(crate) fn position(&self) -> Option<u64> {
+        let rk = rdkafka::consumer::Consumer::client(&*self.client).native_ptr();
+        // SAFETY: the list is made, read and destroyed here; the client is alive.
+        let offset = unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(1);
+            let place = sys::rd_kafka_topic_partition_list_add(list, self.name.as_ptr(), self.partition);
+            sys::rd_kafka_position(rk, list);
+            let offset = (*place).offset;
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            offset
+        };
+        u64::try_from(offset).ok()
+    }
+
+    /// Returns the oldest offset and the high watermark as the last answer of the broker told them.
+    pub(crate) fn watermarks(&self) -> (Option<u64>, Option<u64>) {
+        let rk = rdkafka::consumer::Consumer::client(&*self.client).native_ptr();
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client is alive, the places are ours.
+        unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                rk,
+                self.name.as_ptr(),
+                self.partition,
+                &raw mut low,
+                &raw mut high,
+            );
+        }
+        (u64::try_from(low).ok(), u64::try_from(high).ok())
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        // SAFETY: started and made by `start`; stopped and destroyed once.
+        unsafe {
+            sys::rd_kafka_consume_stop(self.topic, self.partition);
+            sys::rd_kafka_topic_destroy(self.topic);
+        }
+    }
+}
+
+/// Copies a message.
+///
+/// # Safety
+/// The message must be alive.
+unsafe fn polled(message: *const sys::rd_kafka_message_t) -> Polled {
+    // SAFETY: the caller's promise.
+    let it = unsafe { &*message };
+    match it.err {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {}
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+            return u64::try_from(it.offset)
+                .map_or(Polled::Failed(RDKafkaErrorCode::PartitionEOF), Polled::End);
+        }
+        code => return Polled::Failed(code.into()),
+    }
+    let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    // SAFETY: the message is alive; its bytes are copied at once.
+    unsafe {
+        let time = sys::rd_kafka_message_timestamp(message, &raw mut kind);
+        Polled::Record(Incoming {
+            offset: u64::try_from(it.offset).expect("a record has an offset"),
+            leader_epoch: sys::rd_kafka_message_leader_epoch(message),
+            time: jiff::Timestamp::from_millisecond(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH),
+            key: bytes(it.key.cast(), it.key_len),
+            headers: headers(message),
+            value: bytes(it.payload.cast(), it.len),
+        })
+    }
+}
+
+/// # Safety
+/// The message must be alive.
+unsafe fn headers(message: *const sys::rd_kafka_message_t) -> Vec<Header> {
+    let mut list = ptr::null_mut();
+    let mut headers = Vec::new();
+    let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    // SAFETY: the list belongs to the message; names end with a zero byte; values have the length told.
+    unsafe {
+        if sys::rd_kafka_message_headers(message, &raw mut list) != none {
+            return headers;
+        }
+        let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+        while sys::rd_kafka_header_get_all(
+            list,
+            headers.len(),
+            &raw mut name,
+            &raw mut value,
+            &raw mut length,
+        ) == none
+        {
+            headers.push(Header { name: text(name), value: bytes(value.cast(), length) });
+        }
+    }
+    headers
+}
+
+/// # Safety
+/// There are so many bytes, or the pointer is null.
+unsafe fn bytes(start: *const u8, length: usize) -> Option<Vec<u8>> {
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    Some(unsafe { std::slice::from_raw_parts(start, length) }.to_vec())
+}

@@ -1,0 +1,125 @@
+//! Topics: how they are made, and how one that is there differs from what the contracts want.
+
+use crate::log::{KafkaLog, PATIENCE, not_applied};
+use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use seamline_flow::log::{Cleanup, TopicSpec};
+use seamline_flow::port::PortError;
+
+/// What a topic has, and what it should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The topic.
+    pub topic: String,
+    /// The setting; `partitions` is their count, `topic` the topic itself.
+    pub setting: String,
+    /// What is there.
+    pub found: String,
+    /// What is wanted.
+    pub wanted: String,
+    /// The command that mends it, or what to do where no command can.
+    pub mend: String,
+}
+
+/// Returns the settings of a topic, in a fixed order.
+pub fn settings(spec: &TopicSpec, replicas: u32) -> Vec<(&'static str, String)> {
+    let mut settings = match &spec.cleanup {
+        Cleanup::Compact { tombstones, min_lag } => vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("delete.retention.ms", tombstones.as_millis().to_string()),
+            ("min.compaction.lag.ms", min_lag.as_millis().to_string()),
+        ],
+        Cleanup::Delete { retention } => vec![
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", retention.map_or("-1".to_owned(), |time| time.as_millis().to_string())),
+            ("retention.bytes", "-1".to_owned()),
+        ],
+    };
+    settings.push(("min.insync.replicas", if replicas > 1 { "2" } else { "1" }.to_owned()));
+    settings.push(("unclean.leader.election.enable", "false".to_owned()));
+    settings.push(("message.timestamp.type", "CreateTime".to_owned()));
+    settings
+}
+
+impl KafkaLog {
+    /// Makes a topic. One that is there already is no error.
+    pub(crate) async fn make_topic(&self, spec: &TopicSpec) -> Result<(), PortError> {
+        let settings = settings(spec, self.replicas());
+        let partitions = i32::try_from(spec.partitions).map_err(not_applied)?;
+        let replicas = i32::try_from(self.replicas()).map_err(not_applied)?;
+        let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(replicas));
+        for (name, value) in &settings {
+            topic = topic.set(name, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        let unknown = |error: KafkaError| PortError::Unknown(Box::new(error));
+        let made = self.admin().create_topics([&topic], &options).await.map_err(unknown)?;
+        match made.into_iter().next() {
+            None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Err((_, code))) => {
+                let error = KafkaError::AdminOp(code);
+                let timed_out =
+                    matches!(code, RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::RequestTimedOut);
+                Err(if timed_out { unknown(error) } else { not_applied(error) })
+            }
+        }
+    }
+
+    /// Compares a topic with what is wanted. None are equal; a topic that is not there is one difference.
+    ///
+    /// # Errors
+    /// The broker's: also when it does not let us see the configuration.
+    pub async fn check(&self, spec: &TopicSpec) -> Result<Vec<Difference>, PortError> {
+        let name = spec.name.as_str();
+        let difference = |setting: &str, found: String, wanted: String, mend: String| Difference {
+            topic: name.to_owned(),
+            setting: setting.to_owned(),
+            found,
+            wanted,
+            mend,
+        };
+        let Some(described) = self.described(name).await? else {
+            let wanted = format!("{} partitions", spec.partitions);
+            let mend = create_command(spec, self.replicas());
+            return Ok(vec![difference("topic", "not there".to_owned(), wanted, mend)]);
+        };
+        let mut differences = Vec::new();
+        if described.partitions != spec.partitions {
+            // Keys would change their partitions.
+            let mend = "partitions of a topic are never changed: give the contract's topic a new generation";
+            let (found, wanted) = (described.partitions.to_string(), spec.partitions.to_string());
+            differences.push(difference("partitions", found, wanted, mend.to_owned()));
+        }
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let asked = ResourceSpecifier::Topic(name);
+        let told = self.admin().describe_configs([&asked], &options).await.map_err(not_applied)?;
+        let told = told
+            .into_iter()
+            .next()
+            .ok_or_else(|| not_applied(KafkaError::AdminOp(RDKafkaErrorCode::Fail)))?;
+        let told = told.map_err(|code| not_applied(KafkaError::AdminOp(code)))?;
+        for (setting, wanted) in settings(spec, self.replicas()) {
+            let found = told.get(setting).and_then(|entry| entry.value.clone()).unwrap_or_default();
+            if found != wanted {
+                let mend = format!(
+                    "kafka-configs --bootstrap-server SERVER --alter --entity-type topics --entity-name {name} \
+                     --add-config {setting}={wanted}"
+                );
+                differences.push(difference(setting, found, wanted, mend));
+            }
+        }
+        Ok(differences)
+    }
+}
+
+/// Returns the command that makes a topic.
+pub fn create_command(spec: &TopicSpec, replicas: u32) -> String {
+    let mut command = format!(
+        "kafka-topics --bootstrap-server SERVER --create --topic {} --partitions {} --replication-factor {replicas}",
+        spec.name, spec.partitions
+    );
+    for (setting, value) in settings(spec, replicas) {
+        command.push_str(&format!(" --config {setting}={value}"));
+    }
+    command
+}
