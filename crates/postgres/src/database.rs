@@ -4,6 +4,7 @@ use crate::sql::{commit_failed, not_applied};
 use seamline_flow::port::PortError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Postgres, Transaction};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ pub struct Database {
     schema: String,
     bells: PgPool,
     bell: Arc<Mutex<Option<PgListener>>>,
+    rotated: Arc<AtomicI64>,
 }
 
 impl Database {
@@ -109,7 +111,13 @@ impl Database {
             .acquire_timeout(PATIENCE)
             .after_release(|_, _| Box::pin(async { Ok(false) }))
             .connect_lazy_with(connect);
-        Ok(Database { pool, schema: options.schema.clone(), bells, bell: Arc::default() })
+        Ok(Database {
+            pool,
+            schema: options.schema.clone(),
+            bells,
+            bell: Arc::default(),
+            rotated: Arc::default(),
+        })
     }
 
     /// Returns the connections.
@@ -130,6 +138,11 @@ impl Database {
     /// Returns the connection that listens, between two sleeps.
     pub(crate) fn bell(&self) -> &Mutex<Option<PgListener>> {
         &self.bell
+    }
+
+    /// Returns the minute in which the drained tables of the outbox were last cut off.
+    pub(crate) fn rotated(&self) -> &AtomicI64 {
+        &self.rotated
     }
 
     /// Begins a transaction, READ COMMITTED.

@@ -46,7 +46,6 @@ impl Source for Database {
     }
 
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
-        self.rotate().await.map_err(not_applied)?;
         self.sleep(patience).await.map_err(not_applied)
     }
 
@@ -62,6 +61,7 @@ impl Source for Database {
             queue::remove(&mut transaction, tenure, removal, now, ttl).await.map_err(not_applied)?;
         if removed == Removed::Done {
             commit(transaction).await?;
+            self.rotate_in_time(now).await;
         }
         Ok(removed)
     }

@@ -261,7 +261,8 @@ fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[Channe
     if cases.is_empty() { otherwise.to_owned() } else { format!("CASE p_change{cases} ELSE {otherwise} END") }
 }
 
-/// One statement locks the key's row, draws its sequence and links it into its chains.
+/// One statement locks the key's row, draws its sequence and links it into its chains. PostgreSQL computes the new values once
+/// it has the lock, in the order of the table's columns: `sequence` stands before `chains`.
 fn lock(contract: &ResolvedContract) -> String {
     let id = literal(contract.contract.name.contract.as_str());
     let members = |member: &dyn Fn(&str) -> String| {
@@ -275,7 +276,7 @@ fn lock(contract: &ResolvedContract) -> String {
         literal(&format!("{{{}}}", members.join(",")))
     });
     let first = members(&|channel| format!("'\"{channel}\":' || drawn"));
-    let next = members(&|channel| format!("'\"{channel}\":' || d.id"));
+    let next = members(&|channel| format!("'\"{channel}\":' || currval('seamline.sequence')"));
     let previous = members(&|channel| {
         format!("'\"{channel}\":' || coalesce(k.chains ->> {}, 'null')", literal(channel))
     });
@@ -284,7 +285,7 @@ fn lock(contract: &ResolvedContract) -> String {
   INSERT INTO seamline.key AS k (contract, key, sequence, written, previous, chains)
     VALUES ({id}, p_key, drawn, 1, {none}, ({first})::jsonb)
     ON CONFLICT ON CONSTRAINT key_pkey DO UPDATE SET written = k.written + 1, previous = {previous},
-      (sequence, chains) = (SELECT d.id, k.chains || ({next})::jsonb FROM (SELECT nextval('seamline.sequence') AS id OFFSET 0) AS d)
+      sequence = nextval('seamline.sequence'), chains = k.chains || ({next})::jsonb
     RETURNING k.sequence, k.previous, k.moved INTO drawn, chain, before;
 "
     )

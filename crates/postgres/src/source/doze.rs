@@ -39,13 +39,12 @@ impl Database {
         let tables = OUTBOXES.map(|table| format!("EXISTS (SELECT FROM {table})")).join(" OR ");
         let waits = format!("SELECT {tables} OR EXISTS (SELECT FROM seamline.void)");
         let waits: bool = sqlx::query_scalar(AssertSqlSafe(waits)).fetch_one(&mut listener).await?;
-        if !waits {
-            // A lost connection ends the sleep as a ring does.
-            if let Ok(heard) = tokio::time::timeout(patience, listener.try_recv()).await {
-                if heard?.is_none() {
-                    return Ok(true);
-                }
-            }
+        // A lost connection ends the sleep as a ring does.
+        if !waits
+            && let Ok(heard) = tokio::time::timeout(patience, listener.try_recv()).await
+            && heard?.is_none()
+        {
+            return Ok(true);
         }
         sqlx::query("SELECT pg_advisory_unlock($1)").bind(BELL).execute(&mut listener).await?;
         *self.bell().lock().expect("nobody panics here") = Some(listener);

@@ -2,7 +2,9 @@
 
 use super::OUTBOXES;
 use crate::database::Database;
+use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection};
+use std::sync::atomic::Ordering;
 
 /// PostgreSQL's code of a lock that was not had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -11,6 +13,17 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 const PAGES_MIN: i64 = 64;
 
 impl Database {
+    /// Cuts off what is drained, once a minute. What was removed stays removed if it cannot be.
+    pub(super) async fn rotate_in_time(&self, now: Timestamp) {
+        let minute = now.as_second() / 60;
+        if self.rotated().swap(minute, Ordering::Relaxed) == minute {
+            return;
+        }
+        if let Err(error) = self.rotate().await {
+            tracing::warn!(%error, "drained tables of the outbox could not be cut off");
+        }
+    }
+
     /// Cuts off each table of the outbox that is drained and is not being filled, unless somebody uses it: then a later call
     /// does.
     ///
