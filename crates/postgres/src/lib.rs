@@ -1,6 +1,7 @@
 //! Source, Ledger, Cases and Store on PostgreSQL: publishing by key in SQL, projections with markers.
 
 pub mod database;
+pub mod doctor;
 pub mod install;
 pub(crate) mod sql;
 

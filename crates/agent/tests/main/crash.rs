@@ -2,7 +2,8 @@
 
 use crate::fixture::{Place, assert_conserved, expire, number, rows, run, settle};
 use crate::insurer::{CORE, Insurer, bound, in_transaction};
-use seamline_agent::agent::{Agent, Workers};
+use seamline_agent::agent::Agent;
+use seamline_agent::workers::Workers;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};

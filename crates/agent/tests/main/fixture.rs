@@ -1,9 +1,10 @@
 //! An example estate in a folder of its own, with its agents, and what its databases and log say.
 
-use seamline_agent::agent::{Agent, Workers};
+use seamline_agent::agent::Agent;
 use seamline_agent::custody::Conclusion;
 use seamline_agent::log::SiteLog;
 use seamline_agent::site::Site;
+use seamline_agent::workers::Workers;
 use seamline_contract::id::{ContextId, ContractId};
 use seamline_flow::drift::Outcome;
 use seamline_flow::intake::Intake;

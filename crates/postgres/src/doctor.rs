@@ -1,0 +1,195 @@
+//! Facts about a database that tell why work stands still: version, formats, rights, clocks, old and forgotten transactions.
+
+use crate::database::Database;
+use crate::install::table;
+use crate::sql::not_applied;
+use seamline_flow::port::PortError;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
+
+/// Since when a transaction counts as old.
+pub const OLD: Duration = Duration::from_secs(60);
+
+/// What is stored in the schema `seamline`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The stored table.
+    pub name: String,
+    /// Its format.
+    pub found: i32,
+    /// The newest format known here; none: it is not known at all.
+    pub known: Option<i32>,
+}
+
+/// A transaction that is open for long. While it is, rows that left the outbox cannot be cleared away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldTransaction {
+    /// The process.
+    pub pid: i32,
+    /// How long it is open.
+    pub age: Duration,
+    /// What the program calls itself; empty when it does not say.
+    pub application: String,
+    /// Whose it is.
+    pub role: String,
+    /// What it does: `active`, `idle in transaction`.
+    pub state: String,
+}
+
+/// A transaction that was prepared for long and neither committed nor rolled back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// Its name.
+    pub name: String,
+    /// How long it is prepared.
+    pub age: Duration,
+    /// Whose it is.
+    pub role: String,
+}
+
+/// A table of the outbox with rows that left and are not cleared away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadRows {
+    /// The table.
+    pub table: String,
+    /// How many, as the statistics estimate.
+    pub rows: u64,
+}
+
+/// What a database says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Such as 150006.
+    pub version: i32,
+    /// As whom it was asked.
+    pub role: String,
+    /// It takes no writes: a standby, or set to read only.
+    pub read_only: bool,
+    /// Its clock, in microseconds since 1970.
+    pub clock_micros: i64,
+    /// What is stored, by name; empty: not installed.
+    pub stored: Vec<Stored>,
+    /// Rights that an agent needs and this role has not, as `RIGHT ON table`, sorted.
+    pub rights_missing: Vec<String>,
+    /// Whether transactions of other roles are seen.
+    pub sees_others: bool,
+    /// Oldest first; those of other roles only where they are seen.
+    pub old_transactions: Vec<OldTransaction>,
+    /// Oldest first.
+    pub prepared: Vec<Prepared>,
+    /// Those with any.
+    pub dead_rows: Vec<DeadRows>,
+}
+
+impl Database {
+    /// Returns what the database says about itself. Reads only.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn facts(&self) -> Result<Facts, PortError> {
+        let mut conn = self.pool().acquire().await.map_err(not_applied)?;
+        facts(&mut conn).await.map_err(not_applied)
+    }
+
+    /// Returns which of a table's columns are not there; all of them when the table is not there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn columns_missing(&self, table: &str, columns: &[String]) -> Result<Vec<String>, PortError> {
+        let there = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+        let name = table.split('.').map(crate::sql::quoted).collect::<Vec<_>>().join(".");
+        let there: Vec<String> =
+            sqlx::query_scalar(there).bind(name).fetch_all(self.pool()).await.map_err(not_applied)?;
+        Ok(columns.iter().filter(|column| !there.contains(column)).cloned().collect())
+    }
+}
+
+async fn facts(conn: &mut PgConnection) -> Result<Facts, sqlx::Error> {
+    let about = "SELECT current_setting('server_version_num')::int, current_user::text, \
+        pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', \
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
+        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), to_regclass('seamline.format') IS NOT NULL";
+    let about = sqlx::query(about).fetch_one(&mut *conn).await?;
+    let installed: bool = about.get(5);
+    Ok(Facts {
+        version: about.get(0),
+        role: about.get(1),
+        read_only: about.get(2),
+        clock_micros: about.get(3),
+        sees_others: about.get(4),
+        stored: if installed { stored(conn).await? } else { Vec::new() },
+        rights_missing: if installed { rights_missing(conn).await? } else { Vec::new() },
+        old_transactions: old_transactions(conn).await?,
+        prepared: prepared(conn).await?,
+        dead_rows: dead_rows(conn).await?,
+    })
+}
+
+/// A role without any right in the schema sees no formats: it is told by its rights.
+async fn stored(conn: &mut PgConnection) -> Result<Vec<Stored>, sqlx::Error> {
+    let may = "SELECT has_schema_privilege('seamline', 'USAGE') AND has_table_privilege('seamline.format', 'SELECT')";
+    if !sqlx::query_scalar::<_, bool>(may).fetch_one(&mut *conn).await.unwrap_or(false) {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query("SELECT stored, version FROM seamline.format ORDER BY stored").fetch_all(conn).await?;
+    let stored = rows.iter().map(|row| {
+        let name: String = row.get(0);
+        let known = table::known(&name);
+        Stored { name, found: row.get(1), known }
+    });
+    Ok(stored.collect())
+}
+
+async fn rights_missing(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let missing = "SELECT right_name || ' ON seamline.' || c.relname FROM pg_class c \
+        JOIN pg_namespace n ON n.oid = c.relnamespace \
+        CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) right_name \
+        WHERE n.nspname = 'seamline' AND c.relkind = 'r' \
+        AND (right_name = 'SELECT' OR c.relname NOT IN ('format', 'context')) \
+        AND (right_name <> 'TRUNCATE' OR c.relname LIKE 'outbox\\_%') \
+        AND NOT has_table_privilege(c.oid, right_name) \
+        UNION ALL SELECT 'USAGE ON SCHEMA seamline' WHERE NOT has_schema_privilege('seamline', 'USAGE') ORDER BY 1";
+    sqlx::query_scalar(missing).fetch_all(conn).await
+}
+
+async fn old_transactions(conn: &mut PgConnection) -> Result<Vec<OldTransaction>, sqlx::Error> {
+    let old = "SELECT pid, extract(epoch FROM clock_timestamp() - xact_start)::float8, \
+        coalesce(application_name, ''), coalesce(usename::text, ''), coalesce(state, '') FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid() \
+        AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) \
+        AND xact_start < clock_timestamp() - make_interval(secs => $1) ORDER BY xact_start";
+    let rows = sqlx::query(old).bind(OLD.as_secs_f64()).fetch_all(conn).await?;
+    let old = rows.iter().map(|row| OldTransaction {
+        pid: row.get(0),
+        age: Duration::from_secs_f64(row.get::<f64, _>(1).max(0.0)),
+        application: row.get(2),
+        role: row.get(3),
+        state: row.get(4),
+    });
+    Ok(old.collect())
+}
+
+async fn prepared(conn: &mut PgConnection) -> Result<Vec<Prepared>, sqlx::Error> {
+    let old = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8, owner::text \
+        FROM pg_prepared_xacts WHERE database = current_database() \
+        AND prepared < clock_timestamp() - make_interval(secs => $1) ORDER BY prepared";
+    let rows = sqlx::query(old).bind(OLD.as_secs_f64()).fetch_all(conn).await?;
+    let old = rows.iter().map(|row| Prepared {
+        name: row.get(0),
+        age: Duration::from_secs_f64(row.get::<f64, _>(1).max(0.0)),
+        role: row.get(2),
+    });
+    Ok(old.collect())
+}
+
+async fn dead_rows(conn: &mut PgConnection) -> Result<Vec<DeadRows>, sqlx::Error> {
+    let dead = "SELECT relname::text, n_dead_tup FROM pg_stat_user_tables \
+        WHERE schemaname = 'seamline' AND relname LIKE 'outbox\\_%' AND n_dead_tup > 0 ORDER BY relname";
+    let rows = sqlx::query(dead).fetch_all(conn).await?;
+    let dead = rows.iter().map(|row| DeadRows {
+        table: row.get(0),
+        rows: u64::try_from(row.get::<i64, _>(1)).unwrap_or_default(),
+    });
+    Ok(dead.collect())
+}
