@@ -1,0 +1,128 @@
+"""`python3 -m oracle COMMAND`: drive writers, inject divergence, work an inbox off, judge. Lines of JSON.
+
+Exit codes: 0 all as it must be, 1 a promise is broken (each line names one), 2 it could not be judged.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import traceback
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="oracle")
+    parser.add_argument("--world", help="a file that says where everything is")
+    parser.add_argument("--seed", type=int, default=1)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("selftest")
+    commands.add_parser("setup")
+    commands.add_parser("work")
+    drive = commands.add_parser("drive")
+    drive.add_argument("--writers", type=int, default=8)
+    drive.add_argument("--seconds", type=float, default=0, help="0: until SIGTERM")
+    drive.add_argument("--keys", type=int, default=60)
+    drive.add_argument("--pause", type=float, default=0.02)
+    drive.add_argument("--aborts", type=float, default=0.1)
+    drive.add_argument("--savepoints", type=float, default=0.2)
+    drive.add_argument("--acts", help="a file to which is added what was seen committed")
+    flood = commands.add_parser("flood")
+    flood.add_argument("--rows", type=int, default=200_000)
+    flood.add_argument("--acts")
+    inject = commands.add_parser("inject")
+    inject.add_argument("kinds", nargs="+")
+    poison = commands.add_parser("poison")
+    poison.add_argument("kind")
+    judge = commands.add_parser("judge")
+    judge.add_argument("--acts")
+    judge.add_argument("--compacted", action="store_true", help="superseded records of state may be gone")
+    judge.add_argument("--skip", default="", help="checks that cannot hold here, with commas")
+    judge.add_argument("--forgive", default="", help="sequences of injected records, with commas")
+    blame = commands.add_parser("blame")
+    blame.add_argument("report")
+    blame.add_argument("answers")
+    return parser.parse_args()
+
+
+def say(line):
+    print(json.dumps(line, ensure_ascii=False), flush=True)
+
+
+def main():
+    args = arguments()
+    if args.command == "selftest":
+        from .selftest import run
+
+        controls, failed = run()
+        for line in failed:
+            say({"failed": line})
+        say({"controls": controls, "failed": len(failed)})
+        return 1 if failed else 0
+    if args.command == "blame":
+        from .judge import blame
+
+        with open(args.report, encoding="utf-8") as report, open(args.answers, encoding="utf-8") as answers:
+            return tell(blame(json.load(report), [json.loads(line) for line in answers]), {})
+    from . import world as worlds
+
+    world = worlds.read(args.world)
+    if args.command == "setup":
+        worlds.setup(world)
+    elif args.command == "drive":
+        from .drive import drive
+
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        done = drive(world, args, stop)
+        say(done)
+        return 1 if done["failures"] else 0
+    elif args.command == "flood":
+        from .drive import flood
+
+        say(flood(world, args.rows, args.acts))
+    elif args.command == "work":
+        from .work import work
+
+        say({"worked": work(world)})
+    elif args.command == "inject":
+        from .inject import inject
+
+        for line in inject(world, args.seed, args.kinds):
+            say(line)
+    elif args.command == "poison":
+        from .inject import poison
+
+        say(poison(world, args.kind))
+    elif args.command == "judge":
+        return judged(args, world)
+    return 0
+
+
+def judged(args, world):
+    from .gather import seen
+    from .judge import judge
+
+    forgiven = [int(text) for text in args.forgive.split(",") if text]
+    there = seen(world, args.acts, args.compacted, forgiven)
+    records = sum(len(topic.records) for topic in there.topics.values())
+    rows = sum(len(rows) for rows in there.rows.values())
+    counted = {"acts": len(there.journal), "records": records, "rows": rows, "inbox": len(there.inbox)}
+    return tell(judge(there, args.skip.split(",")), counted)
+
+
+def tell(violations, counted):
+    for line in violations[:50]:
+        say(line)
+    say({"violations": len(violations)} | counted)
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Exception as error:  # what cannot be judged is not well
+        traceback.print_exc()
+        say({"inconclusive": f"{type(error).__name__}: {error}"})
+        sys.exit(2)

@@ -1,0 +1,166 @@
+"""Divergence by raw SQL and raw records, at links of the injector's choice, with the answer key."""
+
+import json
+import random
+
+from confluent_kafka import Producer
+
+from .estate import CONTRACTS, ITEM, ORDER, canonical, key_text, partition_of, sequence_text
+from .gather import read_topic
+
+PROJECTION = ("parcels", "orders", "items")
+TABLES = {
+    # subscription: context, table, key columns, a cell to change, a row of nobody
+    "parcels": ("dispatch", "parcel", ("order_ref",), "pieces = pieces + 1", "(order_ref, ready, pieces) VALUES ('O-999999', true, 3)"),
+    "orders": ("desk", "known_order", ("order_ref",), "customer = 'somebody else'", "(order_ref, status, total, pieces, customer) VALUES ('O-999998', 'open', 1, 1, 'nobody')"),
+    "items": ("desk", "known_item", ("site", "article"), "level = level + 1", "(site, article, level, cost, locked) VALUES ('nowhere', 'X', 1, 1, true)"),
+}
+
+
+def answer(subject, link, kind, key, owner, **more):
+    return {"subject": subject, "link": link, "kind": kind, "key": key, "owner": owner} | more
+
+
+class Injector:
+    def __init__(self, world, seed):
+        self.world, self.rng, self.taken = world, random.Random(seed), set()
+
+    def pick(self, context, table, columns):
+        """Returns a key that was not injured yet."""
+        with self.world.connect(context) as conn:
+            rows = conn.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1").fetchall()
+        rows = [row for row in rows if (table_contract(table), row) not in self.taken]
+        row = self.rng.choice(rows)
+        self.taken.add((table_contract(table), row))
+        return row
+
+    def run(self, context, statement, values=()):
+        with self.world.connect(context, autocommit=True) as conn:
+            changed = conn.execute(statement, values).rowcount
+        assert changed == 1, f"{statement}: changed {changed} rows"
+
+    def edit(self, subscription):
+        context, table, columns, cell, _ = TABLES[subscription]
+        key = self.pick(context, table, columns)
+        self.run(context, f"UPDATE {table} SET {cell} WHERE {where(columns)}", key)
+        return answer(f"{context}/{subscription}", "projection", "corrupt", key_text(key), context)
+
+    def delete(self, subscription):
+        context, table, columns, *_ = TABLES[subscription]
+        key = self.pick(context, table, columns)
+        self.run(context, f"DELETE FROM {table} WHERE {where(columns)}", key)
+        return answer(f"{context}/{subscription}", "projection", "missing", key_text(key), context)
+
+    def insert(self, subscription):
+        context, table, columns, _, row = TABLES[subscription]
+        self.run(context, f"INSERT INTO {table} {row}")
+        key = {"parcels": ("O-999999",), "orders": ("O-999998",), "items": ("nowhere", "X")}[subscription]
+        return answer(f"{context}/{subscription}", "projection", "orphan", key_text(key), context)
+
+    def unpublished(self):
+        key = self.pick("sales", "orders", ("order_no",))
+        self.run("sales", "UPDATE orders SET remark = 'by hand' WHERE order_no = %s", key)
+        return answer(ORDER.subject, "source", "corrupt", key_text(key), "sales")
+
+    def removed(self):
+        key = self.pick("stock", "item", ("site", "article"))
+        self.run("stock", "DELETE FROM item WHERE site = %s AND article = %s", key)
+        return answer(ITEM.subject, "source", "phantom", key_text(key), "stock")
+
+    def added(self):
+        self.run("stock", "INSERT INTO item VALUES ('nowhere', 'Y', 1, 1, NULL, false)")
+        return answer(ITEM.subject, "source", "missing", key_text(("nowhere", "Y")), "stock")
+
+    def forged(self):
+        """A record that is right in every form, of a sequence that another key drew."""
+        key = key_text(self.pick("stock", "item", ("site", "article")))
+        with self.world.connect("stock") as conn:
+            last = conn.execute("SELECT sequence FROM seamline.key WHERE contract = 'item' AND key = %s", (key,)).fetchone()[0]
+            top = conn.execute("SELECT last_value FROM seamline.sequence").fetchone()[0]
+        if last >= top:
+            return self.forged()
+        state = {"key": json.loads(key), "state": {"cost": "1.0000", "level": "7", "locked": False}}
+        self.send(ITEM, "state", key, last + 1, canonical(state))
+        return answer(ITEM.subject, "source", "orphan", key, "stock", sequence=last + 1)
+
+    def send(self, contract, channel, key, sequence, value, headers=None):
+        topic = contract.topic(self.world.prefix, channel)
+        raw = None if key is None else key.encode()
+        produce(self.world.brokers, topic, partitions(self.world.brokers, topic), raw,
+                headers or envelope(contract, channel, self.world.system, key, sequence), value)
+
+
+def envelope(contract, channel, system, key, sequence, version="1.0.0", kind="state"):
+    major = version.split(".")[0]
+    return [
+        ("content-type", "application/json"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", f"{contract.name}@{major}/{system}/{sequence_text(sequence)}/{channel}/forged"),
+        ("ce_source", f"/{contract.context}"),
+        ("ce_type", f"{contract.context}.{contract.name}.{kind}"),
+        ("ce_subject", key or ""),
+        ("ce_partitionkey", key or ""),
+        ("ce_time", "2026-01-02T03:04:05.000006Z"),
+        ("ce_dataschema", f"urn:seamline:{contract.context}/{contract.name}@{version}"),
+        ("ce_sequence", sequence_text(sequence)),
+    ]
+
+
+def partitions(brokers, topic):
+    return read_topic(brokers, topic).partitions
+
+
+def produce(brokers, topic, n_partitions, key, headers, value):
+    failed = []
+    producer = Producer({"bootstrap.servers": brokers, "message.max.bytes": 8_000_000})
+    partition = 0 if key is None else partition_of(key, n_partitions)
+    producer.produce(topic, value, key, partition, headers=headers, on_delivery=lambda error, _: error and failed.append(str(error)))
+    producer.flush(30)
+    assert not failed, f"{topic}: {failed}"
+
+
+def table_contract(table):
+    return "item" if table in ("item", "known_item") else "order"
+
+
+def where(columns):
+    return " AND ".join(f"{column} = %s" for column in columns)
+
+
+KINDS = {
+    "edit": lambda it: it.edit(it.rng.choice(PROJECTION)),
+    "delete": lambda it: it.delete(it.rng.choice(PROJECTION)),
+    "insert": lambda it: it.insert(it.rng.choice(PROJECTION)),
+    "unpublished": Injector.unpublished,
+    "removed": Injector.removed,
+    "added": Injector.added,
+    "forged": Injector.forged,
+}
+
+
+def inject(world, seed, kinds):
+    """Injects one of each kind named, and returns the answer key."""
+    injector = Injector(world, seed)
+    return [KINDS[kind](injector) for kind in kinds]
+
+
+def poison(world, kind):
+    """Puts one broken record into the topic of orders' state, for a key of its own. Returns what was put in."""
+    injector = Injector(world, kind)
+    key, contract, channel, sequence = f'["O-9000{len(kind):02d}"]', CONTRACTS["order"], "state", 2**40 + len(kind)
+    good = canonical({"key": json.loads(key), "state": {"customer": "x", "pieces": "1", "status": "open", "total": "1.00"}})
+    make = lambda **more: envelope(contract, channel, world.system, key, sequence, **more)
+    if kind == "not-json":
+        injector.send(contract, channel, key, sequence, b"{not json")
+    elif kind == "null-key":
+        injector.send(contract, channel, None, sequence, good, make())
+    elif kind == "large":
+        injector.send(contract, channel, key, sequence, good[:-2] + b',"remark":"' + b"x" * 2_000_000 + b'"}}', make())
+    elif kind == "wrong-era":
+        injector.send(contract, channel, key, sequence, good, make(version="2.0.0"))
+    elif kind == "forged-headers":
+        headers = [(name, value) for name, value in make() if name != "ce_sequence"] + [("ce_sequence", "-1"), ("ce_sequence", "7")]
+        injector.send(contract, channel, key, sequence, good, headers)
+    else:
+        raise ValueError(kind)
+    return {"poison": kind, "key": None if kind == "null-key" else key, "sequence": sequence}
