@@ -9,3 +9,9 @@ SELECT InvoiceId AS invoice_id, CustomerId AS customer_id, date(InvoiceDate) AS 
 
 CREATE VIEW IF NOT EXISTS buyer_current AS
 SELECT CustomerId AS customer_id, City AS billing_city, Country AS billing_country FROM Customer;
+
+CREATE VIEW IF NOT EXISTS sale_current AS
+SELECT l.InvoiceLineId AS line_id, l.InvoiceId AS invoice_id, l.TrackId AS track_id, date(i.InvoiceDate) AS sold_on,
+       l.Quantity AS copies, printf('%.2f', l.UnitPrice) AS paid_each
+  FROM InvoiceLine l
+  JOIN Invoice i ON i.InvoiceId = l.InvoiceId;

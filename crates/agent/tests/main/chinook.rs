@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-const CONTEXTS: [&str; 3] = ["catalogue", "sales", "customer-care"];
+const CONTEXTS: [&str; 4] = ["catalogue", "sales", "customer-care", "royalties"];
 
 /// Returns the folder of the data.
 fn data() -> PathBuf {
@@ -17,7 +17,7 @@ fn data() -> PathBuf {
     std::env::var_os("SEAMLINE_CHINOOK").map_or_else(|| PathBuf::from(beside), PathBuf::from)
 }
 
-/// The shop: three contexts with the tables that each keeps, and the whole database as the script left it.
+/// The shop: four contexts with the tables that each keeps, and the whole database as the script left it.
 struct Shop {
     place: Place,
     agents: Vec<Agent>,
@@ -60,9 +60,22 @@ impl Shop {
         run(&mut service, &format!("BEGIN IMMEDIATE; {statements}; COMMIT")).await;
     }
 
-    /// Publishes all that is there, each contract in chunks.
+    /// Runs a script of the example as the service of a context would.
+    async fn script(&self, context: &str, file: &str) {
+        let statements = std::fs::read_to_string(example("chinook").join(context).join(file)).unwrap();
+        run(&mut self.place.service(context).await, &statements).await;
+    }
+
+    /// Publishes all that is there; then royalties opens its books over what arrived, and publishes them.
     async fn backfill(&self) {
-        for agent in &self.agents {
+        self.publish_all(&CONTEXTS[..3]).await;
+        self.script("royalties", "opening.sql").await;
+        self.publish_all(&CONTEXTS[3..]).await;
+    }
+
+    /// Publishes all that is there in some contexts, each contract in chunks.
+    async fn publish_all(&self, contexts: &[&str]) {
+        for agent in self.agents.iter().filter(|agent| contexts.contains(&agent.context.as_str())) {
             for outlet in agent.outlets.iter().flat_map(|outlets| outlets.iter()) {
                 let mut progress = Progress::default();
                 while !progress.done {
@@ -100,14 +113,40 @@ impl Shop {
                 "SELECT customer_no, first_name, last_name, company FROM sales.addressee ORDER BY 1",
                 "SELECT CustomerId, FirstName, LastName, Company FROM customer_care.Customer ORDER BY 1",
             ),
+            (
+                "SELECT work_no, performed_by, is_claimed FROM royalties.work WHERE seamline_ended IS NOT 1 ORDER BY 1",
+                "SELECT TrackId, a.Name, a.Name IS NOT NULL FROM catalogue.Track
+                   LEFT JOIN catalogue.Album USING (AlbumId) LEFT JOIN catalogue.Artist a USING (ArtistId) ORDER BY 1",
+            ),
+            (
+                "SELECT sale_no, work_no, sold_on, copies, paid_each FROM royalties.sold ORDER BY 1",
+                "SELECT InvoiceLineId, TrackId, substr(InvoiceDate, 1, 10), Quantity, printf('%d.%02d', cents / 100, cents % 100)
+                   FROM (SELECT *, CAST(round(UnitPrice * 100) AS INTEGER) AS cents FROM sales.InvoiceLine)
+                   JOIN sales.Invoice USING (InvoiceId) ORDER BY 1",
+            ),
+            (
+                "SELECT track_id, paid_to, amount FROM catalogue.earned ORDER BY 1",
+                "SELECT track_id, payee, printf('%.4f', owed / 10000.0) FROM royalties.royalty ORDER BY 1",
+            ),
+            (
+                "SELECT article_no, share, cost_so_far, is_dear FROM sales.royalty_cost ORDER BY 1",
+                "SELECT track_id, printf('%.2f', rate / 100.0), printf('%.4f', owed / 10000.0), rate > 12
+                   FROM royalties.royalty ORDER BY 1",
+            ),
         ] {
-            let (projected, expected) = (rows(&mut self.whole, projection).await, rows(&mut self.whole, tables).await);
-            assert!(!expected.is_empty(), "{tables}");
-            for (projected, expected) in projected.iter().zip(&expected) {
-                assert_eq!(projected, expected, "{projection}");
-            }
-            assert_eq!(projected.len(), expected.len(), "{projection}");
+            self.assert_same(projection, tables).await;
         }
+    }
+
+    /// Fails unless two queries give the same rows.
+    async fn assert_same(&mut self, projection: &str, tables: &str) {
+        let (projected, expected) =
+            (rows(&mut self.whole, projection).await, rows(&mut self.whole, tables).await);
+        assert!(!expected.is_empty(), "{tables}");
+        for (projected, expected) in projected.iter().zip(&expected) {
+            assert_eq!(projected, expected, "{projection}");
+        }
+        assert_eq!(projected.len(), expected.len(), "{projection}");
     }
 
     async fn assert_clean(&mut self) {
@@ -115,6 +154,50 @@ impl Shop {
             assert_conserved(agent).await;
         }
         self.assert_projected().await;
+    }
+
+    /// Fails unless royalties worked off its inbox, told why, and does nothing the second time.
+    async fn assert_reacted(&mut self) {
+        let done = "SELECT key, event, effective, state FROM royalties.seamline_inbox ORDER BY key";
+        assert_eq!(
+            rows(&mut self.whole, done).await,
+            [
+                ["[\"9001\"]", "CopiesSold", "2026-02-03", "done"],
+                ["[\"9002\"]", "CopiesSold", "2026-02-03", "done"],
+                ["[\"9003\"]", "CopiesSold", "2026-02-04", "done"],
+            ]
+        );
+        let earned = records(&self.place.log, "royalties.royalty.v1.events").await;
+        let causes = earned.iter().filter(|(_, record)| {
+            record.headers.iter().any(|header| {
+                let id = header.value.as_deref().unwrap_or_default();
+                header.name == "ce_causationid" && id.starts_with(b"sale@1/shop/")
+            })
+        });
+        assert_eq!(causes.count(), 3, "one event for each recording sold, with the sale as its cause");
+        let told = "SELECT paid_to, amount FROM catalogue.earned WHERE track_id = 1";
+        assert_eq!(rows(&mut self.whole, told).await, [["AC/DC", "0.4752"]]);
+        let topic = "royalties.royalty.v1.costs.state";
+        let values = records(&self.place.log, topic).await.into_iter().filter_map(|(_, record)| record.value);
+        assert!(
+            !values.into_iter().any(|value| String::from_utf8(value).unwrap().contains("payee")),
+            "{topic}"
+        );
+        self.assert_same(
+            "SELECT track_id, copies_counted, owed FROM royalties.royalty ORDER BY 1",
+            "SELECT TrackId, sum(Quantity),
+                    sum(Quantity * CAST(round(UnitPrice * 100) AS INTEGER)) * coalesce(agreement.rate, 12)
+               FROM sales.InvoiceLine
+               JOIN royalties.royalty ON track_id = TrackId
+               LEFT JOIN royalties.agreement USING (payee)
+              GROUP BY 1 ORDER BY 1",
+        )
+        .await;
+        let before = self.everything().await;
+        self.script("royalties", "react.sql").await;
+        self.script("royalties", "opening.sql").await;
+        settle(&self.agents).await;
+        assert!(self.everything().await == before, "what was counted is not counted again");
     }
 
     async fn compare(&self) -> Vec<Compared> {
@@ -134,10 +217,15 @@ impl Shop {
             "catalogue.listed_price",
             "customer_care.purchase",
             "customer_care.buyer_place",
+            "royalties.work",
+            "royalties.sold",
+            "royalties.royalty",
+            "catalogue.earned",
+            "sales.royalty_cost",
         ] {
             everything.push(rows(&mut self.whole, &format!("SELECT * FROM {table} ORDER BY 1")).await);
         }
-        for context in ["sales", "catalogue", "customer_care"] {
+        for context in ["sales", "catalogue", "customer_care", "royalties"] {
             let keys = format!(
                 "SELECT contract, key, hex(sequence), written FROM {context}.seamline_key ORDER BY 1, 2"
             );
@@ -148,7 +236,7 @@ impl Shop {
 }
 
 /// Live changes, as the services of each context make them.
-const LIVE: [(&str, &str); 9] = [
+const LIVE: [(&str, &str); 11] = [
     (
         "catalogue",
         "UPDATE Track SET Name = 'Put right' WHERE TrackId = 1;
@@ -168,7 +256,9 @@ const LIVE: [(&str, &str); 9] = [
     (
         "sales",
         "INSERT INTO Invoice VALUES (9001, 5, '2026-02-03 00:00:00', 3.96);
-         INSERT INTO seamline_publish (contract, change, key) VALUES ('invoice', 'InvoiceBooked', '[\"9001\"]')",
+         INSERT INTO InvoiceLine VALUES (9001, 9001, 1, 0.99, 3), (9002, 9001, 3, 0.99, 1);
+         INSERT INTO seamline_publish (contract, change, key) VALUES
+           ('invoice', 'InvoiceBooked', '[\"9001\"]'), ('sale', 'CopiesSold', '[\"9001\"]'), ('sale', 'CopiesSold', '[\"9002\"]')",
     ),
     (
         "sales",
@@ -185,6 +275,20 @@ const LIVE: [(&str, &str); 9] = [
         "INSERT INTO seamline_publish (contract, change, key) VALUES ('customer', 'CustomerForgotten', '[\"3\"]');
          DELETE FROM Customer WHERE CustomerId = 3",
     ),
+    // The first copy of a recording that royalties knew nothing of.
+    (
+        "sales",
+        "INSERT INTO Invoice VALUES (9002, 6, '2026-02-04 00:00:00', 0.99);
+         INSERT INTO InvoiceLine VALUES (9003, 9002, 7, 0.99, 1);
+         INSERT INTO seamline_publish (contract, change, key) VALUES
+           ('invoice', 'InvoiceBooked', '[\"9002\"]'), ('sale', 'CopiesSold', '[\"9003\"]')",
+    ),
+    // Royalties' own decision.
+    (
+        "royalties",
+        "UPDATE royalty SET rate = 20 WHERE track_id = 10;
+         INSERT INTO seamline_publish (contract, change, key) VALUES ('royalty', 'RateAgreed', '[\"10\"]')",
+    ),
     // A key that comes back: its sequence and chains go on.
     (
         "catalogue",
@@ -199,7 +303,7 @@ const LIVE: [(&str, &str); 9] = [
 ];
 
 /// What hands do to the databases, and what must be found of it: subject, link, kind, key, what differs, whose it is.
-const BY_HAND: [(&str, &str, &[&str]); 8] = [
+const BY_HAND: [(&str, &str, &[&str]); 10] = [
     (
         "sales",
         "UPDATE article SET printed_as = 'by hand' WHERE article_no = 10",
@@ -220,6 +324,20 @@ const BY_HAND: [(&str, &str, &[&str]); 8] = [
         "UPDATE Track SET UnitPrice = 0.49 WHERE TrackId = 20",
         &["sales/price@1 source corrupt [\"20\"] unitPrice sales"],
     ),
+    (
+        "royalties",
+        "UPDATE sold SET paid_each = '9.99' WHERE sale_no = 20",
+        &["royalties/sales projection corrupt [\"20\"] paid_each royalties"],
+    ),
+    // What is owed is in the view for sales too: two topics differ.
+    (
+        "royalties",
+        "UPDATE royalty SET owed = owed + 1, payee = 'Somebody else' WHERE track_id = 6",
+        &[
+            "royalties/royalty@1 source corrupt [\"6\"] owed,payee royalties",
+            "royalties/royalty@1 source corrupt [\"6\"] owed royalties",
+        ],
+    ),
     // The view for invoicing does not have it: one topic of two differs.
     (
         "customer-care",
@@ -234,7 +352,18 @@ const BY_HAND: [(&str, &str, &[&str]); 8] = [
             "customer-care/customer@1 source missing [\"8001\"]  customer-care",
         ],
     ),
-    ("sales", "DELETE FROM Invoice WHERE InvoiceId = 7", &["sales/invoice@1 source phantom [\"7\"]  sales"]),
+    // A line without its invoice is no sale; two topics each.
+    (
+        "sales",
+        "DELETE FROM Invoice WHERE InvoiceId = 7",
+        &[
+            "sales/invoice@1 source phantom [\"7\"]  sales",
+            "sales/sale@1 source phantom [\"37\"]  sales",
+            "sales/sale@1 source phantom [\"37\"]  sales",
+            "sales/sale@1 source phantom [\"38\"]  sales",
+            "sales/sale@1 source phantom [\"38\"]  sales",
+        ],
+    ),
     (
         "catalogue",
         "UPDATE Track SET Name = 'Lost on the way' WHERE TrackId = 30;
@@ -278,7 +407,10 @@ async fn a_backfilled_shop_follows_its_changes() {
         shop.commit(context, statements).await;
     }
     settle(&shop.agents).await;
+    shop.script("royalties", "react.sql").await;
+    settle(&shop.agents).await;
     shop.assert_clean().await;
+    shop.assert_reacted().await;
     let withdrawn = "SELECT key, event, projection_behind FROM sales.seamline_inbox ORDER BY key";
     let withdrawn = rows(&mut shop.whole, withdrawn).await;
     assert_eq!(withdrawn, [["[\"2\"]", "TrackWithdrawn", "0"], ["[\"4\"]", "TrackWithdrawn", "0"]]);
@@ -286,7 +418,7 @@ async fn a_backfilled_shop_follows_its_changes() {
     let booked = rows(&mut shop.whole, booked).await;
     assert_eq!(
         booked,
-        [["[\"9001\"]", "InvoiceBooked", "2026-02-03"]],
+        [["[\"9001\"]", "InvoiceBooked", "2026-02-03"], ["[\"9002\"]", "InvoiceBooked", "2026-02-04"]],
         "what was backfilled never happened anew"
     );
     let back = "SELECT printed_as, is_long FROM sales.article WHERE article_no = 4";
