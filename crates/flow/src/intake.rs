@@ -247,7 +247,8 @@ fn compile_column(
             let at = contract.at(path).ok_or_else(missing)?;
             let slot = contract.slot(path.first()).ok_or_else(missing)?;
             let members = path.names()[1..].iter().map(ToString::to_string).collect();
-            let column = Column { name, ty: at.shape.ty.clone(), optional: at.optional };
+            let approximate = at.shape.approximate;
+            let column = Column { name, ty: at.shape.ty.clone(), optional: at.optional, approximate };
             Ok((column, Derivation::Path(slot, members)))
         }
         ColumnSource::Is { is, ty, .. } => {
@@ -265,7 +266,8 @@ fn compile_column(
             })?;
             let inferred = ty.clone().or_else(|| type_of(program.kind()));
             let ty = inferred.ok_or_else(|| IntakeError::NeedsType(name.clone()))?;
-            Ok((Column { name, ty, optional: program.optional() }, Derivation::Is(program)))
+            let approximate = *program.kind() == Kind::Approximate;
+            Ok((Column { name, ty, optional: program.optional(), approximate }, Derivation::Is(program)))
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Column {
     pub ty: Type,
     /// It may have no value.
     pub optional: bool,
+    /// Its numbers are binary floating-point ones.
+    pub approximate: bool,
 }
 
 /// A projection table.

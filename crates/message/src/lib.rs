@@ -16,4 +16,6 @@ mod json;
 pub mod digest;
 pub mod sums;
 
+pub mod stored_headers;
+
 pub mod mutant;

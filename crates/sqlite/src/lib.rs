@@ -7,7 +7,6 @@ pub mod log;
 
 mod case;
 mod cell;
-mod header;
 mod ledger;
 mod replica;
 mod source;

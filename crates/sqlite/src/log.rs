@@ -4,12 +4,12 @@ use crate::file::{
     File, Formats, OpenError, PATIENCE, begin, chunks, commit, corrupt, format_statements, not_applied,
     places, run_all, signed, unsigned,
 };
-use crate::header::{header_text, headers_of};
 use jiff::Timestamp;
 use seamline_flow::clock::Clock;
 use seamline_flow::log::{Appended, Cleanup, Fence, Fetch, Fetched, Incoming, Log, Outgoing, TopicSpec};
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
+use seamline_message::stored_headers::{header_text, headers_of};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
@@ -411,7 +411,7 @@ fn incoming(row: &SqliteRow) -> Result<Incoming, sqlx::Error> {
         leader_epoch: 0,
         time: Timestamp::from_microsecond(row.get(1)).map_err(corrupt)?,
         key: row.get(2),
-        headers: headers_of(row.get(3))?,
+        headers: headers_of(row.get(3)).map_err(corrupt)?,
         value: row.get(4),
     })
 }

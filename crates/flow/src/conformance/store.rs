@@ -64,7 +64,12 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
 }
 
 fn projection() -> Projection {
-    let column = |name: &str, ty: Type, optional: bool| Column { name: name.to_owned(), ty, optional };
+    let column = |name: &str, ty: Type, optional: bool| Column {
+        name: name.to_owned(),
+        ty,
+        optional,
+        approximate: false,
+    };
     Projection {
         subscription: subscription(),
         table: "covers".to_owned(),

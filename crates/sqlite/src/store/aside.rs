@@ -2,13 +2,13 @@
 
 use crate::case::moment;
 use crate::file::{corrupt, signed, unsigned};
-use crate::header::{header_text, headers_of};
 use crate::ledger::{digest_of, key_of};
 use seamline_contract::id::SubscriptionRef;
 use seamline_flow::store::{AsideCause, AsideRecord, Lane};
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
+use seamline_message::stored_headers::{header_text, headers_of};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -79,7 +79,7 @@ fn record(row: &SqliteRow, subscription: &SubscriptionRef) -> Result<AsideRecord
         received: digest_of(row.get("received"))?,
         cause,
         raw_key: row.get("raw_key"),
-        headers: headers_of(row.get("headers"))?,
+        headers: headers_of(row.get("headers")).map_err(corrupt)?,
         value: row.get("value"),
         since: moment(row.get("since"))?,
     })

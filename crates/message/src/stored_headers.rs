@@ -1,13 +1,12 @@
-//! Headers of records as JSON that an operator can read.
+//! Headers of records as databases keep them: JSON that an operator can read.
 
-use crate::file::corrupt;
+use crate::envelope::Header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use seamline_message::envelope::Header;
 use serde_json::Value;
 
 /// Returns headers as they are stored: `[["name","text"],["name",null],["name",{"base64":"…"}]]`.
-pub(crate) fn header_text(headers: &[Header]) -> String {
+pub fn header_text(headers: &[Header]) -> String {
     let mut text = "[".to_owned();
     for (idx, header) in headers.iter().enumerate() {
         text.push_str(if idx == 0 { "[" } else { ",[" });
@@ -34,17 +33,26 @@ fn push_string(text: &mut String, value: &str) {
     }
 }
 
+/// A stored text that is none of headers.
+#[derive(Debug, thiserror::Error)]
+#[error("stored headers cannot be read: {0}")]
+pub struct NoHeaders(String);
+
 /// Reads headers as they are stored.
-pub(crate) fn headers_of(text: &str) -> Result<Vec<Header>, sqlx::Error> {
-    let stored: Vec<(String, Value)> = serde_json::from_str(text).map_err(corrupt)?;
+///
+/// # Errors
+/// When the text was not written by `header_text`.
+pub fn headers_of(text: &str) -> Result<Vec<Header>, NoHeaders> {
+    let corrupt = |what: &dyn std::fmt::Display| NoHeaders(what.to_string());
+    let stored: Vec<(String, Value)> = serde_json::from_str(text).map_err(|error| corrupt(&error))?;
     let header = |(name, value)| {
         let value = match value {
             Value::Null => None,
             Value::String(text) => Some(text.into_bytes()),
             coded => {
                 let text = coded.get("base64").and_then(Value::as_str);
-                let text = text.ok_or_else(|| corrupt("a stored header is no text, null or base64"))?;
-                Some(STANDARD.decode(text).map_err(corrupt)?)
+                let text = text.ok_or_else(|| corrupt(&"one is no text, null or base64"))?;
+                Some(STANDARD.decode(text).map_err(|error| corrupt(&error))?)
             }
         };
         Ok(Header { name, value })
@@ -55,7 +63,7 @@ pub(crate) fn headers_of(text: &str) -> Result<Vec<Header>, sqlx::Error> {
 #[cfg(test)]
 mod tests {
     use super::{header_text, headers_of};
-    use seamline_message::envelope::Header;
+    use crate::envelope::Header;
 
     #[test]
     fn headers_are_stored_as_json_and_read_as_they_were() {
