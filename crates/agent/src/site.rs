@@ -296,7 +296,7 @@ impl Site {
 
     #[cfg(feature = "kafka")]
     async fn kafka(&self) -> Result<SiteLog, SiteError> {
-        let properties = self.log_properties()?;
+        let properties = seamline_kafka::properties::Properties::new(&self.log_properties()?)?;
         let replicas = self.environment.replicas;
         Ok(SiteLog::kafka(seamline_kafka::log::KafkaLog::open(&properties, replicas).await?))
     }
