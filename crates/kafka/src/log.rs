@@ -1,7 +1,7 @@
 //! The port to the log on Apache Kafka.
 
 use crate::producer::{Ends, Handle};
-use crate::properties::{Properties, Quiet, Reading, reading};
+use crate::properties::{Properties, Quiet, Reading, reading, serve};
 use crate::raw::{self, Described, Failed};
 use crate::reader::{Lost, Place, Reader, Readers};
 use jiff::Timestamp;
@@ -142,12 +142,12 @@ impl KafkaLog {
             let admin = properties.plain().create_with_context(Quiet).map_err(client)?;
             let until = Instant::now() + PATIENCE;
             loop {
-                raw::serve(asking.client());
+                serve(&asking);
                 if let Some(cluster) = asking.client().fetch_cluster_id(Duration::from_millis(500)) {
                     return Ok((properties, asking, admin, cluster));
                 }
                 if Instant::now() > until {
-                    raw::serve(asking.client());
+                    serve(&asking);
                     return Err(OpenError::Unreachable);
                 }
             }
@@ -250,8 +250,7 @@ impl Inner {
     async fn tidy(self: &Arc<Inner>) {
         let it = Arc::clone(self);
         let topics = blocking(move || {
-            raw::serve(it.asking.client());
-            raw::serve(it.admin.inner());
+            serve(&it.asking);
             it.readers.tidy()
         });
         if let Ok(topics) = topics.await

@@ -198,13 +198,17 @@ fn commit(client: &BaseProducer<Deliveries>) -> Answer {
 /// Ends a transaction that surely was not committed.
 fn abort(client: &BaseProducer<Deliveries>, failure: Failure) -> Answer {
     loop {
-        let Err(error) = client.abort_transaction(CALL) else { break };
+        let Err(error) = served(client, || client.abort_transaction(CALL)) else { break };
         match &error {
             KafkaError::Transaction(said) if said.is_retriable() && !said.is_fatal() => {
                 tracing::warn!(%error, "a transaction of Kafka is not aborted yet; it is asked for again");
             }
-            // It was never asked to commit: the next fence aborts it, or the broker in time.
-            _ => return fenced_or(client, &error).unwrap_or_else(|| not_applied("abort", error)),
+            // It was never asked to commit: the next fence aborts it, or the broker in time. A broker that let no
+            // topic into the transaction knows of none to abort.
+            _ => match fenced_or(client, &error) {
+                Some(fenced) => return fenced,
+                None => break,
+            },
         }
     }
     match failure {
@@ -213,6 +217,17 @@ fn abort(client: &BaseProducer<Deliveries>, failure: Failure) -> Answer {
         }
         Failure::Client(error) => fenced_or(client, &error).unwrap_or_else(|| not_applied("append", error)),
     }
+}
+
+/// Runs a call that waits until what became of each record was taken, and takes it meanwhile.
+fn served<T: Send>(client: &BaseProducer<Deliveries>, call: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let call = scope.spawn(call);
+        while !call.is_finished() {
+            client.poll(Duration::from_millis(1));
+        }
+        call.join().expect("a call of the client does not panic")
+    })
 }
 
 fn not_applied(what: &'static str, source: KafkaError) -> Answer {

@@ -144,6 +144,12 @@ pub(crate) fn reading(properties: &Properties) -> KafkaResult<Reading> {
     properties.reading().create_with_context(Quiet)
 }
 
+/// Serves what waits in the client's own queue: log lines, errors, tokens. Never blocks.
+pub(crate) fn serve(client: &Reading) {
+    // Records come by queues of their own; an error is said by the context.
+    drop(client.poll(std::time::Duration::ZERO));
+}
+
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         say(level, facility, text);

@@ -236,14 +236,6 @@ fn offset(
     u64::try_from(offset).map_err(|_| invalid)
 }
 
-/// Serves what waits in a client's own queue: log lines, errors, tokens. Never blocks.
-pub(crate) fn serve<C: rdkafka::ClientContext>(client: &Client<C>) {
-    // SAFETY: the client is alive for the call.
-    unsafe {
-        sys::rd_kafka_poll(client.native_ptr(), 0);
-    }
-}
-
 /// One partition being read by a client that reads it nowhere else.
 pub(crate) struct Partition {
     client: Arc<Reading>,

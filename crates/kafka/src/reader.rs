@@ -1,8 +1,7 @@
 //! Readers: one for each place where somebody reads on, on a few clients shared by all partitions.
 
-use crate::properties::{Properties, Reading, reading};
-use crate::raw::{Failed, Partition, Polled, serve};
-use rdkafka::consumer::Consumer;
+use crate::properties::{Properties, Reading, reading, serve};
+use crate::raw::{Failed, Partition, Polled};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use seamline_flow::log::Incoming;
 use std::collections::{BTreeMap, VecDeque};
@@ -260,7 +259,7 @@ impl Readers {
     /// Ends readers that nobody uses, and serves the clients. Returns the topics that are read. Blocks for a moment.
     pub(crate) fn tidy(&self) -> Vec<String> {
         for client in locked(&self.clients).iter() {
-            serve(client.client());
+            serve(client);
         }
         let mut seats = locked(&self.seats);
         for readers in seats.values_mut() {
