@@ -17,7 +17,19 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("selftest")
+    commands.add_parser("create")
+    commands.add_parser("drop")
     commands.add_parser("setup")
+    commands.add_parser("count")
+    sql = commands.add_parser("sql")
+    sql.add_argument("context")
+    sql.add_argument("statement")
+    admin = commands.add_parser("admin")
+    admin.add_argument("act", choices=("keep", "put-back", "compact-soon", "await-compaction", "cut-off", "make-anew"))
+    admin.add_argument("what", help="a context, or a topic")
+    settings = commands.add_parser("configure")
+    settings.add_argument("topic")
+    settings.add_argument("settings", nargs="+", help="name=value")
     commands.add_parser("work")
     drive = commands.add_parser("drive")
     drive.add_argument("--writers", type=int, default=8)
@@ -67,6 +79,8 @@ def main():
     from . import world as worlds
 
     world = worlds.read(args.world)
+    if args.command in ADMINISTRATION:
+        return administer(args, world)
     if args.command == "setup":
         worlds.setup(world)
     elif args.command == "drive":
@@ -97,6 +111,29 @@ def main():
         say(poison(world, args.kind))
     elif args.command == "judge":
         return judged(args, world)
+    return 0
+
+
+ADMINISTRATION = ("create", "drop", "count", "sql", "admin", "configure")
+
+
+def administer(args, world):
+    from . import admin
+
+    if args.command == "create":
+        admin.create(world)
+    elif args.command == "drop":
+        admin.drop(world)
+    elif args.command == "count":
+        say(admin.count(world))
+    elif args.command == "sql":
+        say(admin.query(world, args.context, args.statement))
+    elif args.command == "configure":
+        admin.configure(world, args.topic, dict(setting.split("=", 1) for setting in args.settings))
+    else:
+        done = getattr(admin, args.act.replace("-", "_"))(world, args.what)
+        if done is not None:
+            say(done)
     return 0
 
 
