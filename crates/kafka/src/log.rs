@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use seamline_flow::log::{Appended, Fence, Fetch, Fetched, Log, Outgoing, TopicSpec};
 use seamline_flow::port::{Cause, PortError};
 use seamline_flow::position::TopicIdentity;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -253,9 +253,12 @@ impl Inner {
             serve(&it.asking);
             it.readers.tidy()
         });
-        if let Ok(topics) = topics.await
-            && !topics.is_empty()
-        {
+        let Ok(mut topics) = topics.await else { return };
+        // Also those that are written: one that went away refuses the next append at once.
+        topics.extend(locked(&self.known).keys().cloned());
+        topics.sort();
+        topics.dedup();
+        if !topics.is_empty() {
             let _one = self.describing.lock().await;
             if let Err(error) = self.describe(topics).await {
                 tracing::debug!(%error, "topics could not be described");
@@ -396,7 +399,19 @@ impl Log for KafkaLog {
             };
             return Ok(Appended::Refused { topic: record.topic.clone(), reason });
         }
-        let (appended, ends) = handle.append(records).await?;
+        let topics: BTreeSet<String> = records.iter().map(|record| record.topic.clone()).collect();
+        let (appended, ends) = match handle.append(records).await {
+            Err(PortError::NotApplied(cause)) => {
+                // What a topic that went away does to a transaction looks like a time-out: ask.
+                for topic in topics {
+                    if self.described(&topic).await?.is_none() {
+                        return Ok(Appended::Refused { topic, reason: "there is no such topic".to_owned() });
+                    }
+                }
+                return Err(PortError::NotApplied(cause));
+            }
+            answer => answer?,
+        };
         if let Appended::Refused { topic, .. } = &appended {
             locked(&self.0.known).remove(topic);
         }
