@@ -1,5 +1,6 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
+pub mod consumer;
 pub mod producer;
 pub(crate) mod publish;
 pub(crate) mod source_view;
@@ -11,6 +12,7 @@ use crate::database::Database;
 use seamline_contract::id::ContextId;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
+use seamline_flow::store::Projection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -159,6 +161,24 @@ impl Database {
         sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
         check_database(&mut transaction, &contract.contract.name.context).await?;
         producer::check(&mut transaction, contract, publication).await?;
+        run_all(&mut transaction, &statements).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// When a table is there that differs, or the database is another context's; nothing was changed then.
+    pub async fn install_consumer(&self, projections: &[Projection]) -> Result<(), InstallError> {
+        let statements = consumer::statements(projections)?;
+        let mut transaction = self.pool().begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+        if let Some(first) = projections.first() {
+            check_database(&mut transaction, &first.subscription.context).await?;
+        }
+        for projection in projections {
+            consumer::check(&mut transaction, projection, self.schema()).await?;
+        }
         run_all(&mut transaction, &statements).await?;
         Ok(transaction.commit().await?)
     }

@@ -6,5 +6,8 @@ pub mod install;
 pub(crate) mod sql;
 
 mod case;
+mod cell;
+mod ledger;
 mod replica;
 mod source;
+mod store;

@@ -5,6 +5,7 @@ use super::table::Table;
 /// What producers and consumers have: replicas, cases and ledgers.
 pub(crate) const SHARED: &[Table] = &[
     REPLICA,
+    LEDGER,
     Table {
         name: "cases",
         version: 1,
@@ -41,5 +42,144 @@ const REPLICA: Table = Table {
 )"],
 };
 
+const LEDGER: Table = Table {
+    name: "ledger",
+    version: 1,
+    make: &["CREATE TABLE IF NOT EXISTS seamline.ledger (
+  topic text NOT NULL,
+  key text COLLATE \"C\" NOT NULL,
+  sequence bigint NOT NULL,
+  \"offset\" bigint NOT NULL,
+  last bigint NOT NULL,
+  last_offset bigint NOT NULL,
+  version text,
+  digest bytea NOT NULL,
+  ended boolean NOT NULL,
+  PRIMARY KEY (topic, key)
+)"],
+};
+
+/// The name under which the format of projection tables is recorded.
+pub(crate) const PROJECTION: &str = "projection";
+
 /// What a consumer has beside.
-pub(crate) const CONSUMER: &[Table] = &[];
+pub(crate) const CONSUMER: &[Table] = &[
+    Table { name: PROJECTION, version: 1, make: &[] },
+    Table {
+        name: "lane",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline.lane (
+  subscription text NOT NULL,
+  topic text COLLATE \"C\" NOT NULL,
+  partition integer NOT NULL,
+  epoch bigint NOT NULL,
+  holder text,
+  until timestamptz,
+  cluster text,
+  topic_id text,
+  leader_epoch integer,
+  \"offset\" bigint,
+  bootstrap_end bigint,
+  digest_epoch bigint NOT NULL,
+  sums bytea NOT NULL,
+  counted_from bigint NOT NULL,
+  counted_to bigint NOT NULL,
+  handed bigint NOT NULL,
+  applied bigint NOT NULL,
+  superseded bigint NOT NULL,
+  duplicates bigint NOT NULL,
+  conflicts bigint NOT NULL,
+  coalesced bigint NOT NULL,
+  held bigint NOT NULL,
+  quarantined bigint NOT NULL,
+  absent bigint NOT NULL,
+  PRIMARY KEY (subscription, topic, partition)
+) WITH (fillfactor = 50)"],
+    },
+    Table {
+        name: "tombstone",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline.tombstone (
+  subscription text NOT NULL,
+  key text COLLATE \"C\" NOT NULL,
+  sequence bigint NOT NULL,
+  \"offset\" bigint NOT NULL,
+  received bytea NOT NULL,
+  written bytea NOT NULL,
+  PRIMARY KEY (subscription, key)
+)"],
+    },
+    Table {
+        name: "chain",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline.chain (
+  subscription text NOT NULL,
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  key text COLLATE \"C\" NOT NULL,
+  sequence bigint NOT NULL,
+  PRIMARY KEY (subscription, topic, partition, key)
+) WITH (fillfactor = 80)"],
+    },
+    Table {
+        name: "inbox",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline.inbox (
+  number bigserial PRIMARY KEY,
+  subscription text NOT NULL,
+  id text NOT NULL,
+  key text NOT NULL,
+  event text NOT NULL,
+  sequence bigint NOT NULL,
+  effective text,
+  reason text,
+  payload text NOT NULL,
+  projection_behind boolean NOT NULL,
+  received_at timestamptz NOT NULL,
+  state text NOT NULL DEFAULT 'waiting',
+  attempts integer NOT NULL DEFAULT 0,
+  UNIQUE (subscription, id)
+)",
+            "CREATE INDEX IF NOT EXISTS inbox_waiting ON seamline.inbox (subscription, number) WHERE state = 'waiting'",
+        ],
+    },
+    Table {
+        name: "aside",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline.aside (
+  subscription text NOT NULL,
+  topic text COLLATE \"C\" NOT NULL,
+  partition integer NOT NULL,
+  \"offset\" bigint NOT NULL,
+  key text COLLATE \"C\",
+  sequence bigint,
+  received bytea NOT NULL,
+  cause text NOT NULL,
+  rule text,
+  path text,
+  message text,
+  gap_seen bigint,
+  gap_named bigint,
+  raw_key bytea,
+  headers bytea NOT NULL,
+  value bytea,
+  since text NOT NULL,
+  PRIMARY KEY (subscription, topic, partition, \"offset\")
+)",
+            "CREATE INDEX IF NOT EXISTS aside_key ON seamline.aside (subscription, topic, partition, key)",
+        ],
+    },
+    Table {
+        name: "received_aside",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline.received_aside (
+  subscription text NOT NULL,
+  key text COLLATE \"C\" NOT NULL,
+  sequence bigint NOT NULL,
+  digest bytea NOT NULL,
+  PRIMARY KEY (subscription, key)
+)"],
+    },
+];
