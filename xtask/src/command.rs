@@ -6,23 +6,55 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Returns the root of the workspace.
-pub(crate) fn root() -> PathBuf {
+///
+/// # Panics
+/// Never: the manifest lies below the root.
+pub fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("the manifest lies below the root").to_path_buf()
 }
 
+/// Returns the target directory, wherever variables or configuration put it.
+///
+/// # Errors
+/// Cargo does not say.
+pub fn target() -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .context("cannot start `cargo`")?;
+    if !output.status.success() {
+        bail!("`cargo metadata` ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")?;
+    let folder =
+        metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
+    Ok(PathBuf::from(folder))
+}
+
 /// Runs cargo at the root; output goes where ours goes.
-pub(crate) fn cargo(args: &[&str]) -> Result<()> {
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn cargo(args: &[&str]) -> Result<()> {
     run("cargo", args)
 }
 
 /// Runs a program at the root; output goes where ours goes.
-pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn run(program: &str, args: &[&str]) -> Result<()> {
     run_with(program, args, &[])
 }
 
 /// Runs a program at the root with some variables set.
-pub(crate) fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let status = Command::new(program)
         .args(args)
         .envs(variables.iter().copied())
@@ -36,7 +68,10 @@ pub(crate) fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)])
 }
 
 /// Runs a named step and prints its time to standard error.
-pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+///
+/// # Errors
+/// The step fails.
+pub fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     eprintln!("── {name}");
     let begun = Instant::now();
     let done = work();

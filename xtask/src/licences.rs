@@ -1,9 +1,9 @@
 //! Checks that every dependency's licence allows distribution under Apache-2.0.
 
-use crate::command::root;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::process::Command;
+use xtask::command::root;
 
 /// Licences of which one must be offered.
 const ALLOWED: [&str; 12] = [

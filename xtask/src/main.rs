@@ -1,25 +1,28 @@
 //! `cargo x`: checks, tests, benches and proofs of the project.
 
 mod arrows;
-mod command;
 mod licences;
 mod mutants;
 mod tidy;
-mod tools;
 
 use anyhow::{Result, bail};
-use command::{cargo, run_with, step};
 use std::process::ExitCode;
+use xtask::command::{cargo, run_with, step};
+use xtask::{services, tools};
 
 const USAGE: &str = "usage: cargo x COMMAND
 
   tidy               style that a tool can check: arrows between crates, file lengths, first lines, words, licences
   docs               writes the generated reference pages anew
-  test               everything, after installing what is missing
+  test               everything, with servers, after installing what is missing
+  services [-- COMMAND…]   PostgreSQL and Apache Kafka for COMMAND, or until Ctrl-C; installs what is missing
   mutants [--json]   builds with the deliberate bugs: each must be caught
   bench [NAME] [--json]   ratios measured side by side in one run (validate, flow)
   soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/
   ci                 tidy, clippy, fmt and test, as CI runs them";
+
+/// What the command is built with when all of it is tested.
+const KAFKA: &str = "seamline/kafka";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["docs"] => docs(),
         ["test"] => test(),
+        ["services"] => services::run(&[]),
+        ["services", "--", command @ ..] => services::run(command),
         ["mutants"] => mutants::run(false),
         ["mutants", "--json"] => mutants::run(true),
         ["bench", rest @ ..] => bench(rest),
@@ -50,13 +55,20 @@ fn main() -> ExitCode {
 fn ci() -> Result<()> {
     step("tidy", tidy::run)?;
     step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
-    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    // Clippy compiles bindings of C libraries.
+    step("tools", tools::install_missing)?;
+    let clippy = ["clippy", "--workspace", "--features", KAFKA, "--all-targets", "--", "--deny", "warnings"];
+    step("clippy", || cargo(&clippy))?;
     test()
 }
 
+/// All test binaries see the same servers.
 fn test() -> Result<()> {
-    step("tools", tools::install_missing)?;
-    step("test", || cargo(&["test", "--workspace"]))?;
+    step("test", || {
+        services::with(|addresses| {
+            run_with("cargo", &["test", "--workspace", "--features", KAFKA], &addresses.variables())
+        })
+    })?;
     step("mutants", || mutants::run(false))
 }
 
@@ -74,17 +86,32 @@ fn docs() -> Result<()> {
     run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])
 }
 
+/// A bench that `cargo x bench` knows.
+struct Bench {
+    name: &'static str,
+    package: &'static str,
+    needs_services: bool,
+}
+
+const BENCHES: [Bench; 2] = [
+    Bench { name: "validate", package: "seamline-message", needs_services: false },
+    Bench { name: "flow", package: "seamline-sqlite", needs_services: false },
+];
+
 fn bench(args: &[&str]) -> Result<()> {
-    let benches = [("validate", "seamline-message"), ("flow", "seamline-sqlite")];
     let (names, flags): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| !arg.starts_with("--"));
-    if let Some(unknown) = names.iter().find(|name| benches.iter().all(|(bench, _)| bench != *name)) {
-        bail!("no bench `{unknown}`; there are validate and flow");
+    if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|bench| bench.name != **name)) {
+        bail!("no bench `{unknown}`; there are {}", BENCHES.map(|bench| bench.name).join(" and "));
     }
-    for (bench, package) in benches {
-        if names.is_empty() || names.contains(&bench) {
-            let mut call = vec!["bench", "--quiet", "--package", package, "--bench", bench, "--"];
+    for Bench { name, package, needs_services } in BENCHES {
+        if names.is_empty() || names.contains(&name) {
+            let mut call = vec!["bench", "--quiet", "--package", package, "--bench", name, "--"];
             call.extend(&flags);
-            cargo(&call)?;
+            if needs_services {
+                services::with(|addresses| run_with("cargo", &call, &addresses.variables()))?;
+            } else {
+                cargo(&call)?;
+            }
         }
     }
     Ok(())

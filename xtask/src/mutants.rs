@@ -1,8 +1,8 @@
 //! Negative controls: one build holds all deliberate bugs; each, chosen at run time, must be caught.
 
-use crate::command::{cargo, root};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
+use xtask::command::{cargo, root};
 
 /// The bugs, as `SEAMLINE_MUTANT` names them.
 const MUTANTS: [&str; 5] =

@@ -1,11 +1,11 @@
 //! Style that a tool can check.
 
 use crate::arrows::{ARROWS, CORE};
-use crate::command::root;
 use crate::licences;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
+use xtask::command::root;
 
 const LINES_MAX: usize = 500;
 const MODULES_REFUSED: [&str; 6] = ["utils", "util", "common", "types", "helpers", "manager"];
