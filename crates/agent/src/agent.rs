@@ -46,6 +46,9 @@ pub enum AgentError {
     /// Something cannot be installed in a SQLite file.
     #[error(transparent)]
     Sqlite(#[from] seamline_sqlite::install::InstallError),
+    /// Something cannot be installed in a PostgreSQL database.
+    #[error(transparent)]
+    Postgres(#[from] seamline_postgres::install::InstallError),
     /// The publication's feed is not the outbox.
     #[error("the publication of `{0}` has a feed other than the outbox, which this version has not")]
     Feed(ContractId),
@@ -63,6 +66,7 @@ impl AgentError {
         match self {
             AgentError::Site(error) => error.help(),
             AgentError::Sqlite(error) => error.help().to_owned(),
+            AgentError::Postgres(error) => error.help().to_owned(),
             AgentError::Unresolved(_) | AgentError::Outlet(_) | AgentError::Intake(_) => {
                 "run `seamline check` and mend what it finds".to_owned()
             }
@@ -150,7 +154,8 @@ impl Agent {
     /// # Errors
     /// The database's.
     pub async fn missing(&self) -> Result<Option<String>, PortError> {
-        self.database.missing(self.outlets.is_some(), &projections(&self.intakes)).await
+        let (publishes, subscribes) = (self.outlets.is_some(), !self.intakes.is_empty());
+        self.database.missing(publishes, subscribes, &projections(&self.intakes)).await
     }
 
     /// Returns whether it publishes a contract, or keeps a subscription, of this printed name.

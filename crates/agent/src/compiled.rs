@@ -8,10 +8,15 @@ use seamline_contract::id::{ContextId, SystemId};
 use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_contract::subscription::Subscription;
+#[cfg(feature = "kafka")]
+use seamline_flow::digest_key;
 use seamline_flow::digest_key::ledger_topic;
 use seamline_flow::intake::Intake;
 use seamline_flow::outlet::{Outlet, OutletError, OutletSet};
 use seamline_flow::store::Projection;
+#[cfg(feature = "kafka")]
+use seamline_kafka::access;
+use seamline_postgres::install as server;
 use seamline_sqlite::install::{consumer, producer};
 
 /// What a context publishes: the contract and where its state is read.
@@ -75,11 +80,62 @@ impl Compiled {
     /// When a publication cannot be read by SQL.
     pub fn install_sql(&self) -> Result<Vec<String>, AgentError> {
         let mut statements = Vec::new();
-        for it in &self.published {
-            statements.extend(producer::statements(&it.contract, &it.publication)?);
+        let projections = projections(&self.intakes);
+        match &self.place {
+            Place::Sqlite(_) => {
+                for it in &self.published {
+                    statements.extend(producer::statements(&it.contract, &it.publication)?);
+                }
+                statements.extend(consumer::statements(&projections)?);
+            }
+            Place::Postgres(_) => {
+                for it in &self.published {
+                    statements.extend(server::producer::statements(&it.contract, &it.publication)?);
+                }
+                statements.extend(server::consumer::statements(&projections)?);
+            }
         }
-        statements.extend(consumer::statements(&projections(&self.intakes))?);
         Ok(statements)
+    }
+
+    /// Returns the SQL that gives a service's role what it needs, and an agent's role what its workers need. A file has no
+    /// roles.
+    pub fn grants(&self, service: &str, agent: &str) -> Vec<String> {
+        let Place::Postgres(_) = self.place else { return Vec::new() };
+        let mut grants = Vec::new();
+        if self.outlets.is_some() {
+            grants.extend(server::producer::grants(service, agent));
+        }
+        if !self.intakes.is_empty() {
+            grants.extend(server::consumer::grants(&projections(&self.intakes), service, agent));
+        }
+        grants
+    }
+
+    /// Returns the commands that let a principal of Apache Kafka write and read what its workers need, and no more.
+    #[cfg(feature = "kafka")]
+    pub fn access(&self, principal: &str) -> Vec<String> {
+        let (written, mut read) = self.topics();
+        let mut producers = Vec::new();
+        if let Some(outlets) = &self.outlets {
+            producers.push(outlets.producer_name());
+            producers.extend(
+                outlets.iter().flat_map(|it| &it.channels).map(|it| digest_key::producer_name(&it.topic)),
+            );
+            // A relay reads its own batch records, and digest keys before it makes one.
+            let ledgers = outlets.iter().flat_map(|it| &it.channels).map(|it| ledger_topic(&it.topic));
+            read.extend(ledgers.chain([outlets.batches().name]));
+            // Link 1 is compared with what is in the topics.
+            read.extend(outlets.iter().flat_map(|it| &it.channels).map(|it| it.topic.clone()));
+        }
+        read.sort();
+        read.dedup();
+        let mut lines = Vec::new();
+        if !written.is_empty() {
+            lines.extend(access::producer(principal, &texts(&producers), &texts(&written)));
+        }
+        lines.extend(access::consumer(principal, &texts(&read)));
+        lines
     }
 }
 
@@ -101,15 +157,11 @@ impl Compiled {
         read.dedup();
         (written, read)
     }
+}
 
-    /// Returns what its agent must be allowed in the log, for people.
-    pub fn log_notes(&self) -> Vec<String> {
-        let (written, read) = self.topics();
-        let mut notes: Vec<String> = written.iter().map(|topic| format!("writes topic {topic}")).collect();
-        notes.extend(self.outlets.iter().map(|outlets| format!("appends as {}", outlets.producer_name())));
-        notes.extend(read.iter().map(|topic| format!("reads topic {topic}")));
-        notes
-    }
+#[cfg(feature = "kafka")]
+fn texts(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
 }
 
 /// Returns the projections of subscriptions.

@@ -20,6 +20,7 @@ use seamline_flow::store::{
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
+use seamline_postgres::database::Database as PostgresDatabase;
 use seamline_sqlite::context::Database as SqliteDatabase;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct Database {
 #[derive(Debug)]
 enum At {
     Sqlite(SqliteDatabase),
+    Postgres(PostgresDatabase),
 }
 
 impl Database {
@@ -42,10 +44,24 @@ impl Database {
         Database { at: At::Sqlite(database), commits: OnceLock::new() }
     }
 
+    /// Returns a PostgreSQL database.
+    pub fn postgres(database: PostgresDatabase) -> Database {
+        Database { at: At::Postgres(database), commits: OnceLock::new() }
+    }
+
     /// Returns the SQLite file, when it is one.
     pub fn file(&self) -> Option<&SqliteDatabase> {
         match &self.at {
             At::Sqlite(database) => Some(database),
+            At::Postgres(_) => None,
+        }
+    }
+
+    /// Returns the PostgreSQL database, when it is one.
+    pub fn server(&self) -> Option<&PostgresDatabase> {
+        match &self.at {
+            At::Sqlite(_) => None,
+            At::Postgres(database) => Some(database),
         }
     }
 
@@ -60,15 +76,27 @@ impl Database {
     pub(crate) async fn missing(
         &self,
         publishes: bool,
+        subscribes: bool,
         projections: &[Projection],
     ) -> Result<Option<String>, PortError> {
         match &self.at {
             At::Sqlite(file) => {
                 let outbox = publishes.then_some("seamline_outbox");
-                let lanes = (!projections.is_empty()).then_some("seamline_lane");
+                let lanes = subscribes.then_some("seamline_lane");
                 let needed = ["seamline_case", "seamline_replica"].into_iter().chain(outbox).chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !file.has_table(table).await? {
+                        return Ok(Some(table.to_owned()));
+                    }
+                }
+                Ok(None)
+            }
+            At::Postgres(server) => {
+                let outbox = publishes.then_some("seamline.outbox_0");
+                let lanes = subscribes.then_some("seamline.lane");
+                let needed = ["seamline.cases", "seamline.replica"].into_iter().chain(outbox).chain(lanes);
+                for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
+                    if !server.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
                     }
                 }
@@ -93,6 +121,12 @@ impl Database {
                 }
                 file.install_consumer(projections).await?;
             }
+            At::Postgres(server) => {
+                for it in published {
+                    server.install_producer(&it.contract, &it.publication).await?;
+                }
+                server.install_consumer(projections).await?;
+            }
         }
         Ok(())
     }
@@ -103,6 +137,7 @@ macro_rules! either {
     ($database:expr, $it:ident => $call:expr) => {
         match &$database.at {
             At::Sqlite($it) => $call.await,
+            At::Postgres($it) => $call.await,
         }
     };
 }

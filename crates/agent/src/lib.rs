@@ -6,6 +6,7 @@ pub mod compiled;
 pub mod crew;
 pub mod custody;
 pub mod database;
+pub mod doctor;
 pub mod health;
 mod lane;
 pub mod log;

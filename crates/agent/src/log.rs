@@ -55,6 +55,46 @@ impl SiteLog {
     }
 }
 
+/// How a topic is other than it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) setting: String,
+    pub(crate) found: String,
+    pub(crate) wanted: String,
+    pub(crate) mend: String,
+}
+
+impl SiteLog {
+    /// Holds a topic against what it should be.
+    ///
+    /// # Errors
+    /// The log's.
+    pub(crate) async fn check(&self, spec: &TopicSpec) -> Result<Vec<Difference>, PortError> {
+        match &self.at {
+            At::Embedded(log) => Ok(match log.topic(&spec.name).await? {
+                None => vec![Difference {
+                    setting: "topic".to_owned(),
+                    found: "not there".to_owned(),
+                    wanted: format!("{} partitions", spec.partitions),
+                    mend: "seamline install, of the context that publishes it".to_owned(),
+                }],
+                Some(_) => Vec::new(),
+            }),
+            #[cfg(feature = "kafka")]
+            At::Kafka(log) => {
+                let all = log.check(spec).await?.into_iter();
+                let all = all.map(|it| Difference {
+                    setting: it.setting,
+                    found: it.found,
+                    wanted: it.wanted,
+                    mend: it.mend,
+                });
+                Ok(all.collect())
+            }
+        }
+    }
+}
+
 /// Calls the same method on whichever log it is.
 macro_rules! either {
     ($log:expr, $it:ident => $call:expr) => {

@@ -317,9 +317,7 @@ impl Site {
                 Ok(Database::sqlite(SqliteDatabase::create(path).await?))
             }
             Place::Sqlite(path) => Ok(Database::sqlite(SqliteDatabase::open(path).await?)),
-            Place::Postgres(_) => {
-                Err(SiteError::Scheme { system: place.to_string(), scheme: "postgres".to_owned() })
-            }
+            Place::Postgres(options) => Ok(Database::postgres(postgres::Database::open(options).await?)),
         }
     }
 }

@@ -18,9 +18,19 @@ use std::sync::Arc;
 pub(crate) struct Args {
     /// The context.
     context: String,
-    /// Print the SQL, and do nothing.
+    /// Print the SQL with its grants and what the agent does in the log, and do nothing.
     #[arg(long)]
     print: bool,
+    /// With --print: the role as which the service publishes.
+    #[arg(long, value_name = "ROLE", default_value = "service")]
+    service_role: String,
+    /// With --print: the role as which the agent works.
+    #[arg(long, value_name = "ROLE", default_value = "seamline_agent")]
+    agent_role: String,
+    /// With --print: as whom the agent works in Apache Kafka.
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_name = "NAME", default_value = "seamline-agent")]
+    principal: String,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
@@ -37,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let compiled = Compiled::of(&site, &context).map_err(refused)?;
     if args.print {
         for compiled in &compiled {
-            print(compiled)?;
+            print(args, compiled)?;
         }
         return Ok(Exit::Clean);
     }
@@ -60,13 +70,27 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Clean)
 }
 
-/// Prints what is to be run by hand for one database: the SQL, and what its agent must be allowed in the log.
-fn print(compiled: &Compiled) -> Result<()> {
+/// Prints what is to be run by hand for one database: the SQL with its grants, and what its agent does in the log.
+fn print(args: &Args, compiled: &Compiled) -> Result<()> {
     println!("-- database: {}", compiled.place);
     for statement in compiled.install_sql().map_err(refused)? {
         println!("{};", statement.trim_end().trim_end_matches(';'));
     }
-    for line in compiled.log_notes() {
+    let grants = compiled.grants(&args.service_role, &args.agent_role);
+    if !grants.is_empty() {
+        println!(
+            "-- rights: the service publishes as `{}`, the agent works as `{}`",
+            args.service_role, args.agent_role
+        );
+    }
+    for grant in grants {
+        println!("{};", grant.trim_end().trim_end_matches(';'));
+    }
+    let (written, read) = compiled.topics();
+    written.iter().for_each(|topic| println!("-- topic written: {topic}"));
+    read.iter().for_each(|topic| println!("-- topic read: {topic}"));
+    #[cfg(feature = "kafka")]
+    for line in compiled.access(&args.principal) {
         println!("-- {line}");
     }
     Ok(())

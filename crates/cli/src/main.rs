@@ -8,6 +8,7 @@ mod case;
 mod check;
 mod demo;
 mod differences;
+mod doctor;
 mod exit;
 mod install;
 mod logging;
@@ -53,6 +54,7 @@ enum Command {
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
     Status(status::Args),
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {
         let refusal = error.downcast_ref::<Refusal>();

@@ -137,6 +137,7 @@ pub(crate) fn refused(error: AgentError) -> anyhow::Error {
         AgentError::Site(SiteError::NoContext(_)) => Exit::Usage,
         AgentError::Site(_)
         | AgentError::Sqlite(_)
+        | AgentError::Postgres(_)
         | AgentError::Feed(_)
         | AgentError::Rewound(_)
         | AgentError::Port(_) => Exit::Unreachable,

@@ -40,6 +40,11 @@ pub fn ledger_topic(topic: &str) -> String {
     format!("{topic}.ledger")
 }
 
+/// Returns the name under which the digest key of a topic is appended.
+pub fn producer_name(topic: &str) -> String {
+    format!("ledger/{topic}")
+}
+
 /// Returns the topic that holds the digest key of a topic, as it should be.
 pub fn ledger_spec(topic: &str) -> TopicSpec {
     let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY };
@@ -61,7 +66,7 @@ pub async fn ensure<L: Log, E: Entropy>(
         return Ok(found);
     }
     // Whoever fences first and reads afterwards sees what every earlier one wrote, and no earlier one writes again.
-    let fence = log.fence(&format!("ledger/{topic}")).await?;
+    let fence = log.fence(&producer_name(topic)).await?;
     if let Some(found) = current(log, topic).await? {
         return Ok(found);
     }

@@ -92,6 +92,16 @@ impl Database {
         facts(&mut conn).await.map_err(not_applied)
     }
 
+    /// Returns whether there is a table; a name without a schema is looked for as the service's own are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn has_table(&self, name: &str) -> Result<bool, PortError> {
+        let name = name.split('.').map(crate::sql::quoted).collect::<Vec<_>>().join(".");
+        let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(name);
+        there.fetch_one(self.pool()).await.map_err(not_applied)
+    }
+
     /// Returns which of a table's columns are not there; all of them when the table is not there.
     ///
     /// # Errors
@@ -132,7 +142,8 @@ async fn stored(conn: &mut PgConnection) -> Result<Vec<Stored>, sqlx::Error> {
     if !sqlx::query_scalar::<_, bool>(may).fetch_one(&mut *conn).await.unwrap_or(false) {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query("SELECT stored, version FROM seamline.format ORDER BY stored").fetch_all(conn).await?;
+    let rows =
+        sqlx::query("SELECT stored, version FROM seamline.format ORDER BY stored").fetch_all(conn).await?;
     let stored = rows.iter().map(|row| {
         let name: String = row.get(0);
         let known = table::known(&name);
