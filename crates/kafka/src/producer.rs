@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use seamline_flow::log::{Appended, Outgoing};
 use seamline_flow::port::PortError;
 use seamline_flow::stop;
+use seamline_message::mutant::{self, Mutant};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -54,7 +55,11 @@ struct Broken {
 impl Handle {
     /// Starts a producer; it is there once whoever had its name before is shut out.
     pub(crate) async fn start(properties: &Properties, producer: &str) -> Result<Handle, PortError> {
-        let config = properties.writing(producer);
+        let config = if mutant::is(Mutant::FenceRemoved) {
+            properties.writing(&format!("{producer}/{}", std::process::id()))
+        } else {
+            properties.writing(producer)
+        };
         let (append, appends) = sync_channel(WAITING_MAX);
         let (ready, started) = oneshot::channel();
         let run = move || {
@@ -166,11 +171,8 @@ fn produce(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Result<()
         }
     }
     while client.in_flight_count() > 0 {
-        if let Err(error) = client.flush(Duration::from_millis(200))
-            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut)
-        {
-            return Err(Failure::Client(error));
-        }
+        // The client's own flush looks up every tenth of a second only.
+        client.poll(Duration::from_millis(1));
         client.context().failure()?;
     }
     client.context().failure()
