@@ -150,8 +150,8 @@ pub(crate) async fn check(
         sqlx::query_scalar("SELECT to_regclass($1)::oid::bigint").bind(&table).fetch_one(&mut *conn).await?;
     let Some(oid) = found else { return Ok(()) };
     let differs = |difference: String| InstallError::Table { table: projection.table.clone(), difference };
-    check_columns(conn, projection, oid).await?.map_or(Ok(()), |difference| Err(differs(difference)))?;
-    check_table(conn, projection, oid).await?.map_or(Ok(()), |difference| Err(differs(difference)))
+    check_table(conn, projection, oid).await?.map_or(Ok(()), |difference| Err(differs(difference)))?;
+    check_columns(conn, projection, oid).await?.map_or(Ok(()), |difference| Err(differs(difference)))
 }
 
 /// Returns what is other than wanted of the columns of a table.

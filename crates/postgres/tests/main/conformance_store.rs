@@ -74,7 +74,7 @@ impl StoreFixture for Fresh {
                 format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "))
             }
         };
-        run(&mut *store.pool().acquire().await.unwrap(), &sql).await.unwrap();
+        run(&mut store.pool().acquire().await.unwrap(), &sql).await.unwrap();
     }
 
     async fn inbox(&self, store: &Database, projection: &Projection) -> Vec<InboxRow> {

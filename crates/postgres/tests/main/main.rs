@@ -6,5 +6,8 @@ mod conformance_source;
 mod conformance_store;
 mod fixture;
 mod isolation;
+mod projection;
 mod publish;
 mod queue;
+mod rate;
+mod types;
