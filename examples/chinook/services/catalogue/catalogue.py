@@ -63,7 +63,7 @@ def change(conn, dice):
         track = chosen(conn, dice)
         if track is None:
             return "no recording is left"
-        act = dice.choices([retitle, credit, withdraw], weights=[12, 6, 1])[0]
+        act = dice.choices([retitle, credit, withdraw], weights=[60, 38, 2])[0]
         price = conn.execute("SELECT unit_price FROM listed_price WHERE track_id = %s", track[:1]).fetchone()
         listed = f"listed at {price[0]} USD" if price else "not listed"
         return f"track {track[0]}, {listed}, {act(conn, *track, dice)}"

@@ -84,7 +84,7 @@ for (; done < count && !stopping; done += 1) {
   console.log(await transaction(async () => {
     const customer = await chosen(at);
     if (!customer) return 'no customer is left';
-    return what < 0.04 ? forget(customer) : confirm(customer, mark);
+    return what < 0.005 ? forget(customer) : confirm(customer, mark);
   }));
 }
 let thanked = 0;
