@@ -149,7 +149,12 @@ pub(crate) fn projection(table: &str, columns: &[(&str, Type)], keys: usize) -> 
         table: table.to_owned(),
         columns: columns
             .iter()
-            .map(|(name, ty)| Column { name: (*name).to_owned(), ty: ty.clone(), optional: true, approximate: false })
+            .map(|(name, ty)| Column {
+                name: (*name).to_owned(),
+                ty: ty.clone(),
+                optional: true,
+                approximate: false,
+            })
             .collect(),
         key: (0..keys).collect(),
         keep_ended: false,
