@@ -32,6 +32,13 @@ def root(world):
     return psycopg.connect(f"{base}/postgres", autocommit=True)
 
 
+def hold(world, seconds):
+    """Keeps a transaction open that has written, in the database that is nobody's."""
+    with root(world) as conn, conn.transaction():
+        conn.execute("SELECT pg_current_xact_id()")
+        time.sleep(seconds)
+
+
 def name_of(world, context):
     return world.postgres[context].rsplit("/", 1)[1]
 

@@ -1,6 +1,7 @@
 //! `cargo x`: checks, tests, benches and proofs of the project.
 
 mod arrows;
+mod faults;
 mod licences;
 mod mutants;
 mod tidy;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo x COMMAND
   docs               writes the generated reference pages anew
   test               everything, with servers, after installing what is missing
   services [-- COMMAND…]   PostgreSQL and Apache Kafka for COMMAND, or until Ctrl-C; installs what is missing
+  faults [NAME…] [--mutant NAME | --mutants] [--json]   servers and agents that fail, judged by an oracle; --list names them
   mutants [--json]   builds with the deliberate bugs: each must be caught
   bench [NAME] [--json]   ratios measured side by side in one run (validate, flow)
   soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["test"] => test(),
         ["services"] => services::run(&[]),
         ["services", "--", command @ ..] => services::run(command),
+        ["faults", rest @ ..] => faults::run(rest),
         ["mutants"] => mutants::run(false),
         ["mutants", "--json"] => mutants::run(true),
         ["bench", rest @ ..] => bench(rest),

@@ -23,11 +23,15 @@ pub enum Mutant {
     RemovalUnfenced,
     /// The published state is read before the key is locked.
     StateBeforeLock,
+    /// The record that came last wins, whatever its sequence.
+    OffsetForSequence,
+    /// The reactor stores its position before its reactions.
+    ReactionsAfterPosition,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 10] = [
+    pub const ALL: [Mutant; 12] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -38,6 +42,8 @@ impl Mutant {
         Mutant::FenceRemoved,
         Mutant::RemovalUnfenced,
         Mutant::StateBeforeLock,
+        Mutant::OffsetForSequence,
+        Mutant::ReactionsAfterPosition,
     ];
 
     /// Returns those that the simulator must catch.
@@ -58,6 +64,8 @@ impl Mutant {
             Mutant::FenceRemoved => "fence-removed",
             Mutant::RemovalUnfenced => "removal-unfenced",
             Mutant::StateBeforeLock => "state-before-lock",
+            Mutant::OffsetForSequence => "offset-for-sequence",
+            Mutant::ReactionsAfterPosition => "reactions-after-position",
         }
     }
 }

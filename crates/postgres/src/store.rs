@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use projection::Plan;
 use seamline_contract::id::SubscriptionRef;
 use seamline_flow::port::PortError;
+use seamline_flow::stop;
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
     Rehearsed, Store,
@@ -67,6 +68,9 @@ impl Store for Database {
         let committed =
             commit::commit(&mut transaction, plan.as_ref(), batch, now, ttl).await.map_err(not_applied)?;
         if committed == Committed::Done {
+            if !batch.rows.is_empty() || !batch.ended.is_empty() || !batch.inbox.is_empty() {
+                stop::here("applied");
+            }
             finish(transaction).await?;
         }
         Ok(committed)

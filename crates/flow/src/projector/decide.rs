@@ -2,6 +2,7 @@
 
 use crate::store::{Marker, Markers};
 use seamline_message::digest::Digest;
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 
 /// What a record is to what is known of its key.
@@ -28,7 +29,9 @@ pub fn decide(markers: &Markers, sequence: Sequence, digest: Digest) -> Verdict 
         return same(received);
     }
     match speaking(markers) {
-        Some(marker) if sequence < marker.sequence => Verdict::Superseded,
+        Some(marker) if sequence < marker.sequence && !mutant::is(Mutant::OffsetForSequence) => {
+            Verdict::Superseded
+        }
         Some(marker) if sequence == marker.sequence => same(marker.received),
         _ => Verdict::Apply,
     }

@@ -17,6 +17,7 @@ use crate::store::{Committed, Store};
 use seamline_contract::subscription::StartsAt;
 use seamline_message::digest::DigestKey;
 use seamline_message::key::RecordKey;
+use seamline_message::mutant::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One lane of reactions. Take it before the lanes of the projection: where it starts at `now`, it starts at the end that
@@ -82,12 +83,19 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
         let keys: BTreeSet<RecordKey> = opened.iter().filter_map(key_of).cloned().collect();
         let known = known(self.ports, self.intake, &self.hold, &self.digest.key, keys).await?;
         let fold = Fold::new(self.intake, events, &self.hold, known, self.ports.clock.now());
-        let Made { batch, moved, cut } = make(fold, &self.hold, fetch, opened);
+        let Made { mut batch, moved, cut } = make(fold, &self.hold, fetch, opened);
         if batch.next.position == self.hold.state().position {
             return match cut {
                 Some(Cut::Halted(case)) => self.hold.stop(self.ports, *case).await,
                 Some(Cut::Waiting) | None => self.hold.renew(self.ports, Step::Waiting).await,
             };
+        }
+        if mutant::is(Mutant::ReactionsAfterPosition) {
+            let early = self.hold.batch(batch.next.clone());
+            if self.hold.commit(self.ports, None, early).await? == Committed::Fenced {
+                return Ok(Step::Fenced);
+            }
+            batch.expected.clone_from(&batch.next.position);
         }
         let projection = self.intake.state.as_ref().map(|state| &state.projection);
         Ok(match self.hold.commit(self.ports, projection, batch).await? {

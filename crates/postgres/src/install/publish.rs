@@ -8,6 +8,7 @@ use super::source_view::{self, is_indexed, is_printed, key_column};
 use crate::sql::{literal, quoted};
 use seamline_contract::channel::{ChannelId, ChannelKind, Event};
 use seamline_contract::resolve::ResolvedContract;
+use seamline_message::mutant::{self, Mutant};
 
 /// The number of the advisory lock that a relay holds while it sleeps, and that each publishing transaction shares while the
 /// relay is awake: so it cannot fall asleep before those have ended that did not ring.
@@ -159,7 +160,7 @@ DECLARE
   IF {unknown} THEN
     RAISE EXCEPTION {no_event} USING ERRCODE = 'invalid_parameter_value';
   END IF;
-{parse}  IF p_details IS NOT NULL THEN
+{parse}{early}  IF p_details IS NOT NULL THEN
     PERFORM seamline.check_object({id}, 'details', p_details);
   END IF;
 {lock}{read}{moved}{write}{bell}  RETURN drawn;
@@ -173,7 +174,8 @@ END $seamline$",
         parse = parse(contract),
         id = literal(id.as_str()),
         lock = lock(contract),
-        read = read(contract),
+        early = if mutant::is(Mutant::StateBeforeLock) { read(contract) } else { String::new() },
+        read = if mutant::is(Mutant::StateBeforeLock) { String::new() } else { read(contract) },
         moved = moved(contract),
         write = write(contract),
         bell = bell(),

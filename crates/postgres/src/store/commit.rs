@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use seamline_flow::store::{Batch, Committed, InboxRow, KeyEnd, Lane, RowWrite};
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
@@ -58,7 +59,9 @@ async fn write_projection(
         repair::restore(conn, plan, row, expected.as_ref()).await?;
     }
     if !batch.rows.is_empty() {
-        upsert(conn, plan, &batch.rows, "excluded.seamline_sequence > t.seamline_sequence").await?;
+        let newer = "excluded.seamline_sequence > t.seamline_sequence";
+        let newer = if mutant::is(Mutant::OffsetForSequence) { "true" } else { newer };
+        upsert(conn, plan, &batch.rows, newer).await?;
     }
     if !batch.ended.is_empty() {
         end(conn, plan, &batch.ended).await?;
