@@ -1,5 +1,6 @@
 //! What checks and proofs stand on: programs that are run, servers that are started, faults that are injected.
 
 pub mod command;
+pub mod proxy;
 pub mod services;
 pub mod tools;

@@ -2,7 +2,7 @@
 
 mod jars;
 mod metadata;
-mod port;
+pub(crate) mod port;
 mod server;
 
 pub mod kafka;
