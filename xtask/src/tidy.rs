@@ -5,6 +5,7 @@ use crate::licences;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use xtask::command::root;
 
 const LINES_MAX: usize = 500;
@@ -13,6 +14,18 @@ const WORDS_REFUSED: [&str; 6] =
     ["todo!(", "unimplemented!(", "dbg!(", "#[allow(", "#[ignore", "use super::*"];
 const CORE_REFUSED: [&str; 7] =
     ["async fn", "std::fs", "std::net", "SystemTime", "Instant::now", "Timestamp::now", "std::process"];
+/// Folders of one machine. Written in two parts, for this file is searched too.
+const MACHINE_PATHS: [&str; 2] = [concat!("/wor", "k/"), concat!("/tm", "p/")];
+/// How code without the compiler's checks begins, and how the lint against it is lifted.
+const UNSAFE: [&str; 5] = [
+    concat!("unsafe", " {"),
+    concat!("unsafe", " fn"),
+    concat!("unsafe", " impl"),
+    concat!("unsafe", " extern"),
+    concat!("unsafe", "_code"),
+];
+/// The one file that may hold such code.
+const UNSAFE_HERE: &str = "crates/kafka/src/raw.rs";
 const VENDORS: [&str; 4] = ["sqlite", "postgres", "kafka", "mysql"];
 
 /// Prints one line a fault and fails if there is any.
@@ -23,12 +36,14 @@ pub(crate) fn run() -> Result<()> {
         faults.extend(arrow_faults(&root, name, allowed)?);
     }
     faults.extend(unlisted_crates(&root)?);
-    for file in
-        files_below(&root.join("crates"), "rs")?.into_iter().chain(files_below(&root.join("xtask"), "rs")?)
-    {
-        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let name = relative(&root, &file);
-        faults.extend(source_faults(&name, &text).into_iter().map(|fault| format!("{name}: {fault}")));
+    for name in kept_files(&root)? {
+        // Of no interest here: removed but not yet so committed, or no text.
+        let Ok(text) = fs::read_to_string(root.join(&name)) else { continue };
+        let mut found = machine_path_faults(&text);
+        if name.ends_with(".rs") {
+            found.extend(source_faults(&name, &text));
+        }
+        faults.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
     }
     faults.extend(doc_faults(&root)?);
     faults.extend(licences::refused()?);
@@ -68,6 +83,30 @@ fn unlisted_crates(root: &Path) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// Returns the files that are in the history or about to be: neither ignored nor built.
+fn kept_files(root: &Path) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"])
+        .current_dir(root)
+        .output()
+        .context("cannot start `git`, which knows the files of the project")?;
+    if !output.status.success() {
+        bail!("`git ls-files` ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    let names = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
+    Ok(names.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// A path counts where it begins: `docs/work/` is no folder of a machine.
+fn machine_path_faults(text: &str) -> Vec<String> {
+    let begins = |at: usize| {
+        let before = text[..at].chars().next_back();
+        before.is_none_or(|before| !before.is_alphanumeric() && !"._-~}*".contains(before))
+    };
+    let found = MACHINE_PATHS.iter().filter(|path| text.match_indices(**path).any(|(at, _)| begins(at)));
+    found.map(|path| format!("`{path}` is a folder of one machine")).collect()
+}
+
 fn source_faults(name: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if !text.starts_with("//! ") {
@@ -89,6 +128,10 @@ fn source_faults(name: &str, text: &str) -> Vec<String> {
     };
     if !name.starts_with("xtask/") {
         faults.extend(refused(&WORDS_REFUSED, "has no place here"));
+    }
+    if name != UNSAFE_HERE {
+        let found = UNSAFE.iter().filter(|word| text.contains(**word));
+        faults.extend(found.map(|word| format!("`{word}` may stand in {UNSAFE_HERE} alone")));
     }
     let in_crate = |krate: &str| name.starts_with(&format!("crates/{krate}/src"));
     if CORE.iter().any(|krate| in_crate(krate)) {
@@ -148,7 +191,7 @@ fn relative(root: &Path, file: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::source_faults;
+    use super::{UNSAFE, UNSAFE_HERE, machine_path_faults, source_faults};
 
     fn check(name: &str, text: &str, expected: &str) {
         let faults = source_faults(name, text).join("; ");
@@ -168,5 +211,30 @@ mod tests {
             &format!("//! Long.\n{}", "\n".repeat(600)),
             "lines before its tests",
         );
+    }
+
+    #[test]
+    fn code_without_checks_stands_in_one_file() {
+        for word in UNSAFE {
+            let text = format!("//! Wraps.\n{word}\n");
+            check(UNSAFE_HERE, &text, "");
+            check("crates/kafka/src/log.rs", &text, "alone");
+            check("xtask/src/main.rs", &text, "alone");
+            check("crates/kafka/tests/main/log.rs", &text, "alone");
+        }
+        check("crates/kafka/src/log.rs", "//! Is unsafe to repeat.\n", "");
+    }
+
+    #[test]
+    fn folders_of_a_machine_are_found_where_a_path_begins() {
+        let check =
+            |text: &str, expected: usize| assert_eq!(machine_path_faults(text).len(), expected, "{text}");
+        let folder = concat!("/wor", "k/main");
+        check(folder, 1);
+        check(&format!("cd {folder} && ls"), 1);
+        check(&format!("url = \"sqlite:{folder}/x.db\""), 1);
+        check(&format!("{folder} {}", concat!("/tm", "p/x")), 2);
+        check(&format!("docs{folder}"), 0);
+        check("they work/rest", 0);
     }
 }
