@@ -6,6 +6,7 @@ mod crash;
 mod history;
 mod kit;
 mod load;
+mod lost;
 mod process;
 mod servers;
 mod stage;
@@ -19,6 +20,7 @@ use stage::{Addresses, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use verdict::Outcome;
+use xtask::proxy::{Protocol, Proxy, Request};
 use xtask::services::kafka::Kafka;
 use xtask::services::postgres::Postgres;
 
@@ -33,6 +35,12 @@ pub(crate) struct Done {
 pub(crate) struct Servers {
     pub(crate) postgres: Postgres,
     pub(crate) kafka: Kafka,
+}
+
+/// What stands before the servers, for programs whose answers are to be lost.
+pub(crate) struct Proxies {
+    pub(crate) postgres: Proxy,
+    pub(crate) kafka: Proxy,
 }
 
 /// What one run of scenarios is told.
@@ -51,6 +59,7 @@ pub(crate) struct Options {
 pub(crate) struct Ground<'a> {
     kit: &'a Kit,
     servers: &'a Mutex<Servers>,
+    pub(crate) proxies: &'a Proxies,
     mutant: Option<&'a str>,
     pub(crate) options: Options,
 }
@@ -58,13 +67,22 @@ pub(crate) struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// Returns databases and topics of its own, installed.
     pub(crate) fn stage(&self) -> Result<Stage<'a>> {
+        Stage::set(self.kit, &self.addresses(), self.mutant, self.options.seed)
+    }
+
+    /// The same, reached by the program through the proxies.
+    pub(crate) fn stage_through_proxies(&self) -> Result<Stage<'a>> {
+        let tested_postgres = format!("127.0.0.1:{}", self.proxies.postgres.port());
+        let tested_kafka = format!("127.0.0.1:{}", self.proxies.kafka.port());
+        let addresses = Addresses { tested_postgres, tested_kafka, ..self.addresses() };
+        Stage::set(self.kit, &addresses, self.mutant, self.options.seed)
+    }
+
+    fn addresses(&self) -> Addresses {
         let servers = self.servers();
         let postgres = format!("127.0.0.1:{}", servers.postgres.port());
         let kafka = servers.kafka.address();
-        drop(servers);
-        let addresses =
-            Addresses { tested_postgres: postgres.clone(), tested_kafka: kafka.clone(), postgres, kafka };
-        Stage::set(self.kit, &addresses, self.mutant, self.options.seed)
+        Addresses { tested_postgres: postgres.clone(), tested_kafka: kafka.clone(), postgres, kafka }
     }
 
     /// Returns the servers, to be stopped and started.
@@ -116,6 +134,14 @@ const SCENARIOS: &[Scenario] = &[
         name: "postgres-killed",
         run: |ground| servers::away(ground, |it| it.postgres.kill9(), |it| it.postgres.restart()),
     },
+    Scenario {
+        name: "commit-answer-lost",
+        run: |ground| lost::answers(ground, |it| &it.postgres, Request::PostgresCommit),
+    },
+    Scenario {
+        name: "log-commit-answer-lost",
+        run: |ground| lost::answers(ground, |it| &it.kafka, Request::KAFKA_END_TXN),
+    },
     Scenario { name: "writers", run: load::writers },
     Scenario { name: "foreign-transaction", run: load::foreign_transaction },
     Scenario { name: "one-big-transaction", run: load::one_big_transaction },
@@ -156,9 +182,14 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     };
     let kit = Kit::build()?;
     kit.selftest()?;
-    let servers = Servers { postgres: Postgres::start()?, kafka: Kafka::start(None)? };
+    let proxies =
+        Proxies { postgres: Proxy::start(Protocol::Postgres)?, kafka: Proxy::start(Protocol::Kafka)? };
+    let servers = Servers { postgres: Postgres::start()?, kafka: Kafka::start(Some(proxies.kafka.port()))? };
+    proxies.postgres.forward_to(servers.postgres.port());
+    proxies.kafka.forward_to(servers.kafka.proxied_port().context("the broker has no listener for a proxy")?);
     let servers = Mutex::new(servers);
-    let ground = |mutant| Ground { kit: &kit, servers: &servers, mutant, options: asked.options };
+    let ground =
+        |mutant| Ground { kit: &kit, servers: &servers, proxies: &proxies, mutant, options: asked.options };
     if asked.mutants.is_empty() { scenarios(&asked, &ground(None)) } else { mutants(&asked, &ground) }
 }
 
