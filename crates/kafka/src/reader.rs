@@ -51,6 +51,8 @@ pub(crate) struct Reader {
     /// The end as the broker said it last: when the reader was made, or when the client reached it.
     end: u64,
     ended: bool,
+    /// The offset at which the client last said that it reached the end.
+    told_end: Option<u64>,
     start: u64,
     used: Instant,
 }
@@ -93,12 +95,17 @@ impl Reader {
                 Polled::Record(_) => {}
                 Polled::End(offset) => {
                     self.examined = self.examined.max(offset);
+                    self.told_end = Some(offset);
                     (self.end, self.ended) = (self.examined, true);
                 }
                 Polled::Failed(code) => return Err(Lost::Gone(code)),
             }
         }
-        if let Some(position) = partition.position().filter(|position| *position > self.examined) {
+        // The client takes its own word that the end was reached for a message at that offset: only what is behind it is
+        // the place of a record or a marker.
+        let told = |position: &u64| self.told_end.is_none_or(|end| *position > end + 1);
+        let position = partition.position().filter(told);
+        if let Some(position) = position.filter(|position| *position > self.examined) {
             self.examined = position;
             self.ended = false;
         }
@@ -218,6 +225,7 @@ impl Readers {
             examined: at,
             end,
             ended: false,
+            told_end: None,
             start,
             used: Instant::now(),
         };
@@ -230,7 +238,9 @@ impl Readers {
     fn client(&self, idx: usize) -> Result<Arc<Reading>, KafkaError> {
         let mut clients = locked(&self.clients);
         while clients.len() <= idx {
-            clients.push(Arc::new(reading(&self.properties)?));
+            let client = reading(&self.properties)?;
+            serve(&client);
+            clients.push(Arc::new(client));
         }
         Ok(Arc::clone(&clients[idx]))
     }

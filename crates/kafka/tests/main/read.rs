@@ -140,3 +140,36 @@ async fn a_hundred_thousand_records_are_read_in_their_order() {
     eprintln!("and read in {:?}", begun.elapsed());
     assert_eq!(read, 100_000);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(servers_here), ignore = "not run: needs Apache Kafka; `cargo x test` starts one")]
+async fn a_reader_that_was_told_of_the_end_misses_nothing_that_comes_there() {
+    let log = open().await;
+    let topic = name("orders");
+    let identity = log.create(&kept(&topic, 1)).await.unwrap();
+    let fence = log.fence(&name("relay")).await.unwrap();
+    let mut next = 0;
+    for value in ["1", "2", "3"] {
+        // Long enough for the client to say that the end was reached: it waits for the broker at most a tenth of a second.
+        let idle = Instant::now();
+        while idle.elapsed() < Duration::from_secs(1) {
+            let Fetched::Records(fetch) = log.fetch(&identity, 0, next, 10).await.unwrap() else { panic!() };
+            assert!(fetch.records.is_empty());
+            assert!(fetch.next >= next && fetch.next <= next + 1, "a marker at most");
+            next = fetch.next;
+            tokio::task::yield_now().await;
+        }
+        let done = log.append(&fence, vec![record(&topic, 0, "k", value.as_bytes())]).await.unwrap();
+        assert_eq!(done, Appended::Done);
+        let patience = Instant::now();
+        let came = loop {
+            let Fetched::Records(fetch) = log.fetch(&identity, 0, next, 10).await.unwrap() else { panic!() };
+            next = fetch.next;
+            if let Some(record) = fetch.records.into_iter().next() {
+                break record;
+            }
+            assert!(patience.elapsed() < PATIENCE, "`{value}` was passed over");
+        };
+        assert_eq!(came.value.as_deref(), Some(value.as_bytes()));
+    }
+}
