@@ -49,12 +49,12 @@ fn the_estate_of_the_readme_is_clean_and_runs() {
     let row = "CREATE TABLE policy_current (policy_id TEXT PRIMARY KEY, claims_status TEXT);
                INSERT INTO policy_current VALUES ('P-00000017', 'eligible')";
     place.sql("policy-administration", row);
-    place.run(&["install", "policy-administration", "--yes"]).exits(0);
-    place.run(&["install", "claims", "--yes"]).exits(0);
+    place.run(&["install", "policy-administration", "--yes", "--env", "laptop"]).exits(0);
+    place.run(&["install", "claims", "--yes", "--env", "laptop"]).exits(0);
     let suspend = format!("UPDATE policy_current SET claims_status = 'ineligible'; {}", statement());
     place.sql("policy-administration", &suspend);
-    place.run(&["agent", "--all", "--until-idle"]).exits(0);
+    place.run(&["agent", "--all", "--until-idle", "--env", "laptop"]).exits(0);
     let may_open = "SELECT may_open_claim FROM policy_eligibility WHERE policy_ref = 'P-00000017'";
     assert_eq!(place.number("claims", may_open), 0);
-    place.run(&["reconcile"]).exits(0).says("conclusion: clean");
+    place.run(&["reconcile", "--env", "laptop"]).exits(0).says("conclusion: clean");
 }
