@@ -123,9 +123,11 @@ impl<'a> LaneWork<'a> {
             return Ok(None);
         }
         let Reading { intake, kind, topic } = self.reading;
-        let Some((epoch, key)) = digest_key::current(self.ports.log, topic).await? else {
-            return Ok(Some(Pace::NoTopic));
+        let found = {
+            let _one_at_a_time = self.ports.log.keys.lock().await;
+            digest_key::current(self.ports.log, topic).await?
         };
+        let Some((epoch, key)) = found else { return Ok(Some(Pace::NoTopic)) };
         let digest = DigestEpoch { epoch, key };
         let taken = match kind {
             Kind::Events => {

@@ -7,11 +7,14 @@ use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
 use seamline_sqlite::log::EmbeddedLog;
 use std::sync::OnceLock;
+use tokio::sync::Mutex;
 
 /// The log of an environment.
 #[derive(Debug)]
 pub struct SiteLog {
     at: At,
+    /// Held while a digest key is read: a log reads one partition at a few places at once, and all lanes want the same.
+    pub(crate) keys: Mutex<()>,
     appends: OnceLock<Histogram>,
     fetches: OnceLock<Histogram>,
 }
@@ -36,7 +39,7 @@ impl SiteLog {
     }
 
     fn new(at: At) -> SiteLog {
-        SiteLog { at, appends: OnceLock::new(), fetches: OnceLock::new() }
+        SiteLog { at, keys: Mutex::new(()), appends: OnceLock::new(), fetches: OnceLock::new() }
     }
 
     /// Returns the log in a file, when it is one.
