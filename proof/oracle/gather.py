@@ -1,6 +1,7 @@
 """Reads topics with a client of its own, read committed, from the beginning, and tables with SQL."""
 
 import json
+import time
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -139,6 +140,7 @@ def read_topic(brokers, name, seconds=30):
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "fetch.max.bytes": 100_000_000,
+            "fetch.wait.max.ms": 20,
         }
     )
     try:
@@ -148,11 +150,12 @@ def read_topic(brokers, name, seconds=30):
         partitions = sorted(metadata.partitions)
         # A number, not `OFFSET_BEGINNING`: what was cut off at the front is found by the reset.
         consumer.assign([TopicPartition(name, partition, 0) for partition in partitions])
-        open_, records, ends = set(partitions), [], {}
+        open_, records, ends, until = set(partitions), [], {}, time.monotonic() + seconds
         while open_:
-            messages = consumer.consume(5000, timeout=seconds)
-            if not messages:
+            messages = consumer.consume(5000, timeout=0.05)
+            if not messages and time.monotonic() > until:
                 raise TimeoutError(f"`{name}` does not come to its end")
+            until = time.monotonic() + seconds if messages else until
             for message in messages:
                 error = message.error()
                 if error is None:

@@ -14,21 +14,16 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// Builds the program, and installs the oracle where it is missing.
-    pub(crate) fn build() -> Result<Kit> {
+    /// Builds the program, unless one is given, and installs the oracle where it is missing.
+    pub(crate) fn build(given: Option<&str>) -> Result<Kit> {
         tools::install_missing()?;
         let folder = target()?.join("faults");
         fs::create_dir_all(&folder)?;
-        step("program with deliberate bugs", || {
-            cargo(&["build", "--quiet", "--package", "seamline", "--features", "kafka,mutants"])
-        })?;
-        let seamline = folder.join("seamline");
-        // What is built for others later must not be what is proved here.
-        let fresh = folder.join("seamline.new");
-        fs::copy(target()?.join("debug/seamline"), &fresh).context("the program was not built")?;
-        fs::rename(&fresh, &seamline)?;
-        let python = oracle(&folder)?;
-        Ok(Kit { seamline, python })
+        let seamline = match given {
+            Some(path) => fs::canonicalize(path).with_context(|| format!("no program `{path}`"))?,
+            None => program(&folder)?,
+        };
+        Ok(Kit { seamline, python: oracle(&folder)? })
     }
 
     /// Returns a call of the oracle.
@@ -46,6 +41,17 @@ impl Kit {
         }
         Ok(())
     }
+}
+
+/// Builds the program with all deliberate bugs and points, and puts it where no other build comes.
+fn program(folder: &Path) -> Result<PathBuf> {
+    step("program with deliberate bugs", || {
+        cargo(&["build", "--quiet", "--package", "seamline", "--features", "kafka,mutants"])
+    })?;
+    let (fresh, seamline) = (folder.join("seamline.new"), folder.join("seamline"));
+    fs::copy(target()?.join("debug/seamline"), &fresh).context("the program was not built")?;
+    fs::rename(&fresh, &seamline)?;
+    Ok(seamline)
 }
 
 /// Makes the oracle's virtual environment, anew when its requirements changed. Returns its Python.

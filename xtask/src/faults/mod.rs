@@ -169,7 +169,7 @@ const MUTANTS: &[(&str, &str)] = &[
     ("reactions-after-position", "killed-reacting"),
 ];
 
-const USAGE: &str = "usage: cargo x faults [NAME…] [--mutant NAME | --mutants] [--json] [--seed N] [--hold SECONDS] [--seconds N] [--rows N] [--list]";
+const USAGE: &str = "usage: cargo x faults [NAME…] [--mutant NAME | --mutants] [--json] [--seed N] [--hold SECONDS] [--seconds N] [--rows N] [--program PATH] [--list]";
 
 /// Runs the command.
 ///
@@ -180,7 +180,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         SCENARIOS.iter().for_each(|scenario| println!("{}", scenario.name));
         return Ok(());
     };
-    let kit = Kit::build()?;
+    let kit = Kit::build(asked.program.as_deref())?;
     kit.selftest()?;
     let proxies =
         Proxies { postgres: Proxy::start(Protocol::Postgres)?, kafka: Proxy::start(Protocol::Kafka)? };
@@ -198,6 +198,7 @@ struct Asked {
     scenarios: Vec<&'static Scenario>,
     mutants: Vec<(&'static str, &'static str)>,
     json: bool,
+    program: Option<String>,
     options: Options,
 }
 
@@ -205,7 +206,8 @@ impl Asked {
     /// Returns none when only a list was asked for.
     fn read(args: &[&str]) -> Result<Option<Asked>> {
         let options = Options { seed: 1, ..Options::default() };
-        let mut asked = Asked { scenarios: Vec::new(), mutants: Vec::new(), json: false, options };
+        let mut asked =
+            Asked { scenarios: Vec::new(), mutants: Vec::new(), json: false, program: None, options };
         let mut rest = args.iter();
         while let Some(word) = rest.next() {
             let mut value =
@@ -221,6 +223,7 @@ impl Asked {
                     let known = MUTANTS.iter().find(|(mutant, _)| *mutant == name);
                     asked.mutants.push(*known.with_context(|| format!("no mutant `{name}`"))?);
                 }
+                "--program" => asked.program = Some(value()?.to_owned()),
                 "--seed" => asked.options.seed = number(value()?)?,
                 "--hold" => asked.options.hold = Some(number(value()?)?),
                 "--seconds" => asked.options.seconds = Some(number(value()?)?),
