@@ -2,22 +2,17 @@
 
 /// Returns the commands that let a principal write to topics as some producers, in the order given.
 pub fn producer(principal: &str, producers: &[&str], topics: &[&str]) -> Vec<String> {
-    let mut lines = vec![line(principal, "--operation IdempotentWrite", "--cluster")];
-    for producer in producers {
-        let what = format!("--transactional-id {}", quoted(producer));
-        lines.push(line(principal, "--operation Write --operation Describe", &what));
-    }
-    for topic in topics {
-        let what = format!("--topic {}", quoted(topic));
-        lines.push(line(principal, "--operation Write --operation Describe", &what));
-    }
-    lines
+    // Write includes Describe, and a transactional producer needs no right on the cluster.
+    let producers = producers.iter().map(|producer| format!("--transactional-id {}", quoted(producer)));
+    let topics = topics.iter().map(|topic| format!("--topic {}", quoted(topic)));
+    producers.chain(topics).map(|what| line(principal, "--operation Write", &what)).collect()
 }
 
 /// Returns the commands that let a principal read exactly these topics, in the order given.
 pub fn consumer(principal: &str, topics: &[&str]) -> Vec<String> {
-    let read = "--operation Read --operation Describe";
-    topics.iter().map(|topic| line(principal, read, &format!("--topic {}", quoted(topic)))).collect()
+    // Read includes Describe; there are no groups.
+    let topics = topics.iter().map(|topic| format!("--topic {}", quoted(topic)));
+    topics.map(|what| line(principal, "--operation Read", &what)).collect()
 }
 
 fn line(principal: &str, operations: &str, what: &str) -> String {
@@ -43,21 +38,16 @@ mod tests {
     use super::{consumer, producer};
 
     #[test]
-    fn a_producer_gets_its_topics_its_names_and_idempotence() {
+    fn a_producer_gets_its_names_and_its_topics() {
         let lines = producer("CN=policy, O=x", &["policy/main"], &["policy.state.1"]);
         let all = "kafka-acls --bootstrap-server SERVER --add --allow-principal 'User:CN=policy, O=x'";
         assert_eq!(
             lines,
             [
-                format!("{all} --operation IdempotentWrite --cluster --resource-pattern-type literal"),
                 format!(
-                    "{all} --operation Write --operation Describe --transactional-id policy/main \
-                     --resource-pattern-type literal"
+                    "{all} --operation Write --transactional-id policy/main --resource-pattern-type literal"
                 ),
-                format!(
-                    "{all} --operation Write --operation Describe --topic policy.state.1 \
-                     --resource-pattern-type literal"
-                ),
+                format!("{all} --operation Write --topic policy.state.1 --resource-pattern-type literal"),
             ]
         );
     }

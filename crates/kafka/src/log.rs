@@ -1,11 +1,12 @@
 //! The port to the log on Apache Kafka.
 
+use crate::aside::Aside;
 use crate::producer::{Ends, Handle};
-use crate::properties::{Properties, Quiet, Reading, reading, serve};
+use crate::properties::{Properties, Quiet, Reading, reading, serve, why};
 use crate::raw::{self, Described, Failed};
-use crate::reader::{Lost, Place, Reader, Readers};
+use crate::reader::{Lost, Place, Reader, Readers, Unreadable};
 use jiff::Timestamp;
-use rdkafka::admin::AdminClient;
+use rdkafka::client::Client;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use seamline_flow::log::{Appended, Fence, Fetch, Fetched, Log, Outgoing, TopicSpec};
@@ -19,6 +20,8 @@ use tokio::sync::OwnedMutexGuard;
 
 /// How long the broker may take for an answer about topics.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a broker that lets nobody in is asked again: users and certificates take a moment to get to all brokers.
+const DENIED: Duration = Duration::from_secs(3);
 /// How long a read before the end waits for what is there.
 const READ: Duration = Duration::from_secs(1);
 /// How often ids of topics that are read are asked for again.
@@ -54,9 +57,19 @@ pub enum OpenError {
     /// The properties do not fit together, or a file is not there.
     #[error("the client cannot be made: {0}")]
     Client(String),
-    /// No broker answers, or it lets nobody in.
-    #[error("no broker answers within {} seconds", PATIENCE.as_secs())]
-    Unreachable,
+    /// A broker answers, and lets nobody in with these properties.
+    #[error("the broker lets nobody in with this name and password, or token: {0}")]
+    Denied(String),
+    /// One of both sides does not trust the other.
+    #[error("no secure connection to the broker comes about: {0}")]
+    Untrusted(String),
+    /// No broker answers.
+    #[error("no broker answers within {} seconds{}", PATIENCE.as_secs(), told(.0))]
+    Unreachable(Option<String>),
+}
+
+fn told(why: &Option<String>) -> String {
+    why.as_ref().map_or(String::new(), |why| format!(": {why}"))
 }
 
 impl OpenError {
@@ -68,9 +81,15 @@ impl OpenError {
             OpenError::Refused { .. } => "remove it",
             OpenError::NoServers => "set `bootstrap.servers` to `host:port,host:port`",
             OpenError::Client(_) => "see what it says: files must be there and readable, passwords must fit",
-            OpenError::Unreachable => {
-                "check `bootstrap.servers`, `security.protocol`, the certificates, name and password; \
-                 the client's own lines are in the log"
+            OpenError::Denied(_) => {
+                "check `sasl.mechanism`, `sasl.username` and `sasl.password`, or the token, against the broker's users"
+            }
+            OpenError::Untrusted(_) => {
+                "check `ssl.ca.location`, the host's name in the broker's certificate, both certificates' dates, \
+                 and `ssl.certificate.location` with `ssl.key.location` where the broker asks for ours"
+            }
+            OpenError::Unreachable(_) => {
+                "check `bootstrap.servers` and `security.protocol`; the client's own lines are in the log"
             }
         }
     }
@@ -88,10 +107,9 @@ struct Inner {
     properties: Properties,
     cluster: String,
     replicas: u32,
-    /// Asks about topics and offsets.
-    asking: Reading,
-    admin: AdminClient<Quiet>,
-    readers: Readers,
+    /// Asks about topics and offsets, and makes topics.
+    asking: Aside<Reading>,
+    readers: Aside<Readers>,
     known: Mutex<BTreeMap<String, Known>>,
     /// One description of topics at a time: who comes meanwhile finds its answer there.
     describing: tokio::sync::Mutex<()>,
@@ -139,28 +157,28 @@ impl KafkaLog {
         let properties = properties.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let asking = reading(&properties).map_err(client)?;
-            let admin = properties.plain().create_with_context(Quiet).map_err(client)?;
-            let until = Instant::now() + PATIENCE;
+            let begun = Instant::now();
             loop {
                 serve(&asking);
                 if let Some(cluster) = asking.client().fetch_cluster_id(Duration::from_millis(500)) {
-                    return Ok((properties, asking, admin, cluster));
+                    return Ok((properties, asking, cluster));
                 }
-                if Instant::now() > until {
-                    serve(&asking);
-                    return Err(OpenError::Unreachable);
+                serve(&asking);
+                let error = why(asking.client().context().said(), &properties);
+                let patience = if matches!(error, OpenError::Unreachable(_)) { PATIENCE } else { DENIED };
+                if begun.elapsed() > patience {
+                    return Err(error);
                 }
             }
         });
-        let (properties, asking, admin, cluster) =
+        let (properties, asking, cluster) =
             opened.await.map_err(|error| OpenError::Client(error.to_string()))??;
         let inner = Arc::new(Inner {
-            readers: Readers::new(properties.clone()),
+            readers: Aside::new(Readers::new(properties.clone())),
             properties,
             cluster,
             replicas: replicas.max(1),
-            asking,
-            admin,
+            asking: Aside::new(asking),
             known: Mutex::default(),
             describing: tokio::sync::Mutex::default(),
             producers: Mutex::default(),
@@ -177,8 +195,13 @@ impl KafkaLog {
         Ok(KafkaLog(inner))
     }
 
-    pub(crate) fn admin(&self) -> &AdminClient<Quiet> {
-        &self.0.admin
+    /// Runs a call of the client that asks.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Client<Quiet>) -> T + Send + 'static,
+    ) -> Result<T, PortError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || call(inner.asking.client())).await
     }
 
     pub(crate) fn replicas(&self) -> u32 {
@@ -201,15 +224,6 @@ impl KafkaLog {
 #[error("no broker of Kafka has answered for {} seconds", SILENT.as_secs())]
 struct Silent;
 
-/// Nothing came of a partition although there is more.
-#[derive(Debug, thiserror::Error)]
-#[error("`{topic}` partition {partition} cannot be read: {code}")]
-struct Unreadable {
-    topic: String,
-    partition: u32,
-    code: RDKafkaErrorCode,
-}
-
 impl Inner {
     /// Returns what is known of a topic, asked for at that moment or later.
     async fn described(it: &Arc<Inner>, name: &str, since: Instant) -> Result<Option<Described>, PortError> {
@@ -218,21 +232,28 @@ impl Inner {
         if let Some(known) = of(&locked(&it.known)) {
             return Ok(known.described);
         }
-        it.describe(vec![name.to_owned()]).await?;
+        if let Some((_, failed)) = it.describe(vec![name.to_owned()]).await?.pop() {
+            return Err(not_applied(failed));
+        }
         let known = of(&locked(&it.known)).expect("it was asked for just now");
         Ok(known.described)
     }
 
-    async fn describe(self: &Arc<Inner>, names: Vec<String>) -> Result<(), PortError> {
+    /// Asks about topics. Returns those that we may not see.
+    async fn describe(self: &Arc<Inner>, names: Vec<String>) -> Result<Vec<(String, Failed)>, PortError> {
         let it = Arc::clone(self);
         let at = Instant::now();
-        let told = blocking(move || -> Result<(), Failed> {
+        let told = blocking(move || {
             let asked: Vec<&str> = names.iter().map(String::as_str).collect();
             let told = raw::describe(it.asking.client(), &asked, PATIENCE)?;
+            let mut hidden = Vec::new();
             for (name, described) in names.into_iter().zip(told) {
-                it.learn(name, Known { described, at });
+                match described {
+                    Ok(described) => it.learn(name, Known { described, at }),
+                    Err(failed) => hidden.push((name, failed)),
+                }
             }
-            Ok(())
+            Ok::<_, Failed>(hidden)
         });
         told.await?.map_err(not_applied)
     }
@@ -260,8 +281,13 @@ impl Inner {
         topics.dedup();
         if !topics.is_empty() {
             let _one = self.describing.lock().await;
-            if let Err(error) = self.describe(topics).await {
-                tracing::debug!(%error, "topics could not be described");
+            match self.describe(topics).await {
+                Ok(hidden) => {
+                    for (topic, error) in hidden {
+                        tracing::debug!(topic, %error, "a topic could not be described");
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "topics could not be described"),
             }
         }
     }

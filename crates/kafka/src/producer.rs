@@ -1,7 +1,8 @@
 //! One transactional producer on a thread of its own: whoever waits for it may go away, it ends what it began.
 
-use crate::properties::{Properties, say};
+use crate::properties::{Properties, Said, renewed, say};
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header as Named, Message, OwnedHeaders};
@@ -10,7 +11,8 @@ use seamline_flow::log::{Appended, Outgoing};
 use seamline_flow::port::PortError;
 use seamline_flow::stop;
 use seamline_message::mutant::{self, Mutant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -46,10 +48,18 @@ struct Ended;
 
 /// A client's error without its configuration.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {source}")]
+#[error("{what}: {source}{}", said.as_ref().map_or(String::new(), |said| format!(": {said}")))]
 struct Broken {
     what: &'static str,
     source: KafkaError,
+    /// Why brokers do not answer.
+    said: Option<String>,
+}
+
+impl Broken {
+    fn new(client: &BaseProducer<Deliveries>, what: &'static str, source: KafkaError) -> Broken {
+        Broken { what, source, said: client.context().said.get().map(|(_, reason)| reason) }
+    }
 }
 
 impl Handle {
@@ -65,7 +75,14 @@ impl Handle {
         let run = move || {
             let client: KafkaResult<BaseProducer<Deliveries>> =
                 config.create_with_context(Deliveries::default());
-            match client.and_then(|client| client.init_transactions(FENCE).map(|()| client)) {
+            let mut said = None;
+            let begun = client.and_then(|client| {
+                // Tokens are renewed by whoever serves the client.
+                let begun = served(&client, || client.init_transactions(FENCE));
+                said = client.context().said.get().map(|(_, reason)| reason);
+                begun.map(|()| client)
+            });
+            match begun {
                 Ok(client) => {
                     if ready.send(Ok(())).is_ok() {
                         serve(&client, &appends);
@@ -73,7 +90,7 @@ impl Handle {
                 }
                 Err(source) => {
                     // Whoever waits may be gone; then nobody needs the answer.
-                    drop(ready.send(Err(Broken { what: "take a fence", source })));
+                    drop(ready.send(Err(Broken { what: "take a fence", source, said })));
                 }
             }
         };
@@ -81,6 +98,7 @@ impl Handle {
         thread.map_err(|error| PortError::NotApplied(Box::new(error)))?;
         match started.await {
             Ok(Ok(())) => Ok(Handle(append)),
+            Ok(Err(broken)) if is_denied(&broken.source) => Err(PortError::NotApplied(Box::new(broken))),
             Ok(Err(broken)) => Err(PortError::Unknown(Box::new(broken))),
             Err(_) => Err(PortError::NotApplied(Box::new(Ended))),
         }
@@ -93,6 +111,12 @@ impl Handle {
         self.0.try_send(Append { records, answer }).map_err(|_| ended())?;
         answered.await.unwrap_or_else(|_| Err(PortError::Unknown(Box::new(Ended))))
     }
+}
+
+fn is_denied(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let denied = [Code::TransactionalIdAuthorizationFailed, Code::ClusterAuthorizationFailed];
+    error.rdkafka_error_code().is_some_and(|code| denied.contains(&code))
 }
 
 fn serve(client: &BaseProducer<Deliveries>, appends: &Receiver<Append>) {
@@ -139,13 +163,25 @@ fn append(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Answer {
     }
     client.context().begin();
     if let Err(error) = client.begin_transaction() {
-        return fenced_or(client, &error).unwrap_or_else(|| not_applied("begin a transaction", error));
+        return fenced_or(client, &error)
+            .unwrap_or_else(|| not_applied(client, "begin a transaction", error));
     }
     if let Err(failure) = produce(client, records) {
-        return abort(client, failure);
+        return abort(client, cause(client, records, failure));
     }
     stop::here("produced");
     commit(client)
+}
+
+/// Returns the refusal behind a failure: records of a transaction that a topic refuses are only said to be purged.
+fn cause(client: &BaseProducer<Deliveries>, records: &[Outgoing], failure: Failure) -> Failure {
+    let Failure::Client(_) = &failure else { return failure };
+    // A transaction under way is not begun; what is told is why it can only be aborted.
+    let code = client.begin_transaction().err().and_then(|error| error.rdkafka_error_code());
+    let Some(code) = code.filter(|code| is_refusal(*code)) else { return failure };
+    let topics: BTreeSet<&str> = records.iter().map(|record| record.topic.as_str()).collect();
+    let topics: Vec<&str> = topics.into_iter().collect();
+    Failure::Refused { topic: topics.join(" or "), code }
 }
 
 /// Hands all records to the broker, and waits until each is acknowledged.
@@ -190,9 +226,10 @@ fn commit(client: &BaseProducer<Deliveries>) -> Answer {
             }
             KafkaError::Transaction(said) if said.is_retriable() => {
                 tracing::warn!(%error, "a commit to Kafka has no answer yet; it is asked for again");
+                client.poll(Duration::ZERO);
             }
             // An earlier answer may be lost: a fence that came after it does not tell what the commit did.
-            _ => return Err(PortError::Unknown(Box::new(Broken { what: "commit", source: error }))),
+            _ => return Err(PortError::Unknown(Box::new(Broken::new(client, "commit", error)))),
         }
     }
 }
@@ -217,7 +254,9 @@ fn abort(client: &BaseProducer<Deliveries>, failure: Failure) -> Answer {
         Failure::Refused { topic, code } => {
             Ok((Appended::Refused { topic, reason: code.to_string() }, Ends::new()))
         }
-        Failure::Client(error) => fenced_or(client, &error).unwrap_or_else(|| not_applied("append", error)),
+        Failure::Client(error) => {
+            fenced_or(client, &error).unwrap_or_else(|| not_applied(client, "append", error))
+        }
     }
 }
 
@@ -232,8 +271,8 @@ fn served<T: Send>(client: &BaseProducer<Deliveries>, call: impl FnOnce() -> T +
     })
 }
 
-fn not_applied(what: &'static str, source: KafkaError) -> Answer {
-    Err(PortError::NotApplied(Box::new(Broken { what, source })))
+fn not_applied(client: &BaseProducer<Deliveries>, what: &'static str, source: KafkaError) -> Answer {
+    Err(PortError::NotApplied(Box::new(Broken::new(client, what, source))))
 }
 
 /// Returns `Fenced` when that is why a producer is of no use any more.
@@ -264,7 +303,10 @@ fn is_refusal(code: RDKafkaErrorCode) -> bool {
 
 /// What became of the records of the transaction under way.
 #[derive(Debug, Default)]
-struct Deliveries(Mutex<Delivered>);
+struct Deliveries {
+    delivered: Mutex<Delivered>,
+    said: Said,
+}
 
 #[derive(Debug, Default)]
 struct Delivered {
@@ -274,11 +316,12 @@ struct Delivered {
 
 impl Deliveries {
     fn begin(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Delivered::default();
+        *self.delivered.lock().unwrap_or_else(PoisonError::into_inner) = Delivered::default();
+        self.said.forget();
     }
 
     fn failure(&self) -> Result<(), Failure> {
-        match &self.0.lock().unwrap_or_else(PoisonError::into_inner).failed {
+        match &self.delivered.lock().unwrap_or_else(PoisonError::into_inner).failed {
             None => Ok(()),
             Some((topic, code)) if is_refusal(*code) => {
                 Err(Failure::Refused { topic: topic.clone(), code: *code })
@@ -288,16 +331,23 @@ impl Deliveries {
     }
 
     fn take(&self) -> Ends {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).ends
+        std::mem::take(&mut *self.delivered.lock().unwrap_or_else(PoisonError::into_inner)).ends
     }
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        renewed(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         say(level, facility, text);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.said.keep(&error, reason);
         tracing::debug!(%error, reason, "the producer met an error");
     }
 }
@@ -306,7 +356,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let mut delivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(message) => {
                 let end = u64::try_from(message.offset()).unwrap_or(0) + 1;

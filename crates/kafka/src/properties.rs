@@ -1,11 +1,15 @@
 //! The properties of the connection, by librdkafka's names: which are refused, and which are ours.
 
 use crate::log::OpenError;
+use crate::token;
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use std::error::Error;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// What this adapter decides itself, and why.
 const REFUSED: [(&str, &str); 22] = [
@@ -70,15 +74,18 @@ impl Properties {
         Ok(Properties(pairs.to_vec()))
     }
 
-    /// Returns the configuration of a client that neither reads nor writes records.
-    pub(crate) fn plain(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
+    /// Returns a text in which no secret of these properties stands.
+    pub(crate) fn without_secrets(&self, text: &str) -> String {
+        let secrets = self.0.iter().filter(|(name, value)| is_secret(name) && !value.is_empty());
+        secrets.fold(text.to_owned(), |text, (_, secret)| text.replace(secret, "…"))
+    }
+
+    fn over(&self, config: &mut ClientConfig) {
         config.set("client.id", "seamline").set("log.connection.close", "false");
         for (name, value) in &self.0 {
             config.set(name, value);
         }
         config.set_log_level(RDKafkaLogLevel::Warning);
-        config
     }
 
     /// Returns the configuration of a client that reads: committed records, no group, little memory for each partition.
@@ -109,13 +116,10 @@ impl Properties {
         config.set("max.in.flight.requests.per.connection", "5");
         config
     }
+}
 
-    fn over(&self, config: &mut ClientConfig) {
-        for (name, value) in self.plain().config_map() {
-            config.set(name, value);
-        }
-        config.set_log_level(RDKafkaLogLevel::Warning);
-    }
+fn is_secret(name: &str) -> bool {
+    SECRET.iter().any(|word| name.contains(word)) && !name.ends_with(".location")
 }
 
 fn wrong(name: &str, value: &str, error: KafkaError) -> OpenError {
@@ -127,21 +131,72 @@ fn wrong(name: &str, value: &str, error: KafkaError) -> OpenError {
     if why.starts_with("No such configuration property") {
         return OpenError::Unknown(name);
     }
-    let secret = SECRET.iter().any(|word| name.contains(word));
-    let why = if secret && !value.is_empty() { why.replace(value, "…") } else { why };
+    let why = if is_secret(&name) && !value.is_empty() { why.replace(value, "…") } else { why };
     OpenError::Wrong { name, why }
 }
 
-/// Takes what a client has to say into our own log.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Quiet;
+/// Takes what a client has to say into our own log, and keeps why its brokers do not answer.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet(Said);
+
+/// The last error that tells why brokers do not answer.
+#[derive(Debug, Default)]
+pub(crate) struct Said(Mutex<Option<(RDKafkaErrorCode, String)>>);
+
+impl Said {
+    /// Keeps an error, unless one that tells more is there.
+    pub(crate) fn keep(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rank = |code| match code {
+            RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL => 2,
+            RDKafkaErrorCode::AllBrokersDown => 0,
+            _ => 1,
+        };
+        if said.as_ref().is_none_or(|(before, _)| rank(code) >= rank(*before)) {
+            *said = Some((code, reason.to_owned()));
+        }
+    }
+
+    /// Forgets it: what comes after is another matter.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Returns the error kept.
+    pub(crate) fn get(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Quiet {
+    /// Returns why brokers do not answer.
+    pub(crate) fn said(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.0.get()
+    }
+}
+
+/// Returns why nobody answers, by what the client met so far.
+pub(crate) fn why(said: Option<(RDKafkaErrorCode, String)>, properties: &Properties) -> OpenError {
+    let Some((code, reason)) = said else { return OpenError::Unreachable(None) };
+    let reason = properties.without_secrets(&reason);
+    match code {
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
+            OpenError::Denied(reason)
+        }
+        RDKafkaErrorCode::SSL => OpenError::Untrusted(reason),
+        _ => OpenError::Unreachable(Some(reason)),
+    }
+}
 
 /// A client that reads.
 pub(crate) type Reading = BaseConsumer<Quiet>;
 
 /// Makes a client that reads.
 pub(crate) fn reading(properties: &Properties) -> KafkaResult<Reading> {
-    properties.reading().create_with_context(Quiet)
+    properties.reading().create_with_context(Quiet::default())
 }
 
 /// Serves what waits in the client's own queue: log lines, errors, tokens. Never blocks.
@@ -150,12 +205,24 @@ pub(crate) fn serve(client: &Reading) {
     drop(client.poll(std::time::Duration::ZERO));
 }
 
+/// Returns a token in place of one that ends.
+pub(crate) fn renewed(config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+    Ok(token::unsecured(config, jiff::Timestamp::now())?)
+}
+
 impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        renewed(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         say(level, facility, text);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.0.keep(&error, reason);
         tracing::debug!(%error, reason, "the client met an error");
     }
 }

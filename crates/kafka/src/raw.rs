@@ -8,6 +8,7 @@ use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 use seamline_flow::log::Incoming;
 use seamline_message::envelope::Header;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use std::time::Duration;
 
 /// A call that the broker or the client refused.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{what}: {code}")]
+#[error("{what}: {code}{}", said.as_ref().map_or(String::new(), |said| format!(": {said}")))]
 pub(crate) struct Failed {
     /// What was asked.
     what: &'static str,
     /// The answer.
     pub(crate) code: RDKafkaErrorCode,
+    /// What the broker says more.
+    said: Option<String>,
 }
 
 /// A topic as the broker describes it.
@@ -30,6 +33,8 @@ pub(crate) struct Described {
     pub(crate) id: String,
     /// How many partitions it has.
     pub(crate) partitions: u32,
+    /// How many replicas the partition with the fewest has.
+    pub(crate) replicas: u32,
 }
 
 /// What a queue of a partition held.
@@ -42,12 +47,12 @@ pub(crate) enum Polled {
 }
 
 fn failed(what: &'static str, code: sys::rd_kafka_resp_err_t) -> Failed {
-    Failed { what, code: code.into() }
+    Failed { what, code: code.into(), said: None }
 }
 
-fn c_name(name: &str) -> Result<CString, Failed> {
-    let invalid = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
-    CString::new(name).map_err(|_| failed("read the name of a topic", invalid))
+fn c_text(text: &str) -> Result<CString, Failed> {
+    let invalid = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG;
+    CString::new(text).map_err(|_| failed("pass a name", invalid))
 }
 
 fn millis(time: Duration) -> i32 {
@@ -97,82 +102,169 @@ impl Drop for Answer {
     }
 }
 
-/// Options of a call.
-struct Options(*mut sys::rd_kafka_AdminOptions_t);
+/// What a call is sent with: the client, the options, and the queue for the answer.
+type Sent = (*mut sys::rd_kafka_t, *mut sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t);
 
-impl Options {
-    fn of(client: *mut sys::rd_kafka_t, call: sys::rd_kafka_admin_op_t, patience: Duration) -> Options {
-        let mut text: [c_char; 256] = [0; 256];
-        // SAFETY: the client is alive; the buffer has the length that is told.
-        unsafe {
-            let options = sys::rd_kafka_AdminOptions_new(client, call);
-            sys::rd_kafka_AdminOptions_set_request_timeout(
-                options,
-                millis(patience),
-                text.as_mut_ptr(),
-                text.len(),
-            );
-            Options(options)
-        }
+/// Sends a call and waits for its answer.
+fn ask(
+    client: &Client<Quiet>,
+    what: &'static str,
+    call: sys::rd_kafka_admin_op_t,
+    patience: Duration,
+    send: impl FnOnce(Sent),
+) -> Result<Answer, Failed> {
+    let rk = client.native_ptr();
+    let answers = Answers::of(rk);
+    // SAFETY: the client is alive; the options are made and destroyed here; a time needs no buffer for complaints.
+    unsafe {
+        let options = sys::rd_kafka_AdminOptions_new(rk, call);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, millis(patience), ptr::null_mut(), 0);
+        send((rk, options, answers.0));
+        sys::rd_kafka_AdminOptions_destroy(options);
     }
+    answers.next(what, patience)
 }
 
-impl Drop for Options {
-    fn drop(&mut self) {
-        // SAFETY: made by `rd_kafka_AdminOptions_new`, destroyed once.
-        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0) }
-    }
-}
-
-/// Describes topics, in the order asked for; none where there is no such topic. Blocks at most about `patience`.
+/// Describes topics, in the order asked for; none where there is no such topic, an error where we may not see it. Blocks at most about `patience`.
 pub(crate) fn describe(
     client: &Client<Quiet>,
     names: &[&str],
     patience: Duration,
-) -> Result<Vec<Option<Described>>, Failed> {
+) -> Result<Vec<Result<Option<Described>, Failed>>, Failed> {
     const WHAT: &str = "describe topics";
-    let rk = client.native_ptr();
-    let names: Vec<CString> = names.iter().map(|name| c_name(name)).collect::<Result<_, _>>()?;
+    let names: Vec<CString> = names.iter().map(|name| c_text(name)).collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
-    let answers = Answers::of(rk);
-    let options = Options::of(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, patience);
+    let call = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
     // SAFETY: the call copies names and options; all live until it returns.
-    unsafe {
+    let answer = ask(client, WHAT, call, patience, |(rk, options, answers)| unsafe {
         let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        sys::rd_kafka_DescribeTopics(rk, topics, options.0, answers.0);
+        sys::rd_kafka_DescribeTopics(rk, topics, options, answers);
         sys::rd_kafka_TopicCollection_destroy(topics);
-    }
-    let answer = answers.next(WHAT, patience)?;
+    })?;
     let mut count = 0;
     // SAFETY: the event is the answer to the call above; what it holds lives as long as it.
     let described = unsafe {
         let result = sys::rd_kafka_event_DescribeTopics_result(answer.0);
-        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        if count == 0 { &[] } else { std::slice::from_raw_parts(topics, count) }
+        listed(sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count), count)
     };
-    let mut found = vec![None; names.len()];
+    let mut found = vec![Ok(None); names.len()];
     for topic in described {
-        // SAFETY: as above; the id's text is owned by the id.
-        let (name, code, id, partitions) = unsafe {
+        // SAFETY: as above; the id's text is owned by the id. The list is read while the answer lives.
+        let (name, code, id, replicas) = unsafe {
             let mut partitions = 0;
-            sys::rd_kafka_TopicDescription_partitions(*topic, &raw mut partitions);
+            let list = sys::rd_kafka_TopicDescription_partitions(*topic, &raw mut partitions);
+            let replicas = listed(list, partitions).iter().map(|partition| {
+                let mut replicas = 0;
+                sys::rd_kafka_TopicPartitionInfo_replicas(*partition, &raw mut replicas);
+                u32::try_from(replicas).unwrap_or(u32::MAX)
+            });
             let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(*topic));
             let id = sys::rd_kafka_Uuid_base64str(sys::rd_kafka_TopicDescription_topic_id(*topic));
-            (CStr::from_ptr(sys::rd_kafka_TopicDescription_name(*topic)), code, text(id), partitions)
+            (CStr::from_ptr(sys::rd_kafka_TopicDescription_name(*topic)), code, text(id), replicas)
         };
         use sys::rd_kafka_resp_err_t as Code;
         let described = match code {
             Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                Some(Described { id, partitions: u32::try_from(partitions).unwrap_or(u32::MAX) })
+                let partitions = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
+                Ok(Some(Described { id, partitions, replicas: replicas.min().unwrap_or(0) }))
             }
-            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID => None,
-            code => return Err(failed(WHAT, code)),
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID => {
+                Ok(None)
+            }
+            code => Err(failed(WHAT, code)),
         };
         for (idx, _) in names.iter().enumerate().filter(|(_, asked)| asked.as_c_str() == name) {
             found[idx] = described.clone();
         }
     }
     Ok(found)
+}
+
+/// Makes a topic.
+pub(crate) fn create(
+    client: &Client<Quiet>,
+    name: &str,
+    (partitions, replicas): (i32, i32),
+    settings: &[(&str, String)],
+    patience: Duration,
+) -> Result<(), Failed> {
+    const WHAT: &str = "make a topic";
+    let name = c_text(name)?;
+    let pairs = settings.iter().map(|(name, value)| Ok((c_text(name)?, c_text(value)?)));
+    let pairs: Vec<(CString, CString)> = pairs.collect::<Result<_, _>>()?;
+    let mut why: [c_char; 256] = [0; 256];
+    // SAFETY: the name lives until the call returns; the buffer has the length that is told.
+    let mut topic = unsafe {
+        sys::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replicas, why.as_mut_ptr(), why.len())
+    };
+    if topic.is_null() {
+        let code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG;
+        return Err(Failed { said: Some(text(why.as_ptr())), ..failed(WHAT, code) });
+    }
+    let call = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS;
+    // SAFETY: the call copies topic and options; the topic is destroyed once.
+    let answer = ask(client, WHAT, call, patience, |(rk, options, answers)| unsafe {
+        for (name, value) in &pairs {
+            sys::rd_kafka_NewTopic_set_config(topic, name.as_ptr(), value.as_ptr());
+        }
+        sys::rd_kafka_CreateTopics(rk, &raw mut topic, 1, options, answers);
+        sys::rd_kafka_NewTopic_destroy(topic);
+    })?;
+    let mut count = 0;
+    // SAFETY: the event is the answer to the call above; what it holds lives as long as it.
+    let (code, said) = unsafe {
+        let result = sys::rd_kafka_event_CreateTopics_result(answer.0);
+        let topics = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+        assert!(count == 1, "one topic was asked for");
+        (sys::rd_kafka_topic_result_error(*topics), text(sys::rd_kafka_topic_result_error_string(*topics)))
+    };
+    if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Ok(());
+    }
+    Err(Failed { said: Some(said).filter(|said| !said.is_empty()), ..failed(WHAT, code) })
+}
+
+/// Returns the settings of a topic.
+pub(crate) fn settings(
+    client: &Client<Quiet>,
+    topic: &str,
+    patience: Duration,
+) -> Result<BTreeMap<String, String>, Failed> {
+    const WHAT: &str = "describe a topic's settings";
+    let topic = c_text(topic)?;
+    let call = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
+    let kind = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+    // SAFETY: the call copies resource and options; the resource is destroyed once.
+    let answer = ask(client, WHAT, call, patience, |(rk, options, answers)| unsafe {
+        let mut resource = sys::rd_kafka_ConfigResource_new(kind, topic.as_ptr());
+        sys::rd_kafka_DescribeConfigs(rk, &raw mut resource, 1, options, answers);
+        sys::rd_kafka_ConfigResource_destroy(resource);
+    })?;
+    let mut count = 0;
+    // SAFETY: the event is the answer to the call above; what it holds lives as long as it.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeConfigs_result(answer.0);
+        let resources = sys::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
+        assert!(count == 1, "one topic was asked for");
+        let code = sys::rd_kafka_ConfigResource_error(*resources);
+        if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(failed(WHAT, code));
+        }
+        let entries = sys::rd_kafka_ConfigResource_configs(*resources, &raw mut count);
+        let entry = |entry: &*const sys::rd_kafka_ConfigEntry_t| {
+            (text(sys::rd_kafka_ConfigEntry_name(*entry)), text(sys::rd_kafka_ConfigEntry_value(*entry)))
+        };
+        Ok(listed(entries, count).iter().map(entry).collect())
+    }
+}
+
+/// Returns a list of the client's.
+///
+/// # Safety
+/// It has so many entries, and lives as long as what is returned.
+unsafe fn listed<'a, T>(list: *const T, count: usize) -> &'a [T] {
+    // SAFETY: the caller's promise; an empty list may be null.
+    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(list, count) } }
 }
 
 /// Returns a text of the client's.
@@ -192,8 +284,8 @@ pub(crate) fn offsets(
     patience: Duration,
 ) -> Result<(u64, u64), Failed> {
     use sys::rd_kafka_OffsetSpec_t as Spec;
-    let start = offset(client, topic, partition, Spec::RD_KAFKA_OFFSET_SPEC_EARLIEST, patience)?;
-    Ok((start, offset(client, topic, partition, Spec::RD_KAFKA_OFFSET_SPEC_LATEST, patience)?))
+    let of = |spec| offset(client, topic, partition, spec, patience);
+    Ok((of(Spec::RD_KAFKA_OFFSET_SPEC_EARLIEST)?, of(Spec::RD_KAFKA_OFFSET_SPEC_LATEST)?))
 }
 
 fn offset(
@@ -204,22 +296,19 @@ fn offset(
     patience: Duration,
 ) -> Result<u64, Failed> {
     const WHAT: &str = "list offsets";
-    let rk = client.native_ptr();
-    let topic = c_name(topic)?;
-    let answers = Answers::of(rk);
-    let options = Options::of(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, patience);
+    let topic = c_text(topic)?;
+    let call = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
     // SAFETY: the call copies the list and the options; all live until it returns.
-    unsafe {
+    let answer = ask(client, WHAT, call, patience, |(rk, options, answers)| unsafe {
         let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
-        let error = sys::rd_kafka_AdminOptions_set_isolation_level(options.0, level);
+        let error = sys::rd_kafka_AdminOptions_set_isolation_level(options, level);
         assert!(error.is_null(), "listing offsets has an isolation level");
         let list = sys::rd_kafka_topic_partition_list_new(1);
         let place = sys::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), partition.cast_signed());
         (*place).offset = spec as i64;
-        sys::rd_kafka_ListOffsets(rk, list, options.0, answers.0);
+        sys::rd_kafka_ListOffsets(rk, list, options, answers);
         sys::rd_kafka_topic_partition_list_destroy(list);
-    }
-    let answer = answers.next(WHAT, patience)?;
+    })?;
     let mut count = 0;
     // SAFETY: the event is the answer to the call above; what it holds lives as long as it.
     let (code, offset) = unsafe {
@@ -256,7 +345,7 @@ impl Partition {
         from: u64,
     ) -> Result<Partition, Failed> {
         const WHAT: &str = "begin to read";
-        let name = c_name(topic)?;
+        let name = c_text(topic)?;
         let rk = rdkafka::consumer::Consumer::client(&*client).native_ptr();
         let (partition, from) = (partition.cast_signed(), from.cast_signed());
         // SAFETY: the client outlives the topic's handle: both are in the value returned.

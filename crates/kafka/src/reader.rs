@@ -74,6 +74,15 @@ pub(crate) enum Lost {
     Failed(Failed),
 }
 
+/// Nothing came of a partition although there is more.
+#[derive(Debug, thiserror::Error)]
+#[error("`{topic}` partition {partition} cannot be read: {code}")]
+pub(crate) struct Unreadable {
+    pub(crate) topic: String,
+    pub(crate) partition: u32,
+    pub(crate) code: RDKafkaErrorCode,
+}
+
 impl Reader {
     /// Takes what the client has, at most `limit` records with what is pending. Never waits.
     pub(crate) fn take_in(&mut self, limit: usize) -> Result<(), Lost> {

@@ -1,8 +1,8 @@
 //! Topics: how they are made, and how one that is there differs from what the contracts want.
 
 use crate::log::{KafkaLog, PATIENCE, not_applied};
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use crate::raw;
+use rdkafka::error::RDKafkaErrorCode as Code;
 use seamline_flow::log::{Cleanup, TopicSpec};
 use seamline_flow::port::PortError;
 
@@ -44,24 +44,18 @@ pub fn settings(spec: &TopicSpec, replicas: u32) -> Vec<(&'static str, String)> 
 impl KafkaLog {
     /// Makes a topic. One that is there already is no error.
     pub(crate) async fn make_topic(&self, spec: &TopicSpec) -> Result<(), PortError> {
-        let settings = settings(spec, self.replicas());
-        let partitions = i32::try_from(spec.partitions).map_err(not_applied)?;
-        let replicas = i32::try_from(self.replicas()).map_err(not_applied)?;
-        let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(replicas));
-        for (name, value) in &settings {
-            topic = topic.set(name, value);
-        }
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-        let unknown = |error: KafkaError| PortError::Unknown(Box::new(error));
-        let made = self.admin().create_topics([&topic], &options).await.map_err(unknown)?;
-        match made.into_iter().next() {
-            None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-            Some(Err((_, code))) => {
-                let error = KafkaError::AdminOp(code);
-                let timed_out =
-                    matches!(code, RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::RequestTimedOut);
-                Err(if timed_out { unknown(error) } else { not_applied(error) })
+        let replicas = self.replicas();
+        let counts = i32::try_from(spec.partitions).and_then(|count| Ok((count, i32::try_from(replicas)?)));
+        let (counts, name) = (counts.map_err(not_applied)?, spec.name.clone());
+        let settings = settings(spec, replicas);
+        let made = self.ask(move |client| raw::create(client, &name, counts, &settings, PATIENCE)).await?;
+        match made {
+            Err(failed) if failed.code != Code::TopicAlreadyExists => {
+                let late = [Code::OperationTimedOut, Code::RequestTimedOut, Code::BrokerTransportFailure];
+                let unknown = late.contains(&failed.code);
+                Err(if unknown { PortError::Unknown(Box::new(failed)) } else { not_applied(failed) })
             }
+            _ => Ok(()),
         }
     }
 
@@ -90,16 +84,16 @@ impl KafkaLog {
             let (found, wanted) = (described.partitions.to_string(), spec.partitions.to_string());
             differences.push(difference("partitions", found, wanted, mend.to_owned()));
         }
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-        let asked = ResourceSpecifier::Topic(name);
-        let told = self.admin().describe_configs([&asked], &options).await.map_err(not_applied)?;
-        let told = told
-            .into_iter()
-            .next()
-            .ok_or_else(|| not_applied(KafkaError::AdminOp(RDKafkaErrorCode::Fail)))?;
-        let told = told.map_err(|code| not_applied(KafkaError::AdminOp(code)))?;
+        if described.replicas != self.replicas() {
+            let mend = "move the replicas with kafka-reassign-partitions, or set the number the cluster has";
+            let (found, wanted) = (described.replicas.to_string(), self.replicas().to_string());
+            differences.push(difference("replication.factor", found, wanted, mend.to_owned()));
+        }
+        let asked = name.to_owned();
+        let told = self.ask(move |client| raw::settings(client, &asked, PATIENCE)).await?;
+        let told = told.map_err(not_applied)?;
         for (setting, wanted) in settings(spec, self.replicas()) {
-            let found = told.get(setting).and_then(|entry| entry.value.clone()).unwrap_or_default();
+            let found = told.get(setting).cloned().unwrap_or_default();
             if found != wanted {
                 let mend = format!(
                     "kafka-configs --bootstrap-server SERVER --alter --entity-type topics --entity-name {name} \

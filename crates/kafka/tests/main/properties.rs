@@ -43,6 +43,6 @@ async fn a_broker_that_is_not_there_is_told() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let properties = read(&[("bootstrap.servers", &format!("127.0.0.1:{port}"))]).unwrap();
     let error = KafkaLog::open(&properties, 1).await.unwrap_err();
-    assert!(matches!(error, OpenError::Unreachable), "{error}");
+    assert!(matches!(error, OpenError::Unreachable(Some(_))), "{error}");
     assert!(error.help().contains("bootstrap.servers"));
 }
