@@ -86,7 +86,8 @@ def configure(world, topic, settings):
         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
     ]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    for future in client(world).incremental_alter_configs([resource]).values():
+    admin = client(world)  # it must live until it has answered
+    for future in admin.incremental_alter_configs([resource]).values():
         future.result(30)
 
 
@@ -113,7 +114,8 @@ def cut_off(world, topic):
     """Removes all records of a topic, as retention does once they are old."""
     there = read_topic(world.brokers, topic)
     ends = [TopicPartition(topic, partition, end) for partition, end in there.ends.items()]
-    for future in client(world).delete_records(ends).values():
+    admin = client(world)
+    for future in admin.delete_records(ends).values():
         future.result(30)
     return {"removed": len(there.records)}
 

@@ -82,8 +82,11 @@ pub(crate) fn poison(ground: &Ground<'_>) -> Result<Done> {
     // The idle end is not clean while records wait in quarantine: what was written must have arrived nevertheless.
     stage.seamline(&["agent", "--all", "--until-idle"])?;
     stage.oracle(&["work"])?;
-    let aside = stage.cell("desk", "SELECT count(*)::text FROM seamline.aside")?;
-    if aside != kinds.len().to_string() {
+    let mut aside = 0;
+    for context in ["desk", "dispatch"] {
+        aside += stage.cell(context, "SELECT count(*)::text FROM seamline.aside")?.parse::<usize>()?;
+    }
+    if aside != kinds.len() {
         let detail = format!("{aside} of {} broken records are in quarantine", kinds.len());
         return stage.done(kinds.len() as u64, Outcome::Failed(detail));
     }
