@@ -56,7 +56,7 @@ fn servers_do_not_outlive_their_killed_starter() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
     let said: Vec<String> =
-        BufReader::new(starter.stdout.take().unwrap()).lines().take(3).map(Result::unwrap).collect();
+        BufReader::new(starter.stdout.take().unwrap()).lines().take(4).map(Result::unwrap).collect();
     let postgres = said[1].split(['@', '/']).nth(3).unwrap();
     let kafka = said[2].strip_prefix("SEAMLINE_KAFKA=").unwrap();
     assert!(connects(postgres) && connects(kafka), "{said:?}");

@@ -99,6 +99,11 @@ impl Kafka {
         format!("127.0.0.1:{}", self.ports.clients)
     }
 
+    /// Returns the folder of Kafka's jars.
+    pub fn jars(&self) -> String {
+        self.jars.display().to_string()
+    }
+
     /// Returns the port that the proxy must forward to, if the broker was started for one.
     pub fn proxied_port(&self) -> Option<u16> {
         self.ports.proxied.as_ref().map(|proxied| proxied.port)

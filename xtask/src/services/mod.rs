@@ -26,12 +26,19 @@ pub struct Addresses {
     pub postgres: String,
     /// Host and port of a broker.
     pub kafka: String,
+    /// The folder of Kafka's jars, for tests that start a broker of their own.
+    pub jars: String,
 }
 
 impl Addresses {
     /// Returns the variables by which tests find the servers; the first has them built in.
-    pub fn variables(&self) -> [(&str, &str); 3] {
-        [("SEAMLINE_SERVICES", "1"), ("SEAMLINE_POSTGRES", &self.postgres), ("SEAMLINE_KAFKA", &self.kafka)]
+    pub fn variables(&self) -> [(&str, &str); 4] {
+        [
+            ("SEAMLINE_SERVICES", "1"),
+            ("SEAMLINE_POSTGRES", &self.postgres),
+            ("SEAMLINE_KAFKA", &self.kafka),
+            ("SEAMLINE_KAFKA_LIBS", &self.jars),
+        ]
     }
 }
 
@@ -42,7 +49,7 @@ impl Addresses {
 pub fn with<T>(work: impl FnOnce(&Addresses) -> Result<T>) -> Result<T> {
     tools::install_missing()?;
     let (postgres, kafka) = start()?;
-    work(&Addresses { postgres: postgres.url(), kafka: kafka.address() })
+    work(&Addresses { postgres: postgres.url(), kafka: kafka.address(), jars: kafka.jars() })
 }
 
 /// Starts both servers and runs a command that finds them; without one, waits until a signal ends us.
@@ -66,7 +73,7 @@ pub fn run(command: &[&str]) -> Result<()> {
     }
     tools::install_missing()?;
     let (mut postgres, mut kafka) = start()?;
-    let addresses = Addresses { postgres: postgres.url(), kafka: kafka.address() };
+    let addresses = Addresses { postgres: postgres.url(), kafka: kafka.address(), jars: kafka.jars() };
     addresses.variables().iter().for_each(|(name, value)| println!("{name}={value}"));
     eprintln!("both answer; Ctrl-C stops and removes them");
     loop {
