@@ -93,6 +93,7 @@ def main():
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
+        say({"writers": args.writers})
         done = drive(world, args, stop)
         say(done)
         return 1 if done["failures"] else 0

@@ -62,6 +62,13 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until it has said something; false when it ended without a word, or said none in time.
+    pub(crate) fn has_said_within(&mut self, time: Duration) -> bool {
+        let out = self.out.clone();
+        let has_said = || fs::metadata(&out).is_ok_and(|out| out.len() > 0);
+        within(time, || if has_said() { Some(true) } else { (!self.runs()).then(has_said) }).unwrap_or(false)
+    }
+
     /// Waits until it is stopped by a signal; false when it ended instead, or nothing came of it in time.
     pub(crate) fn is_stopped_within(&mut self, time: Duration) -> bool {
         let stat = format!("/proc/{}/stat", self.child.id());

@@ -24,6 +24,9 @@ pub(crate) const LEASE: u64 = 2;
 /// How long a command of the program or the oracle may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long writers may take to begin.
+const BEGUN: Duration = Duration::from_secs(60);
+
 /// Where servers are.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
@@ -217,7 +220,12 @@ impl<'a> Stage<'a> {
         let (number, acts) = (number.to_string(), self.path("acts").to_string_lossy().into_owned());
         let mut words = vec!["drive", "--writers", &number, "--acts", &acts];
         words.extend(more);
-        Running::start(&mut self.oracle_command(&words), self.folder.path(), &self.call_name(&words))
+        let name = self.call_name(&words);
+        let mut writers = Running::start(&mut self.oracle_command(&words), self.folder.path(), &name)?;
+        if !writers.has_said_within(BEGUN) {
+            bail!("the writers do not begin");
+        }
+        Ok(writers)
     }
 
     /// Opens a writing transaction in a database that is nobody's, for so many seconds.
