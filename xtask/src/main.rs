@@ -8,7 +8,7 @@ mod tidy;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
-use xtask::command::{cargo, run_with, step};
+use xtask::command::{cargo, run_with, step, target};
 use xtask::{services, tools};
 
 const USAGE: &str = "usage: cargo x COMMAND
@@ -19,7 +19,8 @@ const USAGE: &str = "usage: cargo x COMMAND
   services [-- COMMAND…]   PostgreSQL and Apache Kafka for COMMAND, or until Ctrl-C; installs what is missing
   faults [NAME…] [--mutant NAME | --mutants] [--json]   servers and agents that fail, judged by an oracle; --list names them
   mutants [--json]   builds with the deliberate bugs: each must be caught
-  bench [NAME] [--json]   ratios measured side by side in one run (validate, flow)
+  bench [NAME] [--json]   ratios measured side by side in one run (validate, embedded, flow)
+  bench flow [PART…] [--json] [--quick]   PostgreSQL and Kafka beside named peers: docs/reference/bench.md
   soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/
   ci                 tidy, clippy, fmt and test, as CI runs them";
 
@@ -89,35 +90,45 @@ fn docs() -> Result<()> {
     run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])
 }
 
-/// A bench that `cargo x bench` knows.
-struct Bench {
-    name: &'static str,
-    package: &'static str,
-    needs_services: bool,
-}
+/// Benches that need no servers, and their packages.
+const BENCHES: [(&str, &str); 2] = [("validate", "seamline-message"), ("embedded", "seamline-sqlite")];
 
-const BENCHES: [Bench; 2] = [
-    Bench { name: "validate", package: "seamline-message", needs_services: false },
-    Bench { name: "flow", package: "seamline-sqlite", needs_services: false },
-];
+/// The bench on servers.
+const FLOW: &str = "flow";
 
 fn bench(args: &[&str]) -> Result<()> {
-    let (names, flags): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| !arg.starts_with("--"));
-    if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|bench| bench.name != **name)) {
-        bail!("no bench `{unknown}`; there are {}", BENCHES.map(|bench| bench.name).join(" and "));
+    if let [name, rest @ ..] = args
+        && *name == FLOW
+    {
+        return bench_flow(rest);
     }
-    for Bench { name, package, needs_services } in BENCHES {
+    let (names, flags): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| !arg.starts_with("--"));
+    if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|(bench, _)| bench != *name)) {
+        bail!("no bench `{unknown}`; there are {} and {FLOW}", BENCHES.map(|(name, _)| name).join(", "));
+    }
+    for (name, package) in BENCHES {
         if names.is_empty() || names.contains(&name) {
             let mut call = vec!["bench", "--quiet", "--package", package, "--bench", name, "--"];
             call.extend(&flags);
-            if needs_services {
-                services::with(|addresses| run_with("cargo", &call, &addresses.variables()))?;
-            } else {
-                cargo(&call)?;
-            }
+            cargo(&call)?;
         }
     }
-    Ok(())
+    if names.is_empty() { bench_flow(&flags) } else { Ok(()) }
+}
+
+/// Measures the program as it is shipped, on servers of its own.
+fn bench_flow(args: &[&str]) -> Result<()> {
+    tools::install_missing()?;
+    let packages = ["--package", "seamline", "--package", "seamline-bench"];
+    cargo(&[&["build", "--quiet", "--release", "--features", KAFKA], &packages[..]].concat())?;
+    let release = target()?.join("release");
+    let (program, bench) = (release.join("seamline"), release.join("bench-flow"));
+    let (program, bench) = (program.to_string_lossy(), bench.to_string_lossy());
+    services::with(|addresses| {
+        let mut variables = addresses.variables().to_vec();
+        variables.push(("SEAMLINE_PROGRAM", &program));
+        run_with(&bench, args, &variables)
+    })
 }
 
 fn soak(args: &[&str]) -> Result<()> {
