@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
 mod check;
+mod chinook_servers;
+mod chinook_shop;
 mod demo;
 mod fixture;
 mod killed;
