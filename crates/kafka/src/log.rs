@@ -4,7 +4,7 @@ use crate::aside::Aside;
 use crate::producer::{Ends, Handle};
 use crate::properties::{Properties, Quiet, Reading, reading, serve, why};
 use crate::raw::{self, Described, Failed};
-use crate::reader::{Lost, Place, Reader, Readers, Unreadable};
+use crate::reader::{Lost, Place, Reader, Readers, Unreadable, offsets};
 use jiff::Timestamp;
 use rdkafka::client::Client;
 use rdkafka::consumer::Consumer;
@@ -308,7 +308,7 @@ impl Inner {
         }
         let (it, place) = (Arc::clone(self), place.clone());
         let made = blocking(move || {
-            let offsets = raw::offsets(it.asking.client(), &place.topic, place.partition, PATIENCE);
+            let offsets = offsets(it.asking.client(), &place, PATIENCE);
             let (start, end) = offsets.map_err(Lost::Failed)?;
             let end = end.max(it.written(&place));
             if at < start || at > end {

@@ -1,7 +1,8 @@
 //! Readers: one for each place where somebody reads on, on a few clients shared by all partitions.
 
-use crate::properties::{Properties, Reading, reading, serve};
-use crate::raw::{Failed, Partition, Polled};
+use crate::properties::{Properties, Quiet, Reading, reading, serve};
+use crate::raw::{self, Failed, Partition, Polled};
+use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use seamline_flow::log::Incoming;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,8 @@ const CLIENTS_MAX: usize = 4;
 const UNUSED: Duration = Duration::from_secs(60);
 /// A reader that nobody used for so long is taken for another place of its partition first.
 const QUIET: Duration = Duration::from_secs(5);
+/// How long until it is asked again who leads a partition.
+const LEADER: Duration = Duration::from_millis(50);
 /// How many records are taken from a client in one go: the runtime is held for less than a millisecond.
 const GO: usize = 256;
 /// How many bytes of records one read returns before it is enough.
@@ -173,6 +176,29 @@ impl Drop for Reader {
             Err(_) => drop(partition),
         }
     }
+}
+
+/// Returns the oldest offset and the end. A partition that was made a moment ago, or moves, has no leader yet. Blocks at most about twice
+/// `patience`.
+pub(crate) fn offsets(
+    client: &Client<Quiet>,
+    place: &Place,
+    patience: Duration,
+) -> Result<(u64, u64), Failed> {
+    let until = Instant::now() + patience;
+    loop {
+        match raw::offsets(client, &place.topic, place.partition, patience) {
+            Err(failed) if awaits_leader(failed.code) && Instant::now() < until => {
+                std::thread::sleep(LEADER);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn awaits_leader(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::OffsetNotAvailable)
 }
 
 /// A reader, on which client, of which topic id.
