@@ -68,7 +68,9 @@ impl Store for Database {
         let committed =
             commit::commit(&mut transaction, plan.as_ref(), batch, now, ttl).await.map_err(not_applied)?;
         if committed == Committed::Done {
-            if !batch.rows.is_empty() || !batch.ended.is_empty() || !batch.inbox.is_empty() {
+            if !batch.inbox.is_empty() {
+                stop::here("reacting");
+            } else if !batch.rows.is_empty() || !batch.ended.is_empty() {
                 stop::here("applied");
             }
             finish(transaction).await?;

@@ -70,16 +70,19 @@ pub(crate) fn zombie(ground: &Ground<'_>, point: Point) -> Result<Done> {
     if after == before {
         return stage.done(1, Outcome::Failed("nobody took over".to_owned()));
     }
+    // Who took over renews what it holds, which would hide what the zombie overwrites: it goes first.
+    if let Some(outcome) = stop_all(vec![heir])? {
+        return stage.done(1, outcome);
+    }
     zombie.signal("CONT")?;
     thread::sleep(TWITCH);
     let woken = still(&stage, point.context)?;
     if woken != after {
         return stage.done(1, Outcome::Failed(format!("who came back late changed {after} into {woken}")));
     }
-    zombie.stop()?;
     match compact(&stage)? {
         Some(missing) => stage.done(0, Outcome::Inconclusive(missing)),
-        None => ended(stage, others, heir, 1, End { compacted: true, ..End::default() }),
+        None => ended(stage, others, zombie, 1, End { compacted: true, ..End::default() }),
     }
 }
 

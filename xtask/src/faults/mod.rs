@@ -113,7 +113,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "killed-polled", run: at!(crash::killed, "desk", "polled", 4) },
     Scenario { name: "killed-applied", run: at!(crash::killed, "desk", "applied", 4) },
     Scenario { name: "killed-stored", run: at!(crash::killed, "desk", "stored", 4) },
-    Scenario { name: "killed-reacting", run: at!(crash::killed, "dispatch", "applied", 6) },
+    Scenario { name: "killed-reacting", run: at!(crash::killed, "dispatch", "reacting", 2) },
     Scenario { name: "zombie-read", run: at!(crash::zombie, "sales", "read", 4) },
     Scenario { name: "zombie-produced", run: at!(crash::zombie, "sales", "produced", 4) },
     Scenario { name: "zombie-committed", run: at!(crash::zombie, "sales", "committed", 4) },
