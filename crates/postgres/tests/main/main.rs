@@ -9,5 +9,4 @@ mod isolation;
 mod projection;
 mod publish;
 mod queue;
-mod rate;
-mod types;
+mod columns;
