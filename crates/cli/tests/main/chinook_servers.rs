@@ -9,8 +9,11 @@ use std::path::PathBuf;
 /// Changes that each service makes.
 const CHANGES: &str = "60";
 
+/// Two queries that must give the same: database and SQL of each.
+type Pair = ((&'static str, &'static str), (&'static str, &'static str));
+
 /// Projections, and what independent SQL makes of the tables behind them.
-const PROJECTED: [((&str, &str), (&str, &str)); 9] = [
+const PROJECTED: [Pair; 9] = [
     (
         ("sales", "SELECT article_no, printed_as, performer, is_long FROM article ORDER BY 1"),
         (
@@ -65,7 +68,7 @@ const PROJECTED: [((&str, &str), (&str, &str)); 9] = [
 ];
 
 /// What reactions came to, and what it must be if each was worked off once.
-const REACTED: [((&str, &str), (&str, &str)); 2] = [
+const REACTED: [Pair; 2] = [
     (
         ("royalties", "SELECT track_id, copies_counted, round(owed / rate, 2) FROM royalty ORDER BY 1"),
         (
@@ -198,7 +201,7 @@ impl Shop {
         self.run(&["agent", "--all", "--until-idle"]).exits(0);
     }
 
-    fn assert_same(&self, pairs: &[((&str, &str), (&str, &str))]) {
+    fn assert_same(&self, pairs: &[Pair]) {
         for ((context, projection), (owner, tables)) in pairs {
             let (projected, expected) = (self.rows(context, projection), self.rows(owner, tables));
             assert!(!expected.is_empty(), "{tables}");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
+mod columns;
 mod conformance_source;
 mod conformance_store;
 mod fixture;
@@ -9,4 +10,3 @@ mod isolation;
 mod projection;
 mod publish;
 mod queue;
-mod columns;
