@@ -18,6 +18,8 @@ const UNUSED: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_secs(5);
 /// How long until it is asked again who leads a partition.
 const LEADER: Duration = Duration::from_millis(50);
+/// How long in all, before whoever waits is told.
+const LED: Duration = Duration::from_secs(3);
 /// How many records are taken from a client in one go: the runtime is held for less than a millisecond.
 const GO: usize = 256;
 /// How many bytes of records one read returns before it is enough.
@@ -185,7 +187,7 @@ pub(crate) fn offsets(
     place: &Place,
     patience: Duration,
 ) -> Result<(u64, u64), Failed> {
-    let until = Instant::now() + patience;
+    let until = Instant::now() + LED;
     loop {
         match raw::offsets(client, &place.topic, place.partition, patience) {
             Err(failed) if awaits_leader(failed.code) && Instant::now() < until => {
