@@ -77,7 +77,8 @@ pub(crate) fn zombie(ground: &Ground<'_>, point: Point) -> Result<Done> {
     zombie.signal("CONT")?;
     thread::sleep(TWITCH);
     let woken = still(&stage, point.context)?;
-    if woken != after {
+    // A consumer's sleeper may read on where the other left off; what came of that, the oracle judges.
+    if woken != after && matches!(point.context, "sales" | "stock") {
         return stage.done(1, Outcome::Failed(format!("who came back late changed {after} into {woken}")));
     }
     match compact(&stage)? {
