@@ -302,3 +302,55 @@ impl AgentMetrics {
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Metrics, OfCall, OfContext, OfContract, OfLane, OfSubscription, OfWorker, Outcome, RecordOutcome,
+    };
+    use std::collections::BTreeSet;
+
+    /// Counts something of everything: a family without a member is not printed.
+    fn counted() -> Metrics {
+        let metrics = Metrics::new();
+        let f = &metrics.families;
+        let text = || "it".to_owned();
+        let context = OfContext { context: text() };
+        let worker = OfWorker { context: text(), worker: "relay" };
+        let contract = OfContract { context: text(), contract: text() };
+        let lane = OfLane { context: text(), subscription: text(), topic: text(), partition: 0 };
+        f.relay_rows.get_or_create(&Outcome { context: text(), outcome: "published" }).inc();
+        f.outbox_rows.get_or_create(&contract).set(1);
+        f.aside_rows.get_or_create(&contract).set(1);
+        let outcome = RecordOutcome { context: text(), subscription: text(), outcome: "applied" };
+        f.lane_records.get_or_create(&outcome).inc();
+        f.lane_lag.get_or_create(&lane).set(1);
+        f.lanes_held.get_or_create(&context).set(1);
+        f.relays_held.get_or_create(&context).set(1);
+        f.staleness.get_or_create(&OfSubscription { context: text(), subscription: text() }).observe(1.0);
+        f.step_errors.get_or_create(&worker).inc();
+        f.stopped.get_or_create(&worker).set(1);
+        f.batches.get_or_create(&worker).inc();
+        f.log.get_or_create(&OfCall { call: "append" }).observe(1.0);
+        f.commit.get_or_create(&context).observe(1.0);
+        f.replicas.get_or_create(&context).set(1);
+        metrics
+    }
+
+    #[test]
+    fn the_reference_page_tells_of_each_metric_and_of_no_other() {
+        let page = include_str!("../../../docs/reference/agent.md");
+        let (_, page) = page.split_once("| metric |").unwrap();
+        let table = page.lines().skip(2).take_while(|line| line.starts_with("| `"));
+        let told: BTreeSet<&str> = table.map(|line| line.split('`').nth(1).unwrap()).collect();
+        let text = counted().text();
+        let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let there: BTreeSet<String> = kinds
+            .map(|line| {
+                let (name, kind) = line.split_once(' ').unwrap();
+                format!("{name}{}", if kind == "counter" { "_total" } else { "" })
+            })
+            .collect();
+        assert_eq!(told, there.iter().map(String::as_str).collect());
+    }
+}

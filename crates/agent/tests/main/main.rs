@@ -4,6 +4,9 @@
 
 mod chinook;
 mod crash;
+mod crew;
 mod fixture;
 mod insurer;
 mod quarantine;
+#[cfg(feature = "kafka")]
+mod servers;

@@ -6,6 +6,7 @@ mod check;
 mod chinook_servers;
 mod chinook_shop;
 mod demo;
+mod doctor;
 mod fixture;
 mod killed;
 mod readme;

@@ -1,0 +1,154 @@
+//! Contexts on real servers: PostgreSQL for each of them, Apache Kafka between.
+
+use crate::crew::{lanes_held, until};
+use crate::fixture::{assert_conserved, example};
+use seamline_agent::agent::Agent;
+use seamline_agent::crew;
+use seamline_agent::metrics::Metrics;
+use seamline_agent::pulse::Pulse;
+use seamline_agent::site::Site;
+use seamline_contract::context::Engine;
+use seamline_contract::environment::{LogPlace, Place};
+use sqlx::postgres::{PgConnection, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const CORE: &str = "CREATE TABLE policy_current (policy_no text PRIMARY KEY, claims_status text NOT NULL, \
+    cover_from date NOT NULL, cover_to date, product text NOT NULL, holder_name text NOT NULL, \
+    annual_premium numeric(12,2) NOT NULL)";
+
+/// The insurer's estate on servers, in databases and topics of its own.
+struct Servers {
+    site: Site,
+    name: String,
+}
+
+impl Servers {
+    async fn new() -> Servers {
+        let server = std::env::var("SEAMLINE_POSTGRES").unwrap();
+        let name = format!("agent_{}_{}", std::process::id(), jiff::Timestamp::now().as_millisecond());
+        let opened = seamline_estate::open::open(&example("insurer")).unwrap();
+        let mut estate = opened.reading.estate;
+        let mut environment = estate.environments[0].clone();
+        let mut admin = PgConnection::connect(&server).await.unwrap();
+        let base = server.rsplit_once('/').unwrap().0.to_owned();
+        // A system of a name of its own has batch records of its own: topics of another run are not taken for ours.
+        let core = format!("core-{}", name.replace('_', "-"));
+        estate.publications.iter_mut().for_each(|it| it.systems = vec![core.parse().unwrap()]);
+        for context in &mut estate.contexts {
+            for system in &mut context.systems {
+                system.engine = Engine::Postgres;
+                if context.id.as_str() == "policy-administration" {
+                    system.id = core.parse().unwrap();
+                }
+                let database = format!("{name}_{}", context.id.as_str().replace('-', "_"));
+                let make = format!("CREATE DATABASE {database}");
+                sqlx::query(AssertSqlSafe(make)).execute(&mut admin).await.unwrap();
+                environment.systems.push(Place {
+                    context: context.id.clone(),
+                    system: system.id.clone(),
+                    url: format!("${{SERVER}}/{database}"),
+                    user: None,
+                    password: None,
+                    schema: None,
+                });
+            }
+        }
+        environment.variables = vec![("SERVER".to_owned(), base)];
+        let brokers = std::env::var("SEAMLINE_KAFKA").unwrap();
+        let properties = vec![("bootstrap.servers".to_owned(), brokers)];
+        environment.log = LogPlace::Kafka { properties };
+        environment.topics = format!("{name}.{{context}}.{{contract}}.v{{major}}.{{channel}}");
+        (environment.partitions, environment.replicas) = (4, 1);
+        Servers { site: Site { root: ".".into(), estate, environment }, name }
+    }
+
+    async fn agents(&self, context: &str) -> Agent {
+        let log = Arc::new(self.site.log(true).await.unwrap());
+        let opened = Agent::open_all(&self.site, &context.parse().unwrap(), &log, true).await;
+        let mut agent = opened.unwrap().pop().unwrap();
+        agent.lease = Duration::from_secs(2);
+        agent
+    }
+
+    /// Returns the first column of the first row.
+    async fn number(&self, context: &str, sql: &str) -> i64 {
+        let mut conn = self.service(context).await;
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut conn).await.unwrap()
+    }
+
+    async fn service(&self, context: &str) -> PgConnection {
+        let base = &self.site.environment.variables[0].1;
+        let database = format!("{}_{}", self.name, context.replace('-', "_"));
+        PgConnection::connect(&format!("{base}/{database}")).await.unwrap()
+    }
+
+    async fn gone(self) {
+        let server = std::env::var("SEAMLINE_POSTGRES").unwrap();
+        let pool = PgPoolOptions::new().max_connections(1).connect(&server).await.unwrap();
+        for context in &self.site.estate.contexts {
+            let database = format!("{}_{}", self.name, context.id.as_str().replace('-', "_"));
+            let drop = format!("DROP DATABASE {database} WITH (FORCE)");
+            sqlx::query(AssertSqlSafe(drop)).execute(&pool).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(
+    not(servers_here),
+    ignore = "not run: needs PostgreSQL and Apache Kafka; `cargo x test` starts them"
+)]
+async fn what_a_transaction_published_arrives_and_replicas_share_it() {
+    let servers = Servers::new().await;
+    let mut core = servers.service("policy-administration").await;
+    sqlx::raw_sql(CORE).execute(&mut core).await.unwrap();
+    let (relay, one, other) = (
+        servers.agents("policy-administration").await,
+        servers.agents("claims").await,
+        servers.agents("claims").await,
+    );
+    relay.install().await.unwrap();
+    one.install().await.unwrap();
+    let (metrics, pulse) = (Metrics::new(), Pulse::default());
+    let (stop, told) = watch::channel(false);
+    let agents = [relay, one];
+    let pair = [&agents[1], &other];
+    let others = (Metrics::new(), Pulse::default());
+    let story = async {
+        until("fair shares", async || lanes_held(&pair).await == [4, 4]).await;
+        let mut transaction = core.begin().await.unwrap();
+        let bind = "INSERT INTO policy_current SELECT 'P-' || lpad(i::text, 8, '0'), 'eligible', '2026-01-01', \
+                    '2026-12-31', 'Motor Plus', 'Harbour Logistics', 100.50 FROM generate_series(1, 50) i";
+        sqlx::query(bind).execute(&mut *transaction).await.unwrap();
+        let publish = "SELECT seamline.publish('policy', 'PolicyBound', '[\"P-' || lpad(i::text, 8, '0') || '\"]') \
+                       FROM generate_series(1, 50) i";
+        sqlx::query(publish).execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        let rows = "SELECT count(*) FROM policy_eligibility";
+        until("all rows", async || servers.number("claims", rows).await == 50).await;
+        let suspend = "UPDATE policy_current SET claims_status = 'ineligible' WHERE policy_no = 'P-00000007'; \
+            SELECT seamline.publish('policy', 'PolicySuspended', '[\"P-00000007\"]', reason => 'FRAUD_REVIEW')";
+        sqlx::raw_sql(suspend).execute(&mut core).await.unwrap();
+        let inbox = "SELECT count(*) FROM seamline.inbox WHERE event = 'PolicySuspended'";
+        until("the reaction", async || servers.number("claims", inbox).await == 1).await;
+        stop.send(true).unwrap();
+    };
+    let (drained, too, ()) = tokio::join!(
+        crew::run(&agents, &metrics, &pulse, told.clone()),
+        crew::run(std::slice::from_ref(&other), &others.0, &others.1, told),
+        story
+    );
+    assert!(drained && too, "what was under way was finished");
+    assert!(others.0.moved() > 0, "both did some of it");
+    for agent in agents.iter().chain([&other]) {
+        agent.release().await.unwrap();
+    }
+    for agent in &agents {
+        assert_conserved(agent).await;
+    }
+    drop((agents, other));
+    servers.gone().await;
+}
