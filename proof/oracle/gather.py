@@ -125,7 +125,7 @@ def producer(world, context):
 
 
 def batches(world, context):
-    topic = read_topic(world.brokers, f"{context}.{world.system}.batches")
+    topic = read_topic(world.brokers, f"{world.prefix}.{context}.{world.system}.v1.batches")
     return [] if topic is None else [json.loads(record.value) for record in topic.records if record.value]
 
 

@@ -4,7 +4,8 @@ use crate::clock::Entropy;
 use crate::digest_key;
 use crate::log::{Cleanup, Log, TopicSpec};
 use crate::port::PortError;
-use seamline_contract::channel::{ChannelId, ChannelKind, topic_name};
+use crate::relay::batch;
+use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, topic_name};
 use seamline_contract::id::{ContextId, ContractId, ContractRef, SystemId};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_message::codec::{Codec, CompileError};
@@ -191,15 +192,25 @@ impl OutletSet {
         format!("{}.{}", self.context, self.system)
     }
 
-    /// Returns the name under which its relay appends.
+    /// Returns the name under which its relay appends: another in each environment, as the topics' names are.
     pub fn producer_name(&self) -> String {
-        format!("relay/{}", self.source_name())
+        format!("relay/{}", self.batches_topic())
+    }
+
+    /// Its name follows the template of its other topics, with the system in the place of a contract.
+    fn batches_topic(&self) -> String {
+        let template = self.iter().next().map_or(DEFAULT_TOPICS, |outlet| &outlet.template);
+        template
+            .replace("{context}", self.context.as_str())
+            .replace("{contract}", self.system.as_str())
+            .replace("{major}", &batch::VERSION.to_string())
+            .replace("{channel}", "batches")
     }
 
     /// Returns the topic of its batch records, as it should be.
     pub fn batches(&self) -> TopicSpec {
         TopicSpec {
-            name: format!("{}.batches", self.source_name()),
+            name: self.batches_topic(),
             partitions: 1,
             cleanup: Cleanup::Compact { tombstones: TOMBSTONES, min_lag: Duration::ZERO },
         }
@@ -264,7 +275,7 @@ mod tests {
         assert!(matches!(set("policy-administration", twice), Err(OutletError::SharedContract(_))));
         assert!(matches!(set("claims", vec![fixture::outlet()]), Err(OutletError::Foreign { .. })));
         let set = set("policy-administration", vec![fixture::outlet()]).unwrap();
-        assert_eq!(set.producer_name(), "relay/policy-administration.core");
-        assert_eq!(set.batches().name, "policy-administration.core.batches");
+        assert_eq!(set.producer_name(), "relay/policy-administration.core.v1.batches");
+        assert_eq!(set.batches().name, "policy-administration.core.v1.batches");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The version of the stored form.
-const VERSION: u64 = 1;
+pub const VERSION: u64 = 1;
 
 /// Not a secret: the digest tells rows apart and hides nothing.
 const KEY: DigestKey = DigestKey([0; 32]);

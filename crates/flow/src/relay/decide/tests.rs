@@ -36,7 +36,7 @@ fn refused(row: OutboxRow) -> (String, String) {
 fn an_event_goes_to_the_channels_that_carry_it_and_its_state_to_every_state_topic() {
     let row = fixture::event(7, 1, "PolicySuspended", "ineligible");
     let made = plan(std::slice::from_ref(&row), &[]);
-    let batches = "policy-administration.core.batches";
+    let batches = "policy-administration.core.v1.batches";
     assert_eq!(
         topics(&made.records),
         ["events", "eligibility.events", "state", "eligibility.state", batches]
