@@ -174,9 +174,9 @@ impl<'a> Quiet<'a> {
 
     /// Waits until told to stop, or until nothing is left to do; tells to stop then. Returns what is left.
     async fn wait(&mut self, tell: &watch::Sender<bool>, mut stop: watch::Receiver<bool>) -> Result<Left> {
-        // A lease of one that died ends by itself; beyond that, waiting longer changes nothing.
+        // The lease of one that died ends by itself, then its share is given up; beyond that, waiting longer changes nothing.
         let patience = self.agents.iter().map(|agent| agent.lease).max().unwrap_or_default();
-        let patience = patience + Duration::from_secs(2);
+        let patience = 2 * patience + Duration::from_secs(5);
         let mut last = Ok(Left::default());
         while tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await.is_err() {
             let moved = self.metrics.moved();
@@ -187,7 +187,7 @@ impl<'a> Quiet<'a> {
             if !self.until_idle || self.moved.0.elapsed() < QUIET {
                 continue;
             }
-            last = all_left(self.agents).await;
+            last = left(self.agents).await;
             let nothing = last.as_ref().is_ok_and(|left| *left == Left::default());
             if (nothing && self.metrics.moved() == self.moved.1) || self.moved.0.elapsed() > patience {
                 // Nobody listens any more: then it stops already.
@@ -211,14 +211,4 @@ impl<'a> Quiet<'a> {
         let _ = std::io::stderr().flush();
         self.told = (Instant::now(), self.moved.1);
     }
-}
-
-async fn all_left(agents: &[Agent]) -> Result<Left> {
-    let mut all = Left::default();
-    for agent in agents {
-        let left = left(agent).await?;
-        all.rows += left.rows;
-        all.behind += left.behind;
-    }
-    Ok(all)
 }
