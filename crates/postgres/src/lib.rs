@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod install;
 pub(crate) mod sql;
 
+mod binary;
 mod case;
 mod cell;
 mod ledger;

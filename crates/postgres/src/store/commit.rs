@@ -1,10 +1,9 @@
 //! One batch in one transaction, if the lane is still where the projector left it.
 
 use super::lane::of_lane;
-use super::projection::{Bound, MARKER_COLUMNS, Plan, bind_markers, marker_arrays};
+use super::projection::{MARKER_COLUMNS, Plan, bind_markers, bind_values, marker_arrays, value_arrays};
 use super::{aside, lane, repair};
 use crate::case::raise;
-use crate::cell::{cast, store};
 use crate::install::consumer::MARKERS;
 use crate::sql::{corrupt, signed};
 use jiff::Timestamp;
@@ -79,10 +78,8 @@ pub(super) async fn upsert(
 ) -> Result<(), sqlx::Error> {
     let markers: Vec<&str> = MARKERS.iter().take(MARKER_COLUMNS).map(|(name, _)| *name).collect();
     let columns: Vec<&str> = plan.columns.iter().map(String::as_str).chain(markers.iter().copied()).collect();
-    let values = plan.projection.columns.iter().enumerate();
-    let values: Vec<String> = values.map(|(idx, column)| format!("g.c{idx}::{}", cast(column))).collect();
+    let values: Vec<String> = (0..plan.columns.len()).map(|idx| format!("g.c{idx}")).collect();
     let names: Vec<String> = (0..plan.columns.len()).map(|idx| format!("c{idx}")).collect();
-    let arrays: Vec<String> = (0..plan.columns.len()).map(|idx| format!("${}::text[]", idx + 7)).collect();
     let sets: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
     let statement = format!(
         "WITH g AS MATERIALIZED (SELECT * FROM unnest($2::text[], {markers_given}, {arrays}) \
@@ -95,7 +92,7 @@ pub(super) async fn upsert(
          ON CONFLICT ({key}) DO UPDATE SET {sets}, seamline_ended = NULL \
          WHERE t.seamline_sequence IS NULL OR {condition}",
         markers_given = marker_arrays(3),
-        arrays = arrays.join(", "),
+        arrays = value_arrays(plan, 7),
         markers = markers.join(", "),
         names = names.join(", "),
         table = plan.table,
@@ -108,17 +105,8 @@ pub(super) async fn upsert(
     let query = sqlx::query(AssertSqlSafe(statement)).bind(&plan.subscription);
     let query = query.bind(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>());
     let query = bind_markers(query, &rows.iter().map(|row| &row.marker).collect::<Vec<_>>());
-    bind_values(query, plan, rows).execute(conn).await?;
+    bind_values(query, plan, rows)?.execute(conn).await?;
     Ok(())
-}
-
-/// Binds the values of rows, an array of texts for each column.
-fn bind_values<'q>(mut query: Bound<'q>, plan: &Plan<'_>, rows: &[RowWrite]) -> Bound<'q> {
-    for idx in 0..plan.columns.len() {
-        let cells: Vec<Option<String>> = rows.iter().map(|row| row.values.get(idx).and_then(store)).collect();
-        query = query.bind(cells);
-    }
-    query
 }
 
 /// Ends keys: their rows go or are marked, unless a higher sequence is there; then their tombstones are written.

@@ -1,11 +1,12 @@
 //! A projection as SQL sees it: its names quoted, its key and values as arrays of texts, marker columns read and written.
 
+use crate::binary::Cells;
 use crate::cell;
 use crate::install::consumer::{MARKERS, rehearsal_name, table_name};
 use crate::ledger::digest_of;
 use crate::sql::{quoted, signed, unsigned};
 use seamline_contract::value::Value;
-use seamline_flow::store::{Column, LiveRow, Marker, Projection};
+use seamline_flow::store::{Column, LiveRow, Marker, Projection, RowWrite};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use sqlx::Row;
@@ -169,4 +170,24 @@ pub(super) fn marker_arrays(first: usize) -> String {
         first + 2,
         first + 3
     )
+}
+
+/// Binds the values of rows, an array for each column.
+pub(super) fn bind_values<'q>(
+    mut query: Bound<'q>,
+    plan: &Plan<'_>,
+    rows: &[RowWrite],
+) -> Result<Bound<'q>, sqlx::Error> {
+    for (idx, column) in plan.projection.columns.iter().enumerate() {
+        query = query.bind(Cells::of(column, rows.iter().map(|row| row.values.get(idx)))?);
+    }
+    Ok(query)
+}
+
+/// Returns the parameters of `bind_values` as arrays, from `first` on.
+pub(super) fn value_arrays(plan: &Plan<'_>, first: usize) -> String {
+    let columns = plan.projection.columns.iter().enumerate();
+    let arrays: Vec<String> =
+        columns.map(|(idx, column)| format!("${}::{}[]", first + idx, cell::cast(column))).collect();
+    arrays.join(", ")
 }
