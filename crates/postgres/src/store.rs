@@ -4,6 +4,7 @@ mod aside;
 mod commit;
 mod lane;
 mod projection;
+mod refusal;
 mod rehearsal;
 mod repair;
 mod row;
@@ -65,8 +66,9 @@ impl Store for Database {
     ) -> Result<Committed, PortError> {
         let plan = projection.map(|projection| Plan::of(projection, self.schema()));
         let mut transaction = self.begin().await?;
-        let committed =
-            commit::commit(&mut transaction, plan.as_ref(), batch, now, ttl).await.map_err(not_applied)?;
+        let committed = commit::commit(&mut transaction, plan.as_ref(), batch, now, ttl)
+            .await
+            .map_err(|error| refusal::not_applied(projection, error))?;
         if committed == Committed::Done {
             if !batch.inbox.is_empty() {
                 stop::here("reacting");

@@ -55,7 +55,7 @@ async fn both(home: &Home, level: &str) -> Result<(), String> {
 }
 
 /// Returns once somebody of this database waits for a lock.
-async fn wait_for_a_waiter(home: &Home) {
+pub(crate) async fn wait_for_a_waiter(home: &Home) {
     let mut conn = home.service().await;
     loop {
         let waits: bool = sqlx::query_scalar(

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
 mod columns;
+mod commit;
 mod conformance_source;
 mod conformance_store;
 mod fixture;
