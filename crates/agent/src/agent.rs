@@ -3,6 +3,7 @@
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::compiled::{Compiled, Published, projections};
 use crate::database::Database;
+use crate::lane::{Kind, LaneWork, readings};
 use crate::log::SiteLog;
 use crate::place::Place;
 use crate::site::{Site, SiteError};
@@ -14,6 +15,7 @@ use seamline_flow::clock::{Clock, Entropy};
 use seamline_flow::hold::Ports;
 use seamline_flow::intake::{Intake, IntakeError};
 use seamline_flow::lease::Leases;
+use seamline_flow::log::Log;
 use seamline_flow::outlet::{OutletError, OutletSet};
 use seamline_flow::port::PortError;
 use seamline_flow::source::Source;
@@ -137,7 +139,10 @@ impl Agent {
         Ok(Agent { context, place, database, log, outlets, intakes, lease: LEASE, published, holder })
     }
 
-    /// Installs outbox, source views, projections and topics. Repeating it brings them up to date.
+    /// Installs outbox, source views, projections and topics, and takes the starting points of reactions: what is
+    /// published from now on is reacted to, whenever an agent comes. Repeating it brings them up to date.
+    ///
+    /// Where a topic is not there yet, its reactions begin when an agent first sees it, or when this is repeated.
     ///
     /// # Errors
     /// When something is in the way; what was installed before it stays, and is no harm.
@@ -145,6 +150,18 @@ impl Agent {
         self.database.install(&self.published, &projections(&self.intakes)).await?;
         if let Some(outlets) = &self.outlets {
             outlets.create_topics(self.log.as_ref(), &SystemEntropy).await?;
+        }
+        self.begin_reactions().await?;
+        Ok(())
+    }
+
+    /// Takes the starting point of each reaction that has none. What another holds has one.
+    async fn begin_reactions(&self) -> Result<(), PortError> {
+        for reading in readings(&self.intakes).into_iter().filter(|reading| reading.kind == Kind::Events) {
+            let Some(topic) = self.log.topic(reading.topic).await? else { continue };
+            for partition in 0..topic.partitions {
+                LaneWork::new(self.ports(), reading, partition).begin().await?;
+            }
         }
         Ok(())
     }

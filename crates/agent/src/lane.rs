@@ -117,6 +117,17 @@ impl<'a> LaneWork<'a> {
         })
     }
 
+    /// Takes the lane, so that it has its starting point, and gives it back. One that is not to be had is left.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to repeat.
+    pub(crate) async fn begin(&mut self) -> Result<(), PortError> {
+        match self.take().await? {
+            None => self.give_back().await,
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Takes the lane. Returns what a step says instead when it cannot be had.
     async fn take(&mut self) -> Result<Option<Pace>, PortError> {
         if self.mover.is_some() {

@@ -200,7 +200,16 @@ pub(crate) fn offsets(
 
 fn awaits_leader(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::OffsetNotAvailable)
+    matches!(
+        code,
+        Code::NotLeaderForPartition
+            | Code::LeaderNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::OffsetNotAvailable
+            // What the client knows of the leader, or what the broker knows of itself, is a moment old.
+            | Code::UnknownLeaderEpoch
+            | Code::FencedLeaderEpoch
+    )
 }
 
 /// A reader, on which client, of which topic id.

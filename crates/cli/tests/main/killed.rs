@@ -52,3 +52,13 @@ fn an_agent_that_is_told_to_stop_ends_well_and_gives_its_leases_back() {
     place.run(&["agent", "--all", "--until-idle", "--lease", "600"]).exits(0);
     assert_eq!(place.number("claims", "SELECT count(*) FROM policy_eligibility"), 4);
 }
+
+#[test]
+fn what_is_published_before_the_first_agent_of_its_consumer_runs_is_reacted_to() {
+    let place = Place::insurer(0);
+    place.sql("policy-administration", &format!("{}; {}", bound(1), publish(1, "PolicyBound", None)));
+    place.run(&["agent", "policy-administration", "--until-idle"]).exits(0);
+    place.run(&["agent", "document-management", "--until-idle"]).exits(0);
+    let reactions = "SELECT count(*) FROM seamline_inbox WHERE event = 'PolicyBound'";
+    assert_eq!(place.number("document-management", reactions), 1);
+}
