@@ -1,8 +1,9 @@
 //! The functions that a service publishes with, as PL/pgSQL: one for each contract, with SQL whose plans PostgreSQL keeps.
 //!
 //! Invariants: the key's row is locked and its sequence drawn by one statement, which evaluates the new values after it
-//! has the lock; the state is read by a later statement, whose snapshot at READ COMMITTED is younger than the lock. At
-//! REPEATABLE READ and SERIALIZABLE a change of the key since the snapshot fails that first statement.
+//! has the lock; the state is read by a later statement, whose snapshot at READ COMMITTED is younger than the lock: by the
+//! one that inserts the outbox row. At REPEATABLE READ and SERIALIZABLE a change of the key since the snapshot fails that
+//! first statement.
 
 use super::source_view::{self, is_indexed, is_printed, key_column};
 use crate::sql::{literal, quoted};
@@ -160,10 +161,13 @@ DECLARE
   IF {unknown} THEN
     RAISE EXCEPTION {no_event} USING ERRCODE = 'invalid_parameter_value';
   END IF;
-{parse}{early}  IF p_details IS NOT NULL THEN
+{parse}  IF p_details IS NOT NULL THEN
     PERFORM seamline.check_object({id}, 'details', p_details);
   END IF;
-{lock}{read}{moved}{write}{bell}  RETURN drawn;
+  IF p_state IS NOT NULL THEN
+    PERFORM seamline.check_object({id}, 'state', p_state);
+  END IF;
+{early}{lock}{write}{moved}{bell}  RETURN drawn;
 END $seamline$",
         name = quoted(&format!("publish_{id}")),
         settings = if is_printed(contract) { PRINTED } else { "" },
@@ -174,10 +178,13 @@ END $seamline$",
         parse = parse(contract),
         id = literal(id.as_str()),
         lock = lock(contract),
-        early = if mutant::is(Mutant::StateBeforeLock) { read(contract) } else { String::new() },
-        read = if mutant::is(Mutant::StateBeforeLock) { String::new() } else { read(contract) },
-        moved = moved(contract),
+        early = if mutant::is(Mutant::StateBeforeLock) {
+            format!("  found_state := {};\n", state(contract))
+        } else {
+            String::new()
+        },
         write = write(contract),
+        moved = moved(contract),
         bell = bell(),
     )
 }
@@ -212,7 +219,13 @@ fn parse(contract: &ResolvedContract) -> String {
         return texts;
     }
     let typed: String = (0..parts).map(|idx| format!("    value{idx} := text{idx};\n")).collect();
-    format!("{texts}  BEGIN\n{typed}  EXCEPTION WHEN data_exception THEN\n    may_be := false;\n  END;\n")
+    // A block that catches costs a subtransaction; a column of type text takes every text.
+    let is_text: Vec<String> =
+        (0..parts).map(|idx| format!("pg_typeof(value{idx}) = 'text'::regtype")).collect();
+    format!(
+        "{texts}  IF {} THEN\n{typed}  ELSE\n    BEGIN\n{typed}    EXCEPTION WHEN data_exception THEN\n      may_be := false;\n    END;\n  END IF;\n",
+        is_text.join(" AND ")
+    )
 }
 
 /// Returns the condition under which a row of the source view has the key in `p_key`. The key columns narrow it down by their
@@ -267,57 +280,56 @@ fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[Channe
 /// it has the lock, in the order of the table's columns: `sequence` stands before `chains`.
 fn lock(contract: &ResolvedContract) -> String {
     let id = literal(contract.contract.name.contract.as_str());
-    let members = |member: &dyn Fn(&str) -> String| {
-        by_event(contract, "'{}'", |channels| {
-            let members: Vec<String> = channels.iter().map(|channel| member(&channel.to_string())).collect();
-            format!("'{{' || {} || '}}'", members.join(" || ',' || "))
-        })
+    let joined = |channels: &[ChannelId], between: &str, member: &dyn Fn(&str) -> String| {
+        channels.iter().map(|channel| member(&channel.to_string())).collect::<Vec<_>>().join(between)
     };
     let none = by_event(contract, "'{}'", |channels| {
         let members: Vec<String> = channels.iter().map(|channel| format!("\"{channel}\":null")).collect();
         literal(&format!("{{{}}}", members.join(",")))
     });
-    let first = members(&|channel| format!("'\"{channel}\":' || drawn"));
-    let next = members(&|channel| format!("'\"{channel}\":' || currval('seamline.sequence')"));
-    let previous = members(&|channel| {
-        format!("'\"{channel}\":' || coalesce(k.chains ->> {}, 'null')", literal(channel))
+    let first = by_event(contract, "'{}'", |channels| {
+        joined(channels, " || ", &|channel| format!("jsonb_build_object({}, drawn)", literal(channel)))
+    });
+    let next = by_event(contract, "k.chains", |channels| {
+        let link =
+            |channel: &str| format!("jsonb_build_object({}, currval('seamline.sequence'))", literal(channel));
+        format!("k.chains || {}", joined(channels, " || ", &link))
+    });
+    let previous = by_event(contract, "'{}'", |channels| {
+        let member = |channel: &str| {
+            format!("'\"{channel}\":' || coalesce(k.chains ->> {}, 'null')", literal(channel))
+        };
+        format!("'{{' || {} || '}}'", joined(channels, " || ',' || ", &member))
     });
     format!(
         "  drawn := nextval('seamline.sequence');
   INSERT INTO seamline.key AS k (contract, key, sequence, written, previous, chains)
-    VALUES ({id}, p_key, drawn, 1, {none}, ({first})::jsonb)
+    VALUES ({id}, p_key, drawn, 1, {none}, {first})
     ON CONFLICT ON CONSTRAINT key_pkey DO UPDATE SET written = k.written + 1, previous = {previous},
-      sequence = nextval('seamline.sequence'), chains = k.chains || ({next})::jsonb
+      sequence = nextval('seamline.sequence'), chains = {next}
     RETURNING k.sequence, k.previous, k.moved INTO drawn, chain, before;
 "
     )
 }
 
-/// A later statement reads the state.
-fn read(contract: &ResolvedContract) -> String {
-    let id = &contract.contract.name.contract;
+/// Returns an expression for the state of the key: the one given, or what the source view shows to the statement it is in.
+fn state(contract: &ResolvedContract) -> String {
     format!(
-        "  IF p_state IS NOT NULL THEN
-    PERFORM seamline.check_object({}, 'state', p_state);
-    found_state := p_state;
-  ELSIF may_be THEN
-    SELECT s.state INTO found_state FROM {} AS s WHERE {} LIMIT 1;
-  END IF;
-",
-        literal(id.as_str()),
-        source_view::name(id),
+        "CASE WHEN p_state IS NOT NULL OR NOT may_be THEN p_state ELSE (SELECT s.state FROM {} AS s WHERE {} LIMIT 1) END",
+        source_view::name(&contract.contract.name.contract),
         has_key(contract),
     )
 }
 
-/// What the next row of a key finds as published before: the values of attributes with moves, and nothing once the key ended.
-fn moved(contract: &ResolvedContract) -> String {
+/// Returns an expression for what the next row of a key finds as published before: the values of attributes with moves, and
+/// nothing once the key ended. It is one of the outbox row.
+fn published(contract: &ResolvedContract) -> String {
     let moving = contract.attributes.iter().filter(|attribute| attribute.shape.moves.is_some());
     let members: Vec<String> = moving
         .map(|attribute| {
             let name = attribute.name.as_str();
             format!(
-                "{} || coalesce((found_state::json -> {})::text, 'null')",
+                "{} || coalesce((state::json -> {})::text, 'null')",
                 literal(&format!("\"{name}\":")),
                 literal(name)
             )
@@ -334,15 +346,17 @@ fn moved(contract: &ResolvedContract) -> String {
         .map(|event| literal(event.name.as_str()))
         .collect();
     let lives = if ends.is_empty() {
-        "found_state IS NOT NULL".to_owned()
+        "state IS NOT NULL".to_owned()
     } else {
-        format!("found_state IS NOT NULL AND (p_change IS NULL OR p_change NOT IN ({}))", ends.join(", "))
+        format!("state IS NOT NULL AND (p_change IS NULL OR p_change NOT IN ({}))", ends.join(", "))
     };
+    format!("CASE WHEN {lives} THEN {value} END")
+}
+
+/// Remembers what was published, where it differs.
+fn moved(contract: &ResolvedContract) -> String {
     format!(
-        "  IF {lives} THEN
-    after := {value};
-  END IF;
-  IF after IS DISTINCT FROM before THEN
+        "  IF after IS DISTINCT FROM before THEN
     UPDATE seamline.key k SET moved = after WHERE k.contract = {} AND k.key = p_key;
   END IF;
 ",
@@ -350,13 +364,17 @@ fn moved(contract: &ResolvedContract) -> String {
     )
 }
 
+/// The row goes to the outbox of the minute, and takes the state with it.
 fn write(contract: &ResolvedContract) -> String {
+    let state = if mutant::is(Mutant::StateBeforeLock) { "found_state".to_owned() } else { state(contract) };
+    let after = published(contract);
     let insert = |table: usize| {
         format!(
             "    INSERT INTO seamline.outbox_{table} (id, contract, version, key, change, details, effective, reason, state, moved, \
 previous, correlation, causation, traceparent)
-      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, found_state, before, \
-chain, p_correlation, p_causation, p_traceparent);
+      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, {state}, before, \
+chain, p_correlation, p_causation, p_traceparent)
+      RETURNING {after} INTO after;
 ",
             literal(contract.contract.name.contract.as_str()),
             literal(&contract.contract.version.to_string()),
