@@ -164,10 +164,15 @@ def repeat(world, most=6):
     return counts
 
 
+POISONS = ("not-json", "null-key", "large", "large-broken", "wrong-era", "forged-headers")
+LARGE = 2_000_000
+
+
 def poison(world, kind):
-    """Puts one broken record into the topic of orders' state, for a key of its own. Returns what was put in."""
+    """Puts one record that nobody expects into the topic of orders' state, for a key of its own. Returns what was put in."""
     injector = Injector(world, kind)
-    key, contract, channel, sequence = f'["O-9000{len(kind):02d}"]', CONTRACTS["order"], "state", 2**40 + len(kind)
+    idx = POISONS.index(kind)
+    key, contract, channel, sequence = f'["O-9000{idx:02d}"]', CONTRACTS["order"], "state", 2**40 + idx
     good = canonical({"key": json.loads(key), "state": {"customer": "x", "pieces": "1", "status": "open", "total": "1.00"}})
     make = lambda **more: envelope(contract, channel, world.system, key, sequence, **more)
     if kind == "not-json":
@@ -176,7 +181,10 @@ def poison(world, kind):
         # A compacted topic takes no record without a key: that falls to the broker. One of events does.
         injector.send(contract, "shipping.events", None, sequence, good, make(kind="OrderPaid"))
     elif kind == "large":
-        injector.send(contract, channel, key, sequence, good[:-2] + b',"remark":"' + b"x" * 2_000_000 + b'"}}', make())
+        injector.send(contract, channel, key, sequence, good[:-2] + b',"remark":"' + b"x" * LARGE + b'"}}', make())
+    elif kind == "large-broken":
+        broken = good.replace(b"open", b"lost")
+        injector.send(contract, channel, key, sequence, broken[:-2] + b',"remark":"' + b"x" * LARGE + b'"}}', make())
     elif kind == "wrong-era":
         injector.send(contract, channel, key, sequence, good, make(version="2.0.0"))
     elif kind == "forged-headers":
