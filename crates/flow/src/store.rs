@@ -123,6 +123,9 @@ pub struct RowWrite {
     pub values: Vec<Value>,
     /// What to keep of its message.
     pub marker: Marker,
+    /// When its markers were read, the key had neither a row with a marker nor an end. An adapter may then insert it without
+    /// looking, if it takes the ordinary way where a row is there after all.
+    pub is_new: bool,
 }
 
 /// A key to end, unless a higher sequence is there: its row goes or is marked, its tombstone stays.

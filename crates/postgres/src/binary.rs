@@ -35,6 +35,61 @@ fn oids(column: &Column) -> (u32, u32) {
     }
 }
 
+/// Returns the number of a column's type.
+pub(crate) fn oid(column: &Column) -> u32 {
+    oids(column).0
+}
+
+/// Rows as `COPY … (FORMAT binary)` reads them.
+pub(crate) struct CopyRows {
+    columns: i16,
+    bytes: Vec<u8>,
+}
+
+impl CopyRows {
+    /// Begins without a row.
+    ///
+    /// # Panics
+    /// With more columns than a table can have.
+    pub(crate) fn new(columns: usize) -> CopyRows {
+        // Its signature, no flags, and nothing more in the head.
+        let mut bytes = b"PGCOPY\n\xff\r\n\0".to_vec();
+        bytes.extend([0; 8]);
+        CopyRows { columns: i16::try_from(columns).expect("a table has at most 1,600 columns"), bytes }
+    }
+
+    /// Begins a row: as many fields follow as there are columns.
+    pub(crate) fn begin(&mut self) {
+        self.bytes.extend(self.columns.to_be_bytes());
+    }
+
+    /// Writes a value of a column.
+    ///
+    /// # Errors
+    /// When it is of another type than the column's.
+    pub(crate) fn value(&mut self, column: &Column, value: &Value) -> Result<(), sqlx::Error> {
+        field(column, value, &mut self.bytes)
+    }
+
+    /// Writes a `bigint`.
+    pub(crate) fn number(&mut self, number: i64) {
+        self.bytes.extend(8_i32.to_be_bytes());
+        self.bytes.extend(number.to_be_bytes());
+    }
+
+    /// Writes a digest as `bytea`.
+    pub(crate) fn bytes(&mut self, digest: &[u8; 16]) {
+        self.bytes.extend(16_i32.to_be_bytes());
+        self.bytes.extend(digest);
+    }
+
+    /// Ends the rows.
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        self.bytes.extend((-1_i16).to_be_bytes());
+        self.bytes
+    }
+}
+
 /// An array of one column's values, as a parameter.
 pub(crate) struct Cells {
     array: Oid,

@@ -2,6 +2,7 @@
 
 mod aside;
 mod commit;
+mod copy;
 mod lane;
 mod projection;
 mod refusal;
@@ -66,9 +67,14 @@ impl Store for Database {
     ) -> Result<Committed, PortError> {
         let plan = projection.map(|projection| Plan::of(projection, self.schema()));
         let mut transaction = self.begin().await?;
-        let committed = commit::commit(&mut transaction, plan.as_ref(), batch, now, ttl)
-            .await
-            .map_err(|error| refusal::not_applied(projection, error))?;
+        let mut committed = commit::commit(&mut transaction, plan.as_ref(), batch, true, now, ttl).await;
+        if committed.as_ref().is_err_and(|error| error.as_database_error().is_some()) {
+            // Perhaps only COPY is refused, or a row is there that nobody knew of: then the ordinary way goes.
+            transaction.rollback().await.map_err(not_applied)?;
+            transaction = self.begin().await?;
+            committed = commit::commit(&mut transaction, plan.as_ref(), batch, false, now, ttl).await;
+        }
+        let committed = committed.map_err(|error| refusal::not_applied(projection, error))?;
         if committed == Committed::Done {
             if !batch.inbox.is_empty() {
                 stop::here("reacting");

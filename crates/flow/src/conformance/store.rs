@@ -101,7 +101,7 @@ fn values(text: &str, amount: i64) -> Vec<Value> {
 }
 
 fn row(text: &str, amount: i64, sequence: u64) -> RowWrite {
-    RowWrite { key: key(text), values: values(text, amount), marker: marker(sequence) }
+    RowWrite { key: key(text), values: values(text, amount), marker: marker(sequence), is_new: false }
 }
 
 fn end(text: &str, sequence: u64) -> KeyEnd {
@@ -263,7 +263,7 @@ async fn rows_are_read_back_with_their_markers<F: StoreFixture>(fixture: &F) {
     let rows = vec![
         row("a", 1, 1),
         row("b", i64::MAX, 2),
-        RowWrite { key: key("c"), values: noted.clone(), marker: marker(3) },
+        RowWrite { key: key("c"), values: noted.clone(), marker: marker(3), is_new: false },
     ];
     commit(&store, &projection, |batch| batch.rows = rows.clone()).await;
     let read = live(&store, &projection).await;

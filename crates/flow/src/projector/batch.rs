@@ -292,7 +292,10 @@ impl<'a> Fold<'a> {
             }
             match work.write {
                 None => {}
-                Some(Write::Row(values, marker)) => batch.rows.push(RowWrite { key, values, marker }),
+                Some(Write::Row(values, marker)) => {
+                    let is_new = work.before.row.is_none() && work.before.ended.is_none();
+                    batch.rows.push(RowWrite { key, values, marker, is_new });
+                }
                 Some(Write::End(_)) if mutant::is(Mutant::LostTombstone) => {
                     batch.purge.extend(work.before.row.map(|row| (key, Some(row))));
                 }

@@ -19,7 +19,7 @@ use seamline_message::mutant::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many records one step takes at most.
-pub const STEP_RECORDS: usize = 512;
+pub const STEP_RECORDS: usize = 2_048;
 
 /// How many records of one key in quarantine are looked at.
 pub const WAITING_MAX: usize = 10_000;

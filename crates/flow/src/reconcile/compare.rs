@@ -69,7 +69,7 @@ pub fn judge(
             secret,
             difference,
             live,
-            &RowWrite { key: key.clone(), values: values.clone(), marker: marker.clone() },
+            &RowWrite { key: key.clone(), values: values.clone(), marker: marker.clone(), is_new: false },
         ),
         (Some(live), ended) => judge_surplus(live, ended.as_ref(), logged),
     }
@@ -85,7 +85,8 @@ fn judge_absent(difference: &Difference, rehearsed: &Rehearsed) -> Option<Wrong>
     if ended_later(difference, rehearsed.marker.sequence) {
         return None;
     }
-    let write = RowWrite { key: rehearsed.key.clone(), values, marker: rehearsed.marker.clone() };
+    let write =
+        RowWrite { key: rehearsed.key.clone(), values, marker: rehearsed.marker.clone(), is_new: false };
     Some(Wrong {
         kind: DriftKind::Missing,
         differing: Vec::new(),

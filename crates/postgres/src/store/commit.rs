@@ -2,7 +2,7 @@
 
 use super::lane::of_lane;
 use super::projection::{MARKER_COLUMNS, Plan, bind_markers, bind_values, marker_arrays, value_arrays};
-use super::{aside, lane, repair};
+use super::{aside, copy, lane, repair};
 use crate::case::raise;
 use crate::install::consumer::MARKERS;
 use crate::sql::{corrupt, signed};
@@ -16,10 +16,12 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
 
+/// `may_copy` says that rows of new keys may be copied; a key that is there all the same fails the transaction then.
 pub(super) async fn commit(
     conn: &mut PgConnection,
     plan: Option<&Plan<'_>>,
     batch: &Batch,
+    may_copy: bool,
     now: Timestamp,
     ttl: Duration,
 ) -> Result<Committed, sqlx::Error> {
@@ -27,7 +29,7 @@ pub(super) async fn commit(
         return Ok(Committed::Fenced);
     }
     match plan {
-        Some(plan) => write_projection(conn, plan, batch).await?,
+        Some(plan) => write_projection(conn, plan, batch, may_copy).await?,
         None if batch.rows.is_empty()
             && batch.ended.is_empty()
             && batch.purge.is_empty()
@@ -50,6 +52,7 @@ async fn write_projection(
     conn: &mut PgConnection,
     plan: &Plan<'_>,
     batch: &Batch,
+    may_copy: bool,
 ) -> Result<(), sqlx::Error> {
     for (key, expected) in &batch.purge {
         repair::purge(conn, plan, key, expected.as_ref()).await?;
@@ -57,10 +60,15 @@ async fn write_projection(
     for (row, expected) in &batch.restore {
         repair::restore(conn, plan, row, expected.as_ref()).await?;
     }
-    if !batch.rows.is_empty() {
+    let (new, mut others) =
+        if may_copy { copy::split(&batch.rows) } else { (Vec::new(), batch.rows.iter().collect()) };
+    if !new.is_empty() && !copy::copy(conn, plan, &new).await? {
+        others = batch.rows.iter().collect();
+    }
+    if !others.is_empty() {
         let newer = "excluded.seamline_sequence > t.seamline_sequence";
         let newer = if mutant::is(Mutant::OffsetForSequence) { "true" } else { newer };
-        upsert(conn, plan, &batch.rows, newer).await?;
+        upsert(conn, plan, &others, newer).await?;
     }
     if !batch.ended.is_empty() {
         end(conn, plan, &batch.ended).await?;
@@ -73,7 +81,7 @@ async fn write_projection(
 pub(super) async fn upsert(
     conn: &mut PgConnection,
     plan: &Plan<'_>,
-    rows: &[RowWrite],
+    rows: &[&RowWrite],
     condition: &str,
 ) -> Result<(), sqlx::Error> {
     let markers: Vec<&str> = MARKERS.iter().take(MARKER_COLUMNS).map(|(name, _)| *name).collect();

@@ -176,7 +176,7 @@ pub(super) fn marker_arrays(first: usize) -> String {
 pub(super) fn bind_values<'q>(
     mut query: Bound<'q>,
     plan: &Plan<'_>,
-    rows: &[RowWrite],
+    rows: &[&RowWrite],
 ) -> Result<Bound<'q>, sqlx::Error> {
     for (idx, column) in plan.projection.columns.iter().enumerate() {
         query = query.bind(Cells::of(column, rows.iter().map(|row| row.values.get(idx)))?);

@@ -72,5 +72,5 @@ pub(super) async fn restore(
     }
     let forget = sqlx::query("DELETE FROM seamline.tombstone WHERE subscription = $1 AND key = $2");
     forget.bind(&plan.subscription).bind(row.key.as_str()).execute(&mut *conn).await?;
-    upsert(conn, plan, std::slice::from_ref(row), "true").await
+    upsert(conn, plan, &[row], "true").await
 }

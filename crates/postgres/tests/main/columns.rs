@@ -45,7 +45,7 @@ pub(crate) fn row(key: RecordKey, values: Vec<Value>, sequence: u64) -> RowWrite
         received: Digest(u128::from(sequence)),
         written: Digest(u128::from(sequence) + 1),
     };
-    RowWrite { key, values, marker }
+    RowWrite { key, values, marker, is_new: false }
 }
 
 pub(crate) fn batch(epoch: u64, rows: Vec<RowWrite>) -> Batch {
@@ -145,13 +145,14 @@ async fn what_is_written_is_what_is_read() {
     database.install_consumer(std::slice::from_ref(&projection)).await.unwrap();
     database.install_consumer(std::slice::from_ref(&projection)).await.unwrap();
     let most = borders.iter().map(|(_, _, values)| values.len()).max().unwrap();
-    let rows: Vec<RowWrite> = (0..=most)
+    // Enough of new keys to be copied, and some that are not.
+    let rows: Vec<RowWrite> = (0..=most + 70)
         .map(|idx| {
             let id = i64::try_from(idx).unwrap();
             let mut values = vec![Value::Integer(id)];
-            values
-                .extend(borders.iter().map(|(_, _, values)| values.get(idx).cloned().unwrap_or(Value::Null)));
-            row(key(&[&id.to_string()]), values, 7)
+            let border = |values: &Vec<Value>| values.get(idx % (most + 1)).cloned().unwrap_or(Value::Null);
+            values.extend(borders.iter().map(|(_, _, values)| border(values)));
+            RowWrite { is_new: idx > most, ..row(key(&[&id.to_string()]), values, 7) }
         })
         .collect();
     let batch = batch(epoch(&database, false).await, rows.clone());

@@ -70,6 +70,60 @@ async fn a_row_that_a_service_adds_meanwhile_is_taken_over() {
     assert_eq!(there(&database).await, [10, 20].map(|n| (Value::Integer(n), Some(5))));
 }
 
+/// Returns rows of keys that nobody knew of, enough to be copied.
+fn new_rows() -> Vec<RowWrite> {
+    (1..=80).map(|id| RowWrite { is_new: true, ..number(id, 10 * id, 5) }).collect()
+}
+
+fn all_written() -> Vec<(Value, Option<u64>)> {
+    (1..=80).map(|id| (Value::Integer(10 * id), Some(5))).collect()
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn rows_of_new_keys_are_copied_and_the_others_are_not() {
+    let home = Home::new().await;
+    let database = installed(&home).await;
+    let epoch = epoch(&database, false).await;
+    let watch = "CREATE TABLE said (id bigint, statement text); \
+        CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS \
+        $$ BEGIN INSERT INTO said VALUES (NEW.id, split_part(current_query(), ' ', 1)); RETURN NEW; END $$; \
+        CREATE TRIGGER watch BEFORE INSERT ON covers FOR EACH ROW EXECUTE FUNCTION watch()";
+    run(&mut home.service().await, watch).await.unwrap();
+    let mut rows = new_rows();
+    rows[79].is_new = false;
+    assert_eq!(commit(&database, &batch(epoch, rows)).await.unwrap(), Committed::Done);
+    assert_eq!(there(&database).await, all_written());
+    let said = "SELECT statement, count(*), max(id) FROM said GROUP BY statement ORDER BY statement";
+    let said: Vec<(String, i64, i64)> =
+        sqlx::query_as(said).fetch_all(&mut home.service().await).await.unwrap();
+    assert_eq!(said, [("COPY".to_owned(), 79, 79), ("WITH".to_owned(), 1, 80)]);
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn a_row_that_is_there_after_all_is_taken_over_when_rows_are_copied() {
+    let home = Home::new().await;
+    let database = installed(&home).await;
+    let epoch = epoch(&database, false).await;
+    run(&mut home.service().await, "INSERT INTO covers (id, n) VALUES (7, 1)").await.unwrap();
+    assert_eq!(commit(&database, &batch(epoch, new_rows())).await.unwrap(), Committed::Done);
+    assert_eq!(there(&database).await, all_written());
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn a_column_of_another_type_is_converted_and_not_copied() {
+    let home = Home::new().await;
+    let database = installed(&home).await;
+    let epoch = epoch(&database, false).await;
+    run(&mut home.service().await, "ALTER TABLE covers ALTER n TYPE numeric(12, 2)").await.unwrap();
+    assert_eq!(commit(&database, &batch(epoch, new_rows())).await.unwrap(), Committed::Done);
+    let n = "SELECT n::text FROM covers WHERE id = 80";
+    let n: String = sqlx::query_scalar(n).fetch_one(&mut home.service().await).await.unwrap();
+    assert_eq!(n, "800.00");
+}
+
 #[tokio::test]
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 async fn what_a_service_forbids_is_named_without_values() {

@@ -25,7 +25,7 @@ fn marker(sequence: u64) -> Marker {
 }
 
 fn write(texts: &[&str], values: Vec<Value>, sequence: u64) -> RowWrite {
-    RowWrite { key: key(texts), values, marker: marker(sequence) }
+    RowWrite { key: key(texts), values, marker: marker(sequence), is_new: false }
 }
 
 async fn grip(database: &Database, projection: &Projection) -> Grip {
@@ -279,7 +279,12 @@ async fn composite_keys_of_several_types_are_found_again() {
     let row = |region: &str, number: i64, sequence| {
         let values =
             vec![text(region), Value::Integer(number), Value::Bytes(vec![0, 255]), Value::Boolean(true)];
-        RowWrite { key: key(&[region, &number.to_string(), "AP8="]), values, marker: marker(sequence) }
+        RowWrite {
+            key: key(&[region, &number.to_string(), "AP8="]),
+            values,
+            marker: marker(sequence),
+            is_new: false,
+        }
     };
     let rows = vec![row("o'\"\\ä", 1, 5), row("o'\"\\ä", 2, 6)];
     let keys: Vec<RecordKey> = rows.iter().map(|row| row.key.clone()).collect();
