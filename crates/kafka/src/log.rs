@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use seamline_flow::log::{Appended, Fence, Fetch, Fetched, Log, Outgoing, TopicSpec};
 use seamline_flow::port::{Cause, PortError};
 use seamline_flow::position::TopicIdentity;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -410,26 +410,31 @@ impl Log for KafkaLog {
             Some((epoch, handle)) if *epoch == fence.epoch => handle.clone(),
             _ => return Ok(Appended::Fenced),
         };
+        // By topic, the highest partition.
+        let mut topics: BTreeMap<String, u32> = BTreeMap::new();
         for record in &records {
-            let known = locked(&self.0.known).get(&record.topic).and_then(|known| known.described.clone());
+            match topics.get_mut(&record.topic) {
+                Some(highest) => *highest = record.partition.max(*highest),
+                None => drop(topics.insert(record.topic.clone(), record.partition)),
+            }
+        }
+        for (topic, highest) in &topics {
+            let known = locked(&self.0.known).get(topic).and_then(|known| known.described.clone());
             let known = match known {
                 Some(known) => Some(known),
-                None => self.described(&record.topic).await?,
+                None => self.described(topic).await?,
             };
             let reason = match known {
-                Some(known) if record.partition < known.partitions => continue,
-                Some(known) => {
-                    format!("it has {} partitions, not {}", known.partitions, record.partition + 1)
-                }
+                Some(known) if *highest < known.partitions => continue,
+                Some(known) => format!("it has {} partitions, not {}", known.partitions, highest + 1),
                 None => "there is no such topic".to_owned(),
             };
-            return Ok(Appended::Refused { topic: record.topic.clone(), reason });
+            return Ok(Appended::Refused { topic: topic.clone(), reason });
         }
-        let topics: BTreeSet<String> = records.iter().map(|record| record.topic.clone()).collect();
         let (appended, ends) = match handle.append(records).await {
             Err(PortError::NotApplied(cause)) => {
                 // What a topic that went away does to a transaction looks like a time-out: ask.
-                for topic in topics {
+                for topic in topics.into_keys() {
                     if self.described(&topic).await?.is_none() {
                         return Ok(Appended::Refused { topic, reason: "there is no such topic".to_owned() });
                     }
