@@ -1,7 +1,7 @@
 //! Agents that die, and agents that stand still until another took over.
 
-use crate::faults::process::Running;
-use crate::faults::stage::{CONTEXTS, LEASE, Stage};
+use crate::faults::process::{Running, within};
+use crate::faults::stage::{CONTEXTS, Stage};
 use crate::faults::verdict::{End, Outcome, settle, stop_all, stop_writers};
 use crate::faults::{Done, Ground};
 use anyhow::{Result, bail};
@@ -9,13 +9,19 @@ use std::thread;
 use std::time::Duration;
 
 /// How long a point may take to be reached.
-const REACHED: Duration = Duration::from_secs(30);
+const REACHED: Duration = Duration::from_secs(60);
+
+/// How long others write while nobody works for a context.
+const BACKLOG: Duration = Duration::from_millis(1500);
+
+/// How long another may take to take over.
+const TAKEN: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether a context came to rest.
-const QUIET_LOOKS: u32 = 30;
+const QUIET_LOOKS: u32 = 60;
 
 /// How long a zombie is given for what it still tries.
-const TWITCH: Duration = Duration::from_secs(3);
+const TWITCH: Duration = Duration::from_secs(2);
 
 /// A point at which the agent of a context dies or stands still: its name, and at which passing.
 #[derive(Debug, Clone, Copy)]
@@ -25,28 +31,40 @@ pub(crate) struct Point {
     pub(crate) passing: u32,
 }
 
-/// Kills the agent of a context with SIGKILL at a point, twice, and lets others go on.
+/// Kills the agent of a context with SIGKILL at a point: amid all the writing, and over what was written last, so that nothing
+/// that comes later hides what was lost. Others go on.
 pub(crate) fn killed(ground: &Ground<'_>, point: Point) -> Result<Done> {
     let stage = ground.stage()?;
     let writers = stage.writers(8)?;
     let others = others(&stage, point)?;
     let mut injected = 0;
-    for passing in [point.passing, point.passing + 3] {
-        let stop = format!("{}:{passing}:KILL", point.name);
-        let mut victim = stage.agent(point.context, Some(&stop))?;
-        match victim.ended_within(REACHED)? {
-            Some(said) if said.code.is_none() => injected += 1,
-            Some(said) => {
-                return stage
-                    .done(injected, Outcome::Failed(format!("the agent ended by itself: {}", said.tail())));
-            }
-            None => victim.kill(),
-        }
+    if let Some(outcome) = kill(&stage, point, point.passing, &mut injected)? {
+        return stage.done(injected, outcome);
+    }
+    thread::sleep(BACKLOG);
+    stop_writers(writers)?;
+    if let Some(outcome) = kill(&stage, point, 1, &mut injected)? {
+        return stage.done(injected, outcome);
     }
     let heir = stage.agent(point.context, None)?;
-    thread::sleep(Duration::from_secs(LEASE + 1));
-    stop_writers(writers)?;
     ended(stage, others, heir, injected, End::default())
+}
+
+/// Runs an agent that dies at a point. Returns the outcome, if it ends in another way.
+fn kill(stage: &Stage<'_>, point: Point, passing: u32, injected: &mut u64) -> Result<Option<Outcome>> {
+    let stop = format!("{}:{passing}:KILL", point.name);
+    let mut victim = stage.agent(point.context, Some(&stop))?;
+    Ok(match victim.ended_within(REACHED)? {
+        Some(said) if said.code.is_none() => {
+            *injected += 1;
+            None
+        }
+        Some(said) => Some(Outcome::Failed(format!("the agent ended by itself: {}", said.tail()))),
+        None => {
+            victim.kill();
+            Some(Outcome::Inconclusive(format!("passing {passing} of `{}` was not reached", point.name)))
+        }
+    })
 }
 
 /// Stops the agent of a context at a point for longer than its lease, until another took over and worked everything off; then
@@ -64,26 +82,36 @@ pub(crate) fn zombie(ground: &Ground<'_>, point: Point) -> Result<Done> {
     }
     let before = still(&stage, point.context)?;
     let heir = stage.agent(point.context, None)?;
-    thread::sleep(Duration::from_secs(LEASE + 2));
+    let moved = within(TAKEN, || match still(&stage, point.context) {
+        Ok(now) => (now != before).then_some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    thread::sleep(TWITCH);
     stop_writers(writers)?;
-    let after = quiet(&stage, point.context)?;
-    if after == before {
-        return stage.done(1, Outcome::Failed("nobody took over".to_owned()));
+    match moved {
+        Some(moved) => moved?,
+        None => return stage.done(1, Outcome::Failed("nobody took over".to_owned())),
     }
+    let after = quiet(&stage, point.context)?;
     // Who took over renews what it holds, which would hide what the zombie overwrites: it goes first.
     if let Some(outcome) = stop_all(vec![heir])? {
         return stage.done(1, outcome);
     }
     zombie.signal("CONT")?;
     thread::sleep(TWITCH);
+    // Told to stop, it finishes what is under way.
+    if let Some(outcome) = stop_all(vec![zombie])? {
+        return stage.done(1, outcome);
+    }
     let woken = still(&stage, point.context)?;
     // A consumer's sleeper may read on where the other left off; what came of that, the oracle judges.
     if woken != after && matches!(point.context, "sales" | "stock") {
         return stage.done(1, Outcome::Failed(format!("who came back late changed {after} into {woken}")));
     }
+    let heir = stage.agent(point.context, None)?;
     match compact(&stage)? {
         Some(missing) => stage.done(0, Outcome::Inconclusive(missing)),
-        None => ended(stage, others, zombie, 1, End { compacted: true, ..End::default() }),
+        None => ended(stage, others, heir, 1, End { compacted: true, ..End::default() }),
     }
 }
 

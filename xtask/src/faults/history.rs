@@ -2,7 +2,7 @@
 
 use crate::faults::process::within;
 use crate::faults::stage::Stage;
-use crate::faults::verdict::{End, Outcome, cases, drain, settle, stop_all, stop_writers};
+use crate::faults::verdict::{End, Outcome, cases, concluded, drain, settle, stop_all, stop_writers};
 use crate::faults::{Done, Ground};
 use anyhow::Result;
 use serde_json::Value;
@@ -12,7 +12,10 @@ use std::time::Duration;
 const WRITING: Duration = Duration::from_secs(2);
 
 /// How long a case may take to be raised.
-const RAISED: Duration = Duration::from_secs(20);
+const RAISED: Duration = Duration::from_secs(60);
+
+/// How often it is reconciled under compaction.
+const PASSES: usize = 3;
 
 fn write(stage: &Stage<'_>) -> Result<()> {
     let writers = stage.writers_with(8, &["--pause", "0"])?;
@@ -47,6 +50,43 @@ pub(crate) fn compaction_in_bootstrap(ground: &Ground<'_>) -> Result<Done> {
         return stage.done(0, Outcome::Inconclusive(format!("nothing was compacted: {compacted}")));
     }
     let outcome = settle(&stage, End { compacted: true, inconclusive: true, ..End::default() })?;
+    stage.done(1, outcome)
+}
+
+/// Passes of reconciliation over topics that are written to and compacted meanwhile.
+pub(crate) fn compaction_in_rehearsal(ground: &Ground<'_>) -> Result<Done> {
+    let stage = ground.stage()?;
+    write(&stage)?;
+    if let Some(outcome) = drain(&stage)? {
+        return stage.done(0, outcome);
+    }
+    let topics = [stage.topic("sales.order", "state"), stage.topic("sales.order", "shipping.state")];
+    for topic in &topics {
+        stage.oracle(&["admin", "compact-soon", topic])?;
+    }
+    let agents = stage.agents()?;
+    let writers = stage.writers(8)?;
+    let mut told = Vec::new();
+    for _ in 0..PASSES {
+        match concluded(&stage)?.as_str() {
+            Some(word @ ("clean" | "inconclusive")) => told.push(word.to_owned()),
+            other => {
+                return stage.done(1, Outcome::Failed(format!("a pass under compaction says {other:?}")));
+            }
+        }
+    }
+    stop_writers(writers)?;
+    let compacted = stage.oracle(&["admin", "await-compaction", &topics[0]])?;
+    if let Some(outcome) = stop_all(agents)? {
+        return stage.done(1, outcome);
+    }
+    if compacted["keys"].is_null() {
+        return stage.done(0, Outcome::Inconclusive(format!("nothing was compacted: {compacted}")));
+    }
+    let outcome = match settle(&stage, End { compacted: true, ..End::default() })? {
+        Outcome::Passed(detail) => Outcome::Passed(format!("{}; {detail}", told.join(", "))),
+        other => other,
+    };
     stage.done(1, outcome)
 }
 

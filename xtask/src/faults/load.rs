@@ -8,12 +8,15 @@ use serde_json::Value;
 use std::thread;
 use std::time::Duration;
 
+/// How long the outbox may take to become empty when nobody writes any more.
+const EMPTIED: Duration = Duration::from_secs(60);
+
 /// 64 writers over few keys: aborts, savepoints, deadlocks, every isolation level, ids that commit out of order.
 pub(crate) fn writers(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
     let agents = stage.agents()?;
     let writers = stage.writers_with(64, &["--keys", "40", "--pause", "0.05"])?;
-    thread::sleep(Duration::from_secs(ground.options.seconds.unwrap_or(8)));
+    thread::sleep(Duration::from_secs(ground.options.seconds));
     let done = stop_writers(writers)?;
     if let Some(outcome) = stop_all(agents)? {
         return stage.done(1, outcome);
@@ -31,13 +34,13 @@ pub(crate) fn writers(ground: &Ground<'_>) -> Result<Done> {
 pub(crate) fn foreign_transaction(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
     let agents = stage.agents()?;
-    let hold = ground.options.hold.unwrap_or(10);
-    let held = stage.hold_transaction(hold + 60)?;
+    let hold = ground.options.hold_seconds;
+    let held = stage.hold_transaction(hold + 120)?;
     let writers = stage.writers(8)?;
     thread::sleep(Duration::from_secs(hold));
     stop_writers(writers)?;
     // While it is open still, all must leave the outbox.
-    let left = within(Duration::from_secs(10), || match waiting(&stage) {
+    let left = within(EMPTIED, || match waiting(&stage) {
         Ok(0) => Some(Ok(())),
         Ok(_) => None,
         Err(error) => Some(Err(error)),
@@ -73,7 +76,7 @@ fn waiting(stage: &super::stage::Stage<'_>) -> Result<u64> {
 pub(crate) fn one_big_transaction(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
     let agents = stage.agents()?;
-    let rows = ground.options.rows.unwrap_or(200_000).to_string();
+    let rows = ground.options.rows.to_string();
     let acts = stage.path("acts").to_string_lossy().into_owned();
     let flood: Value = stage.oracle(&["flood", "--rows", &rows, "--acts", &acts])?;
     let injected = flood["rows"].as_u64().unwrap_or(0);

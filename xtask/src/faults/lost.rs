@@ -10,7 +10,7 @@ use xtask::proxy::{Proxy, Request};
 const TIMES: u64 = 4;
 
 /// How long one may take to be asked for.
-const ASKED: Duration = Duration::from_secs(20);
+const ASKED: Duration = Duration::from_secs(60);
 
 /// Loses answers to a request, some time after another, while everybody works through the proxy.
 pub(crate) fn answers(ground: &Ground<'_>, proxy: fn(&Proxies) -> &Proxy, request: Request) -> Result<Done> {

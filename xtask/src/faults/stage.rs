@@ -22,7 +22,7 @@ pub(crate) const CONTEXTS: [&str; 4] = ["sales", "stock", "dispatch", "desk"];
 pub(crate) const LEASE: u64 = 2;
 
 /// How long a command of the program or the oracle may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long writers may take to begin.
 const BEGUN: Duration = Duration::from_secs(60);

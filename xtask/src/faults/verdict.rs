@@ -129,6 +129,11 @@ fn reconciled(stage: &Stage<'_>, end: End<'_>) -> Result<Option<Outcome>> {
     })
 }
 
+/// Reconciles. Returns the conclusion; null without one.
+pub(crate) fn concluded(stage: &Stage<'_>) -> Result<Value> {
+    Ok(last_line(&stage.seamline(&["reconcile", "--format", "json"])?)["conclusion"].clone())
+}
+
 /// Holds a reconciliation against the answer key; returns what was named wrongly.
 pub(crate) fn blamed(stage: &Stage<'_>, answers: &[Value]) -> Result<Option<Outcome>> {
     let said = stage.seamline(&["reconcile", "--format", "json"])?;

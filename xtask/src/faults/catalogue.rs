@@ -1,0 +1,300 @@
+//! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
+
+use crate::faults::crash::{self, Point};
+use crate::faults::{Done, Ground, content, history, load, lost, servers};
+use anyhow::{Context, Result};
+use xtask::proxy::Request;
+
+pub(crate) type Run = fn(&Ground<'_>) -> Result<Done>;
+
+/// What a scenario must have for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// Nothing: others may run beside it.
+    Nothing,
+    /// The proxies.
+    Proxies,
+    /// The servers: nobody else may run.
+    Servers,
+}
+
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) alone: Alone,
+    /// What is injected, and when.
+    pub(crate) fault: &'static str,
+    /// What must hold beyond what holds everywhere.
+    pub(crate) holds: &'static str,
+    pub(crate) run: Run,
+}
+
+macro_rules! at {
+    ($act:path, $context:literal, $point:literal, $passing:literal) => {
+        |ground| $act(ground, Point { context: $context, name: $point, passing: $passing })
+    };
+}
+
+const fn shared(name: &'static str, fault: &'static str, holds: &'static str, run: Run) -> Scenario {
+    Scenario { name, alone: Alone::Nothing, fault, holds, run }
+}
+
+const DIES: &str = "Whoever comes next finds out what was done, and goes on.";
+const LATE: &str = "Another takes over; who wakes late changes nothing, and compaction keeps the newest.";
+const BACK: &str = "All go on by themselves when it is back.";
+const ASKED_AGAIN: &str = "Whoever asked finds out whether it happened; nothing is done twice.";
+
+/// All scenarios, in the order in which they are listed.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    shared("calm", "Nothing.", "What all others are held against.", content::calm),
+    shared(
+        "killed-read",
+        "SIGKILL of the producer's agent when it has read rows, twice.",
+        DIES,
+        at!(crash::killed, "sales", "read", 4),
+    ),
+    shared(
+        "killed-produced",
+        "SIGKILL when records are produced and their transaction is not committed, twice.",
+        DIES,
+        at!(crash::killed, "sales", "produced", 4),
+    ),
+    shared(
+        "killed-committed",
+        "SIGKILL when the log has committed and the rows are not removed, twice.",
+        DIES,
+        at!(crash::killed, "sales", "committed", 4),
+    ),
+    shared(
+        "killed-removed",
+        "SIGKILL when rows were just removed, twice.",
+        DIES,
+        at!(crash::killed, "sales", "removed", 4),
+    ),
+    shared(
+        "killed-polled",
+        "SIGKILL of the consumer's agent when it has read records, twice.",
+        DIES,
+        at!(crash::killed, "desk", "polled", 4),
+    ),
+    shared(
+        "killed-applied",
+        "SIGKILL when rows are written and not committed, twice.",
+        DIES,
+        at!(crash::killed, "desk", "applied", 4),
+    ),
+    shared(
+        "killed-stored",
+        "SIGKILL when rows and position are committed, twice.",
+        DIES,
+        at!(crash::killed, "desk", "stored", 4),
+    ),
+    shared(
+        "killed-reacting",
+        "SIGKILL between reactions and their position, twice.",
+        "Each reaction is in the inbox once.",
+        at!(crash::killed, "dispatch", "reacting", 2),
+    ),
+    shared(
+        "zombie-read",
+        "SIGSTOP for longer than the lease when rows are read, then CONT.",
+        LATE,
+        at!(crash::zombie, "sales", "read", 4),
+    ),
+    shared(
+        "zombie-produced",
+        "SIGSTOP when records are produced and not committed, then CONT.",
+        LATE,
+        at!(crash::zombie, "sales", "produced", 4),
+    ),
+    shared(
+        "zombie-committed",
+        "SIGSTOP when the log has committed and the rows are not removed, then CONT.",
+        LATE,
+        at!(crash::zombie, "sales", "committed", 4),
+    ),
+    shared(
+        "zombie-polled",
+        "SIGSTOP of the consumer's agent when it has read records, then CONT.",
+        LATE,
+        at!(crash::zombie, "desk", "polled", 6),
+    ),
+    Scenario {
+        name: "broker-stopped",
+        alone: Alone::Servers,
+        fault: "The broker is stopped under load and started again, twice.",
+        holds: BACK,
+        run: |ground| servers::away(ground, |it| it.kafka.stop(), |it| it.kafka.restart()),
+    },
+    Scenario {
+        name: "broker-killed",
+        alone: Alone::Servers,
+        fault: "The broker gets SIGKILL under load and is started again, twice.",
+        holds: BACK,
+        run: |ground| servers::away(ground, |it| it.kafka.kill9(), |it| it.kafka.restart()),
+    },
+    Scenario {
+        name: "postgres-stopped",
+        alone: Alone::Servers,
+        fault: "PostgreSQL is stopped fast under load and started again, twice.",
+        holds: BACK,
+        run: |ground| servers::away(ground, |it| it.postgres.stop_fast(), |it| it.postgres.restart()),
+    },
+    Scenario {
+        name: "postgres-killed",
+        alone: Alone::Servers,
+        fault: "PostgreSQL gets SIGKILL under load and is started again, twice.",
+        holds: BACK,
+        run: |ground| servers::away(ground, |it| it.postgres.kill9(), |it| it.postgres.restart()),
+    },
+    Scenario {
+        name: "commit-answer-lost",
+        alone: Alone::Proxies,
+        fault: "The answer of a COMMIT is lost on its way from PostgreSQL, four times.",
+        holds: ASKED_AGAIN,
+        run: |ground| lost::answers(ground, |it| &it.postgres, Request::PostgresCommit),
+    },
+    Scenario {
+        name: "log-commit-answer-lost",
+        alone: Alone::Proxies,
+        fault: "The answer of a transaction's end is lost on its way from the broker, four times.",
+        holds: ASKED_AGAIN,
+        run: |ground| lost::answers(ground, |it| &it.kafka, Request::KAFKA_END_TXN),
+    },
+    shared(
+        "writers",
+        "64 writers: random pauses, aborts, savepoints, crossing keys, ids that commit out of order.",
+        "At every isolation level.",
+        load::writers,
+    ),
+    shared(
+        "foreign-transaction",
+        "A writing transaction is held open in another database.",
+        "Nothing waits for it: the outbox is empty while it is open still.",
+        load::foreign_transaction,
+    ),
+    shared(
+        "one-big-transaction",
+        "One transaction publishes very many rows.",
+        "It arrives whole.",
+        load::one_big_transaction,
+    ),
+    shared(
+        "drift",
+        "Rows, sources and topics are changed by hand, in ten ways.",
+        "Each is named with link, kind, key and owner, nothing else is; all is mended.",
+        content::drift,
+    ),
+    shared(
+        "poison",
+        "Records that are no JSON, have no key, forged headers, another era, 2 MB; one of 2 MB that breaks nothing.",
+        "The broken ones are in quarantine and hold nothing up; the other arrives.",
+        content::poison,
+    ),
+    shared(
+        "repeated-records",
+        "Old records come again at the end of the log, of ended keys too.",
+        "No row changes; the log's order is named and mended.",
+        content::repeated,
+    ),
+    shared(
+        "compaction-in-bootstrap",
+        "Topics are compacted at once while consumers read them for the first time.",
+        "Nothing is lost; a pass that was outrun is inconclusive, never drift.",
+        history::compaction_in_bootstrap,
+    ),
+    shared(
+        "compaction-in-rehearsal",
+        "Topics are compacted at once, and written to, while they are reconciled again and again.",
+        "Each pass is clean or inconclusive, never drift.",
+        history::compaction_in_rehearsal,
+    ),
+    shared(
+        "retention-passed",
+        "Events are removed while their reader is away.",
+        "It stops and says so.",
+        history::retention_passed,
+    ),
+    shared(
+        "topic-recreated",
+        "A topic is deleted and made anew under its name.",
+        "Its reader stops, says so, and leaves its rows alone.",
+        history::topic_recreated,
+    ),
+    shared(
+        "database-rewound",
+        "A producer's database is put back to an earlier moment, its sequence with it.",
+        "Its relay publishes nothing more, and says so.",
+        history::database_rewound,
+    ),
+];
+
+/// A deliberate bug, what it does, and the scenario that must fail with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mutant {
+    pub(crate) name: &'static str,
+    pub(crate) does: &'static str,
+    pub(crate) scenario: &'static str,
+}
+
+/// The deliberate bugs that real servers show.
+pub(crate) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "id-after-last",
+        does: "The relay reads rows above the last id that it saw.",
+        scenario: "writers",
+    },
+    Mutant {
+        name: "state-before-lock",
+        does: "The state is read before its key is locked.",
+        scenario: "writers",
+    },
+    Mutant {
+        name: "fence-removed",
+        does: "Each producer has a name of its own, and fences nobody.",
+        scenario: "zombie-produced",
+    },
+    Mutant {
+        name: "removal-unfenced",
+        does: "Rows leave the outbox whoever holds it.",
+        scenario: "zombie-committed",
+    },
+    Mutant { name: "order-reversed", does: "A batch enters the log from its end.", scenario: "calm" },
+    Mutant { name: "view-uncut", does: "A view holds all attributes.", scenario: "calm" },
+    Mutant {
+        name: "position-before-rows",
+        does: "The projector stores its position before its rows.",
+        scenario: "killed-applied",
+    },
+    Mutant {
+        name: "reactions-after-position",
+        does: "The reactor stores its position before its reactions.",
+        scenario: "killed-reacting",
+    },
+    Mutant {
+        name: "offset-for-sequence",
+        does: "The record that came last wins, whatever its sequence.",
+        scenario: "repeated-records",
+    },
+    Mutant {
+        name: "lost-tombstone",
+        does: "A deletion leaves no tombstone at the consumer.",
+        scenario: "repeated-records",
+    },
+    Mutant {
+        name: "digest-of-meant",
+        does: "The digest is taken of what was meant, not of what was read.",
+        scenario: "drift",
+    },
+];
+
+/// Returns the scenario of a name.
+pub(crate) fn scenario(name: &str) -> Result<&'static Scenario> {
+    let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    found.with_context(|| format!("no scenario `{name}`; `cargo x faults --list` names them"))
+}
+
+/// Returns the deliberate bug of a name.
+pub(crate) fn mutant(name: &str) -> Result<&'static Mutant> {
+    let found = MUTANTS.iter().find(|mutant| mutant.name == name);
+    found.with_context(|| format!("no mutant `{name}`; `cargo x faults --list` names them"))
+}
