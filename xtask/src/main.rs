@@ -6,9 +6,9 @@ mod licences;
 mod mutants;
 mod tidy;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
-use xtask::command::{cargo, run_with, step, target};
+use xtask::command::{cargo, root, run_with, step, target};
 use xtask::{services, tools};
 
 const USAGE: &str = "usage: cargo x COMMAND
@@ -17,15 +17,19 @@ const USAGE: &str = "usage: cargo x COMMAND
   docs               writes the generated reference pages anew
   test               everything, with servers, after installing what is missing
   services [-- COMMAND…]   PostgreSQL and Apache Kafka for COMMAND, or until Ctrl-C; installs what is missing
-  faults [NAME…] [--mutant NAME | --mutants] [--json]   servers and agents that fail, judged by an oracle; --list names them
+  faults [NAME…] [--mutant NAME | --mutants | --everything] [--full] [--json]   servers and agents that fail, judged by an
+                     oracle, and deliberate bugs that it must notice: docs/proof/faults.md; --list names them
   mutants [--json]   builds with the deliberate bugs: each must be caught
   bench [NAME] [--json]   ratios measured side by side in one run (validate, embedded, flow)
   bench flow [PART…] [--json] [--quick]   PostgreSQL and Kafka beside named peers: docs/reference/bench.md
   soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/
   ci                 tidy, clippy, fmt and test, as CI runs them";
 
-/// What the command is built with when all of it is tested.
+/// What the command is built with when all of it is checked or measured.
 const KAFKA: &str = "seamline/kafka";
+
+/// The same, with the deliberate bugs that are chosen at run time: one build for all tests.
+const TESTED: &str = "seamline/kafka,seamline/mutants";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -70,13 +74,16 @@ fn ci() -> Result<()> {
 fn test() -> Result<()> {
     step("test", || {
         services::with(|addresses| {
-            run_with("cargo", &["test", "--workspace", "--features", KAFKA], &addresses.variables())
+            run_with("cargo", &["test", "--workspace", "--features", TESTED], &addresses.variables())
         })
     })?;
+    // The tests of the command left the program where it is played with here.
+    let program = target()?.join("debug/seamline");
+    step("faults", || faults::run(&["--everything", "--program", &program.to_string_lossy()]))?;
     step("mutants", || mutants::run(false))
 }
 
-/// The test that holds a generated page against its table writes it when told to.
+/// A test that holds a generated page against its table writes it when told to; what is ours is written by us.
 fn docs() -> Result<()> {
     let test = [
         "test",
@@ -87,7 +94,9 @@ fn docs() -> Result<()> {
         "main",
         "the_index_is_the_table_of_rules",
     ];
-    run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])
+    run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
+    let page = root().join(faults::page::PATH);
+    std::fs::write(&page, faults::page::markdown()).with_context(|| format!("cannot write `{}`", page.display()))
 }
 
 /// Benches that need no servers, and their packages.

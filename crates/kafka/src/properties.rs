@@ -187,6 +187,8 @@ pub(crate) fn why(said: Option<(RDKafkaErrorCode, String)>, properties: &Propert
             OpenError::Denied(reason)
         }
         RDKafkaErrorCode::SSL => OpenError::Untrusted(reason),
+        // By TLS 1.3 a broker that wants our certificate says so only after the handshake: what it sent is an alert.
+        _ if reason.contains("SSL routines") => OpenError::Untrusted(reason),
         _ => OpenError::Unreachable(Some(reason)),
     }
 }

@@ -8,6 +8,7 @@ mod history;
 mod kit;
 mod load;
 mod lost;
+pub(crate) mod page;
 mod pool;
 mod process;
 mod servers;
@@ -61,6 +62,13 @@ impl Default for Options {
     /// What shows the fact in little time.
     fn default() -> Options {
         Options { seed: 1, hold_seconds: 10, seconds: 6, rows: 20_000 }
+    }
+}
+
+impl Options {
+    /// What takes its time.
+    pub(crate) fn full() -> Options {
+        Options { hold_seconds: 180, seconds: 60, rows: 200_000, ..Options::default() }
     }
 }
 
@@ -168,9 +176,7 @@ impl Asked {
                 "--at-once" => asked.pace.at_once = number(value()?)?.clamp(1, 16) as usize,
                 "--program" => asked.program = Some(value()?.to_owned()),
                 "--seed" => asked.pace.seed = number(value()?)?,
-                "--full" => {
-                    asked.options = Options { hold_seconds: 180, seconds: 60, rows: 200_000, ..asked.options }
-                }
+                "--full" => asked.options = Options::full(),
                 "--hold" => asked.options.hold_seconds = number(value()?)?,
                 "--seconds" => asked.options.seconds = number(value()?)?,
                 "--rows" => asked.options.rows = number(value()?)?,

@@ -144,7 +144,7 @@ async fn whoever_shows_what_the_broker_asks_for_is_let_in_and_others_are_told_wh
     let nobody = refused(&broker, "MUTUAL", TLS, "PRIVATE KEY").await;
     assert!(matches!(&nobody, OpenError::Untrusted(why) if why.contains("certificate")), "{nobody}");
     let plain = refused(&broker, "TLS", "", "PRIVATE KEY").await;
-    assert!(plain.to_string().contains("security.protocol"), "{plain}");
+    assert!(plain.help().contains("security.protocol"), "{plain}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
