@@ -96,7 +96,8 @@ fn docs() -> Result<()> {
     ];
     run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
     let page = root().join(faults::page::PATH);
-    std::fs::write(&page, faults::page::markdown()).with_context(|| format!("cannot write `{}`", page.display()))
+    std::fs::write(&page, faults::page::markdown())
+        .with_context(|| format!("cannot write `{}`", page.display()))
 }
 
 /// Benches that need no servers, and their packages.
