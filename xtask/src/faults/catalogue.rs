@@ -8,14 +8,14 @@ use xtask::proxy::Request;
 pub(crate) type Run = fn(&Ground<'_>) -> Result<Done>;
 
 /// What a scenario must have for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Alone {
-    /// Nothing: others may run beside it.
-    Nothing,
+    /// Servers that nobody else uses.
+    Servers,
     /// The proxies.
     Proxies,
-    /// The servers: nobody else may run.
-    Servers,
+    /// Nothing.
+    Nothing,
 }
 
 pub(crate) struct Scenario {

@@ -16,7 +16,7 @@ mod stage;
 mod verdict;
 
 use anyhow::{Context, Result, bail};
-use catalogue::{MUTANTS, SCENARIOS, mutant, scenario};
+use catalogue::{Alone, MUTANTS, SCENARIOS, mutant, scenario};
 use kit::Kit;
 use pool::{Job, Pace};
 use stage::{Addresses, Stage};
@@ -130,18 +130,34 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     kit.selftest()?;
     let proxies =
         Proxies { postgres: Proxy::start(Protocol::Postgres)?, kafka: Proxy::start(Protocol::Kafka)? };
-    let servers = Servers { postgres: Postgres::start()?, kafka: Kafka::start(Some(proxies.kafka.port()))? };
-    proxies.postgres.forward_to(servers.postgres.port());
-    proxies.kafka.forward_to(servers.kafka.proxied_port().context("the broker has no listener for a proxy")?);
-    let servers = Mutex::new(servers);
-    let ground =
-        |mutant| Ground { kit: &kit, servers: &servers, proxies: &proxies, mutant, options: asked.options };
-    let left = pool::run(&asked.jobs, &ground, asked.pace);
+    let kept = servers(Some(&proxies), asked.jobs.iter().any(|job| job.alone() != Alone::Servers))?;
+    let failing = servers(None, asked.jobs.iter().any(|job| job.alone() == Alone::Servers))?;
+    let ground = |job: Job| {
+        let servers = if job.alone() == Alone::Servers { &failing } else { &kept };
+        let servers = servers.as_ref().expect("servers are started for each job that needs them");
+        Ground { kit: &kit, servers, proxies: &proxies, mutant: job.mutant(), options: asked.options }
+    };
+    let number = asked.jobs.len();
+    let left = pool::run(asked.jobs, &ground, asked.pace);
     if left.is_empty() {
         return Ok(());
     }
     let alone: String = left.iter().map(|command| format!("\n  {command}")).collect();
-    bail!("{} of {} did not go as they must; each alone:{alone}", left.len(), asked.jobs.len())
+    bail!("{} of {} did not go as they must; each alone:{alone}", left.len(), number)
+}
+
+/// Starts servers where they are needed, behind proxies where there are any.
+fn servers(proxies: Option<&Proxies>, needed: bool) -> Result<Option<Mutex<Servers>>> {
+    if !needed {
+        return Ok(None);
+    }
+    let postgres = Postgres::start()?;
+    let kafka = Kafka::start(proxies.map(|proxies| proxies.kafka.port()))?;
+    if let Some(proxies) = proxies {
+        proxies.postgres.forward_to(postgres.port());
+        proxies.kafka.forward_to(kafka.proxied_port().context("the broker has no listener for a proxy")?);
+    }
+    Ok(Some(Mutex::new(Servers { postgres, kafka })))
 }
 
 /// What was asked for.

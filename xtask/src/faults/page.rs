@@ -49,10 +49,7 @@ pub(crate) fn markdown() -> String {
         .filter(|scenario| scenario.alone == Alone::Servers)
         .map(|scenario| format!("`{}`", scenario.name))
         .collect();
-    page += &format!(
-        "These have the servers to themselves; the others run side by side: {}.\n",
-        alone.join(", ")
-    );
+    page += &format!("These have servers of their own, which they take away: {}.\n", alone.join(", "));
     page += "\n## Deliberate bugs\n\nA proof that cannot fail proves nothing. One build holds all of these; `SEAMLINE_MUTANT` chooses one \
              at run time, and its scenario\nmust then fail, after its fault was injected.\n\n| name | what it does | noticed by |\n|---|---|---|\n";
     for mutant in MUTANTS {

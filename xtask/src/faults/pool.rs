@@ -37,6 +37,15 @@ impl Job {
         Ok(Job { scenario: scenario(mutant.scenario)?, mutant: Some(mutant) })
     }
 
+    pub(crate) fn mutant(&self) -> Option<&'static str> {
+        self.mutant.map(|mutant| mutant.name)
+    }
+
+    /// Returns what it must have for itself.
+    pub(crate) fn alone(&self) -> Alone {
+        self.scenario.alone
+    }
+
     /// Returns how to run it alone.
     fn command(&self, seed: u64) -> String {
         match self.mutant {
@@ -46,9 +55,8 @@ impl Job {
     }
 
     /// Plays it; what goes wrong around it makes it inconclusive.
-    fn play<'a>(&self, ground: &dyn Fn(Option<&'static str>) -> Ground<'a>) -> Done {
-        let ground = ground(self.mutant.map(|mutant| mutant.name));
-        let done = (self.scenario.run)(&ground).unwrap_or_else(|error| Done {
+    fn play<'a>(self, ground: &dyn Fn(Job) -> Ground<'a>) -> Done {
+        let done = (self.scenario.run)(&ground(self)).unwrap_or_else(|error| Done {
             injected: 0,
             outcome: Outcome::Inconclusive(format!("{error:#}")),
         });
@@ -99,38 +107,40 @@ impl Job {
 /// What waits, and what is in use.
 struct Queue {
     jobs: VecDeque<Job>,
-    proxies: bool,
+    taken: Vec<Alone>,
     /// How each that did not go well is run alone.
     left: Vec<String>,
 }
 
 impl Queue {
     fn next(&mut self) -> Option<Job> {
-        let free = |job: &Job| job.scenario.alone != Alone::Proxies || !self.proxies;
+        let free = |job: &Job| !self.taken.contains(&job.alone());
         let job = self.jobs.iter().position(free).and_then(|idx| self.jobs.remove(idx))?;
-        self.proxies |= job.scenario.alone == Alone::Proxies;
+        if job.alone() != Alone::Nothing {
+            self.taken.push(job.alone());
+        }
         Some(job)
+    }
+
+    fn gives_back(&mut self, job: Job) {
+        self.taken.retain(|taken| *taken != job.alone());
     }
 }
 
-/// Runs jobs: first, one by one, those that need the servers for themselves. Returns the commands that run those alone that
-/// did not go well.
+/// Runs jobs, first those that must have something for themselves. Returns the commands that run those alone that did not go
+/// well.
 pub(crate) fn run<'a>(
-    jobs: &[Job],
-    ground: &(dyn Fn(Option<&'static str>) -> Ground<'a> + Sync),
+    mut jobs: Vec<Job>,
+    ground: &(dyn Fn(Job) -> Ground<'a> + Sync),
     pace: Pace,
 ) -> Vec<String> {
-    let (alone, beside): (Vec<Job>, Vec<Job>) =
-        jobs.iter().copied().partition(|job| job.scenario.alone == Alone::Servers);
+    jobs.sort_by_key(Job::alone);
     let begun = Instant::now();
-    let queue = Mutex::new(Queue { jobs: beside.into(), proxies: false, left: Vec::new() });
-    for job in alone {
-        work(&queue, job, ground, pace, begun);
-    }
+    let queue = Mutex::new(Queue { jobs: jobs.into(), taken: Vec::new(), left: Vec::new() });
     thread::scope(|scope| {
         for _ in 0..pace.at_once {
             scope.spawn(|| {
-                // Who finds none leaves: a job that waits for the proxies is done by who has them.
+                // Who finds none leaves: a job that waits for what another has is done by that one.
                 loop {
                     let Some(job) = lock(&queue).next() else { return };
                     work(&queue, job, ground, pace, begun);
@@ -141,13 +151,7 @@ pub(crate) fn run<'a>(
     std::mem::take(&mut lock(&queue).left)
 }
 
-fn work<'a>(
-    queue: &Mutex<Queue>,
-    job: Job,
-    ground: &dyn Fn(Option<&'static str>) -> Ground<'a>,
-    pace: Pace,
-    begun: Instant,
-) {
+fn work<'a>(queue: &Mutex<Queue>, job: Job, ground: &dyn Fn(Job) -> Ground<'a>, pace: Pace, begun: Instant) {
     let begins = Instant::now();
     let done = if begun.elapsed() > pace.within {
         let outcome = Outcome::Inconclusive(format!("not begun within {} s", pace.within.as_secs()));
@@ -161,7 +165,7 @@ fn work<'a>(
         println!("{}", job.line(&done, begins.elapsed()));
     }
     let mut queue = lock(queue);
-    queue.proxies &= job.scenario.alone != Alone::Proxies;
+    queue.gives_back(job);
     if !job.is_well(&done) {
         queue.left.push(job.command(pace.seed));
     }
@@ -197,12 +201,14 @@ mod tests {
 
     #[test]
     fn only_one_at_a_time_has_the_proxies_and_others_pass_it() {
-        let jobs = ["commit-answer-lost", "log-commit-answer-lost", "calm"];
-        let jobs = jobs.iter().map(|name| Job::of(scenario(name).unwrap())).collect();
-        let mut queue = Queue { jobs, proxies: false, left: Vec::new() };
+        let jobs: Vec<Job> = ["commit-answer-lost", "log-commit-answer-lost", "calm"]
+            .iter()
+            .map(|name| Job::of(scenario(name).unwrap()))
+            .collect();
+        let mut queue = Queue { jobs: jobs.clone().into(), taken: Vec::new(), left: Vec::new() };
         let names: Vec<_> = std::iter::from_fn(|| queue.next()).map(|job| job.scenario.name).collect();
         assert_eq!(names, ["commit-answer-lost", "calm"]);
-        queue.proxies = false;
+        queue.gives_back(jobs[0]);
         assert_eq!(queue.next().map(|job| job.scenario.name), Some("log-commit-answer-lost"));
     }
 }
