@@ -69,6 +69,7 @@ class Injector:
 
     def added(self):
         self.run("stock", "INSERT INTO item VALUES ('nowhere', 'Y', 1, 1, NULL, false)")
+        self.taken.add(("item", ("nowhere", "Y")))
         return answer(ITEM.subject, "source", "missing", key_text(("nowhere", "Y")), "stock")
 
     def forged(self):
