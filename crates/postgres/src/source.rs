@@ -93,10 +93,24 @@ impl Source for Database {
     }
 
     async fn look(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
+        // A later statement than the lock's has a younger snapshot. The locks go with their transaction.
         let mut transaction = self.begin().await?;
-        key::lock(&mut transaction, contract, keys).await.map_err(not_applied)?;
-        // A later statement, whose snapshot is younger than the locks. The locks go with the transaction.
-        key::look(&mut transaction, contract, keys).await.map_err(not_applied)
+        let busy = key::lock_free(&mut transaction, contract, keys).await.map_err(not_applied)?;
+        let mut facts = key::look(&mut transaction, contract, keys).await.map_err(not_applied)?;
+        transaction.rollback().await.map_err(not_applied)?;
+        // Invariant: nobody waits here for a key who holds another. A writer of several keys, in whatever order, would run into
+        // a deadlock, and it might be the service that is refused.
+        for key in busy {
+            let mut transaction = self.begin().await?;
+            key::lock(&mut transaction, contract, &key).await.map_err(not_applied)?;
+            let found = key::look(&mut transaction, contract, std::slice::from_ref(&key)).await;
+            let found = found.map_err(not_applied)?;
+            transaction.rollback().await.map_err(not_applied)?;
+            for found in found {
+                facts.iter_mut().filter(|facts| facts.key == key).for_each(|facts| facts.clone_from(&found));
+            }
+        }
+        Ok(facts)
     }
 
     async fn published(

@@ -105,15 +105,32 @@ pub(super) async fn scan(
     rows.iter().map(row).collect()
 }
 
-/// Waits for those who are publishing these keys; the keys stay locked until the transaction ends.
-pub(super) async fn lock(
+/// Locks what nobody is publishing, without waiting. Returns the keys of which somebody is, in the order given. The locks stay
+/// until the transaction ends.
+pub(super) async fn lock_free(
     conn: &mut PgConnection,
     contract: &ContractId,
     keys: &[RecordKey],
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<RecordKey>, sqlx::Error> {
     let lock =
-        "SELECT FROM seamline.key WHERE contract = $1 AND key = ANY ($2) ORDER BY key FOR NO KEY UPDATE";
-    sqlx::query(lock).bind(contract.as_str()).bind(texts(keys)).execute(conn).await?;
+        "SELECT key FROM seamline.key WHERE contract = $1 AND key = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED";
+    let lock = sqlx::query_scalar(lock).bind(contract.as_str()).bind(texts(keys));
+    let locked: BTreeSet<String> = lock.fetch_all(&mut *conn).await?.into_iter().collect();
+    let there = "SELECT key FROM seamline.key WHERE contract = $1 AND key = ANY ($2)";
+    let there = sqlx::query_scalar(there).bind(contract.as_str()).bind(texts(keys));
+    let there: BTreeSet<String> = there.fetch_all(conn).await?.into_iter().collect();
+    let is_busy = |key: &&RecordKey| there.contains(key.as_str()) && !locked.contains(key.as_str());
+    Ok(keys.iter().filter(is_busy).cloned().collect())
+}
+
+/// Waits for whoever is publishing a key; it stays locked until the transaction ends.
+pub(super) async fn lock(
+    conn: &mut PgConnection,
+    contract: &ContractId,
+    key: &RecordKey,
+) -> Result<(), sqlx::Error> {
+    let lock = "SELECT FROM seamline.key WHERE contract = $1 AND key = $2 FOR NO KEY UPDATE";
+    sqlx::query(lock).bind(contract.as_str()).bind(key.as_str()).execute(conn).await?;
     Ok(())
 }
 

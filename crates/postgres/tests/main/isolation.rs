@@ -1,6 +1,6 @@
 //! What a transaction publishes is the truth at its commit: isolation levels, savepoints, prepared transactions, many writers.
 
-use crate::fixture::{Home, TTL, at, installed, run, things};
+use crate::fixture::{Home, TTL, at, installed, key, run, things};
 use futures_util::future::join_all;
 use seamline_flow::source::{Removal, Removed, Source, Taken};
 use seamline_postgres::database::Database;
@@ -113,6 +113,27 @@ fn put(key: &str) -> String {
         "INSERT INTO thing VALUES ('{key}', 'new', 1) ON CONFLICT (thing_id) DO UPDATE SET amount = thing.amount + 1; \
          SELECT seamline.publish('thing', 'ThingDone', '[\"{key}\"]')"
     )
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn who_looks_at_keys_is_in_no_writers_way() {
+    let home = Home::new().await;
+    let database = things(&home).await;
+    let mut service = home.service().await;
+    run(&mut service, &format!("{}; {}", put("a"), put("b"))).await.unwrap();
+    run(&mut service, &format!("BEGIN; {}", put("b"))).await.unwrap();
+    let (contract, wanted) = ("thing".parse().unwrap(), [key(&["a"]), key(&["b"])]);
+    let write = async {
+        wait_for_a_waiter(&home).await;
+        run(&mut service, &format!("{}; COMMIT", put("a"))).await
+    };
+    let (looked, written) = tokio::join!(database.look(&contract, &wanted), write);
+    written.unwrap();
+    let looked = looked.unwrap();
+    assert_eq!(looked.iter().map(|facts| &facts.key).collect::<Vec<_>>(), [&wanted[0], &wanted[1]]);
+    let state: Json = serde_json::from_slice(looked[1].state.as_ref().unwrap()).unwrap();
+    assert_eq!(state["amount"], Json::from("2"), "what was being written is waited for");
 }
 
 async fn keys(database: &Database) -> Vec<String> {
