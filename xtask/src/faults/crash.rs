@@ -4,7 +4,7 @@ use crate::faults::process::{Running, within};
 use crate::faults::stage::{CONTEXTS, Stage};
 use crate::faults::verdict::{End, Outcome, settle, stop_all, stop_writers};
 use crate::faults::{Done, Ground};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use std::thread;
 use std::time::Duration;
 
@@ -14,11 +14,8 @@ const REACHED: Duration = Duration::from_secs(60);
 /// How long others write while nobody works for a context.
 const BACKLOG: Duration = Duration::from_millis(1500);
 
-/// How long another may take to take over.
+/// How long another may take to take over, and to work off what waits.
 const TAKEN: Duration = Duration::from_secs(60);
-
-/// How often it is looked whether a context came to rest.
-const QUIET_LOOKS: u32 = 60;
 
 /// How long a zombie is given for what it still tries.
 const TWITCH: Duration = Duration::from_secs(2);
@@ -80,9 +77,10 @@ pub(crate) fn zombie(ground: &Ground<'_>, point: Point) -> Result<Done> {
         stop_writers(writers)?;
         return stage.done(0, Outcome::Inconclusive(format!("`{}` was not reached", point.name)));
     }
-    let before = still(&stage, point.context)?;
+    let is_producer = matches!(point.context, "sales" | "stock");
+    let before = reached(&stage, point.context)?;
     let heir = stage.agent(point.context, None)?;
-    let moved = within(TAKEN, || match still(&stage, point.context) {
+    let moved = within(TAKEN, || match reached(&stage, point.context) {
         Ok(now) => (now != before).then_some(Ok(())),
         Err(error) => Some(Err(error)),
     });
@@ -92,11 +90,18 @@ pub(crate) fn zombie(ground: &Ground<'_>, point: Point) -> Result<Done> {
         Some(moved) => moved?,
         None => return stage.done(1, Outcome::Failed("nobody took over".to_owned())),
     }
-    let after = quiet(&stage, point.context)?;
+    if is_producer {
+        let empty = within(TAKEN, || match stage.waiting(point.context) {
+            Ok(waiting) => (waiting == 0).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        });
+        empty.context("the outbox does not become empty")??;
+    }
     // Who took over renews what it holds, which would hide what the zombie overwrites: it goes first.
     if let Some(outcome) = stop_all(vec![heir])? {
         return stage.done(1, outcome);
     }
+    let after = still(&stage, point.context)?;
     zombie.signal("CONT")?;
     thread::sleep(TWITCH);
     // Told to stop, it finishes what is under way.
@@ -105,7 +110,7 @@ pub(crate) fn zombie(ground: &Ground<'_>, point: Point) -> Result<Done> {
     }
     let woken = still(&stage, point.context)?;
     // A consumer's sleeper may read on where the other left off; what came of that, the oracle judges.
-    if woken != after && matches!(point.context, "sales" | "stock") {
+    if woken != after && is_producer {
         return stage.done(1, Outcome::Failed(format!("who came back late changed {after} into {woken}")));
     }
     let heir = stage.agent(point.context, None)?;
@@ -128,34 +133,25 @@ fn compact(stage: &Stage<'_>) -> Result<Option<String>> {
     Ok(compacted["keys"].is_null().then(|| format!("nothing was compacted: {compacted}")))
 }
 
-/// Returns what a context did, as one text: batches removed and records in its topics, or offsets and reactions stored.
-fn still(stage: &Stage<'_>, context: &str) -> Result<String> {
-    Ok(match context {
-        "sales" | "stock" => {
-            let batch =
-                stage.cell(context, "SELECT batch::text FROM seamline.lease WHERE name = 'outbox'")?;
-            format!("batch {batch}, records {}", stage.oracle(&["count"])?)
-        }
-        _ => stage.cell(
-            context,
+/// Returns how far a context came, as one text: the batch removed, or offsets and reactions stored.
+fn reached(stage: &Stage<'_>, context: &str) -> Result<String> {
+    let query = match context {
+        "sales" | "stock" => "SELECT 'batch ' || batch FROM seamline.lease WHERE name = 'outbox'",
+        _ => {
             "SELECT (SELECT coalesce(sum(\"offset\"), 0) FROM seamline.lane)::text || ' offsets, ' \
-             || (SELECT count(*) FROM seamline.inbox)::text || ' reactions'",
-        )?,
-    })
+             || (SELECT count(*) FROM seamline.inbox)::text || ' reactions'"
+        }
+    };
+    stage.cell(context, query)
 }
 
-/// Waits until a context does nothing more. Returns what it did.
-fn quiet(stage: &Stage<'_>, context: &str) -> Result<String> {
-    let mut before = still(stage, context)?;
-    for _ in 0..QUIET_LOOKS {
-        thread::sleep(Duration::from_secs(1));
-        let now = still(stage, context)?;
-        if now == before {
-            return Ok(now);
-        }
-        before = now;
+/// Returns the same, with the records in the topics of one that produces.
+fn still(stage: &Stage<'_>, context: &str) -> Result<String> {
+    let reached = reached(stage, context)?;
+    match context {
+        "sales" | "stock" => Ok(format!("{reached}, records {}", stage.oracle(&["count"])?)),
+        _ => Ok(reached),
     }
-    bail!("{context} does not come to rest: {before}")
 }
 
 fn others(stage: &Stage<'_>, point: Point) -> Result<Vec<Running>> {

@@ -40,10 +40,12 @@ pub(crate) fn foreign_transaction(ground: &Ground<'_>) -> Result<Done> {
     thread::sleep(Duration::from_secs(hold));
     stop_writers(writers)?;
     // While it is open still, all must leave the outbox.
-    let left = within(EMPTIED, || match waiting(&stage) {
-        Ok(0) => Some(Ok(())),
-        Ok(_) => None,
-        Err(error) => Some(Err(error)),
+    let left = within(EMPTIED, || {
+        match stage.waiting("sales").and_then(|sales| Ok(sales + stage.waiting("stock")?)) {
+            Ok(0) => Some(Ok(())),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
     });
     let open = stage.cell(
         "stock",
@@ -65,11 +67,6 @@ pub(crate) fn foreign_transaction(ground: &Ground<'_>) -> Result<Done> {
     }
     let outcome = settle(&stage, End::default())?;
     stage.done(1, outcome)
-}
-
-fn waiting(stage: &super::stage::Stage<'_>) -> Result<u64> {
-    let query = "SELECT ((SELECT count(*) FROM seamline.outbox_0) + (SELECT count(*) FROM seamline.outbox_1) + (SELECT count(*) FROM seamline.outbox_2))::text";
-    Ok(stage.cell("sales", query)?.parse::<u64>()? + stage.cell("stock", query)?.parse::<u64>()?)
 }
 
 /// One transaction that publishes very many rows.

@@ -241,6 +241,14 @@ impl<'a> Stage<'a> {
         rows[0][0].as_str().map(str::to_owned).with_context(|| format!("`{query}` returned {rows}"))
     }
 
+    /// Returns how many rows wait in the outbox of a producer.
+    pub(crate) fn waiting(&self, context: &str) -> Result<u64> {
+        let tables = ["outbox_0", "outbox_1", "outbox_2"];
+        let counts: Vec<String> =
+            tables.iter().map(|table| format!("(SELECT count(*) FROM seamline.{table})")).collect();
+        Ok(self.cell(context, &format!("SELECT ({})::text", counts.join(" + ")))?.parse()?)
+    }
+
     /// Ends the scenario: databases go, topics go with their broker; what a failure left behind stays to be looked at.
     pub(crate) fn done(self, injected: u64, outcome: Outcome) -> Result<Done> {
         if matches!(outcome, Outcome::Passed(_)) || self.mutant.is_some() {
