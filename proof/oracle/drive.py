@@ -19,6 +19,7 @@ from .estate import ITEM, ORDER, canonical, key_text
 
 LEVELS = [IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
 REFUSED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 NOTE = (
     "INSERT INTO journal (sequence, act, contract, key, change, reason, details, effective, state) "
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -108,13 +109,20 @@ class Writer:
             if sequences:
                 self.known.append((act, list(sequences)))
         except Rolled:
-            self.conn.rollback()
+            self.undo()
             self.counts["aborted"] += 1
         except REFUSED:
-            self.conn.rollback()
+            self.undo()
             self.counts["refused"] += 1
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except GONE:
             self.lost(act, sequences, at_commit)
+
+    def undo(self):
+        """Rolls back; where the connection is gone, so is the transaction."""
+        try:
+            self.conn.rollback()
+        except GONE:
+            self.conn.close()
 
     def lost(self, act, sequences, at_commit):
         """The connection is gone; whether a COMMIT under way happened is read, once the server answers again."""
@@ -126,12 +134,19 @@ class Writer:
             time.sleep(0.05)
             return
         self.counts["unknown"] += 1
-        conn = self.world.patiently(self.context, autocommit=True)
-        with conn:
-            there = conn.execute("SELECT count(*) FROM journal WHERE act = %s", (act,)).fetchone()[0]
-        if sequences and there:
+        if sequences and self.is_there(act):
             self.counts["resolved"] += 1
             self.known.append((act, list(sequences)))
+
+    def is_there(self, act, seconds=60):
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                with self.world.patiently(self.context, autocommit=True) as conn:
+                    return conn.execute("SELECT count(*) FROM journal WHERE act = %s", (act,)).fetchone()[0] > 0
+            except GONE:  # it went away once more
+                if time.monotonic() > until:
+                    raise
 
     def part(self, cur, act, sequences):
         """One change, perhaps within a savepoint that is given up."""

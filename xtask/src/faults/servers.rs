@@ -20,7 +20,7 @@ pub(crate) fn away(
 ) -> Result<Done> {
     let stage = ground.stage()?;
     let agents = stage.agents()?;
-    let writers = stage.writers(8)?;
+    let writers = stage.writers_with(6, &["--pause", "0.1"])?;
     for _ in 0..2 {
         thread::sleep(CALM);
         let mut servers = ground.servers();
