@@ -151,6 +151,10 @@ impl Source for Database {
         either!(self, it => Source::waiting(it, limit))
     }
 
+    async fn waiting_behind(&self, taken: &[OutboxRow], limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::waiting_behind(it, taken, limit))
+    }
+
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
         either!(self, it => Source::doze(it, patience))
     }

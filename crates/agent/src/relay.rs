@@ -7,7 +7,7 @@ use crate::log::SiteLog;
 use crate::workers::Pace;
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
-use seamline_flow::relay::{Relay, RelayPorts, Step, Stepped, TakeOver};
+use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, Stepped, TakeOver};
 
 /// The relay of a database.
 pub(crate) struct RelayWork<'a> {
@@ -47,6 +47,7 @@ impl<'a> RelayWork<'a> {
                 clock: &SystemClock,
                 holder: agent.holder(),
                 ttl: agent.lease,
+                first_rows: FIRST_ROWS,
             };
             match Relay::take_over(ports, self.outlets).await? {
                 TakeOver::Held(relay) => self.relay = Some(relay),

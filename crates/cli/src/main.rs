@@ -27,6 +27,10 @@ use clap::{Parser, Subcommand};
 use exit::{Exit, Refusal};
 use std::process::ExitCode;
 
+/// Millions of small texts, made by one thread and dropped by another.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Keeps the copies of business data that services hold of one another true to a contract.
 #[derive(Debug, Parser)]
 #[command(name = "seamline", version, after_help = "Begin with `seamline demo`.")]

@@ -194,6 +194,20 @@ pub trait Source: Send + Sync {
     /// the order of sequence, a void in that of the sequence whose place it takes.
     fn waiting(&self, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
 
+    /// Returns the lowest rows behind these, which `waiting` returned before and which are all that wait up to there, at most
+    /// `limit`, in one snapshot. Returns none when other rows wait up to there by now, or fewer: then only `waiting` tells.
+    fn waiting_behind(
+        &self,
+        taken: &[OutboxRow],
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send {
+        async move {
+            let mut all = self.waiting(taken.len() + limit).await?;
+            let same = all.iter().zip(taken).filter(|(now, then)| now.sequence == then.sequence).count();
+            Ok(if same == taken.len() { all.split_off(same) } else { Vec::new() })
+        }
+    }
+
     /// Waits until rows may have come, at most as long as `patience`. Returns false at once where nobody tells.
     ///
     /// Cancel safe.

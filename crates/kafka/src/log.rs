@@ -263,7 +263,7 @@ impl Inner {
         let id = now.described.as_ref().map(|topic| topic.id.clone());
         let before = locked(&self.known).insert(name.clone(), now).and_then(|known| known.described);
         if before.is_some_and(|before| Some(before.id) != id) {
-            locked(&self.written).retain(|(topic, _), _| *topic != name);
+            locked(&self.written).remove(&name);
             self.readers.close_others(&name, id.as_deref());
         }
     }
@@ -293,7 +293,8 @@ impl Inner {
     }
 
     fn written(&self, place: &Place) -> u64 {
-        locked(&self.written).get(&(place.topic.clone(), place.partition)).copied().unwrap_or(0)
+        let written = locked(&self.written);
+        written.get(&place.topic).and_then(|ends| ends.get(&place.partition)).copied().unwrap_or(0)
     }
 
     /// Makes a reader, or says why there is none.
@@ -447,9 +448,12 @@ impl Log for KafkaLog {
             locked(&self.0.known).remove(topic);
         }
         let mut written = locked(&self.0.written);
-        for (place, end) in ends {
-            let known = written.entry(place).or_default();
-            *known = end.max(*known);
+        for (topic, ends) in ends {
+            let known = written.entry(topic).or_default();
+            for (partition, end) in ends {
+                let known = known.entry(partition).or_default();
+                *known = end.max(*known);
+            }
         }
         Ok(appended)
     }

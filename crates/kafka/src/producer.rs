@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_millis(500);
 const WAITING_MAX: usize = 16;
 
 /// The end of each partition that an append wrote, by topic.
-pub(crate) type Ends = BTreeMap<(String, u32), u64>;
+pub(crate) type Ends = BTreeMap<String, BTreeMap<u32, u64>>;
 /// The answer to an append, and what a reader must see from now on.
 pub(crate) type Answer = Result<(Appended, Ends), PortError>;
 
@@ -361,9 +361,13 @@ impl ProducerContext for Deliveries {
             Ok(message) => {
                 let end = u64::try_from(message.offset()).unwrap_or(0) + 1;
                 let partition = message.partition().cast_unsigned();
-                let place = (message.topic().to_owned(), partition);
-                let known = delivered.ends.entry(place).or_default();
-                *known = end.max(*known);
+                match delivered.ends.get_mut(message.topic()).and_then(|ends| ends.get_mut(&partition)) {
+                    Some(known) => *known = end.max(*known),
+                    None => {
+                        let ends = delivered.ends.entry(message.topic().to_owned()).or_default();
+                        ends.insert(partition, end);
+                    }
+                }
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);

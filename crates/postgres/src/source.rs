@@ -45,6 +45,11 @@ impl Source for Database {
         queue::waiting(&mut reader, limit).await.map_err(not_applied)
     }
 
+    async fn waiting_behind(&self, taken: &[OutboxRow], limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        queue::waiting_behind(&mut reader, taken, limit).await.map_err(not_applied)
+    }
+
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
         self.sleep(patience).await.map_err(not_applied)
     }

@@ -21,6 +21,9 @@ use seamline_message::key::RecordKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Small, so that a batch is often published while the next is read.
+const FIRST_ROWS: usize = 3;
+
 /// The things of a run that do not move.
 #[derive(Debug)]
 pub struct Scene {
@@ -57,7 +60,7 @@ impl Scene {
         holder: &'a str,
         clock: &'a SimClock,
     ) -> RelayPorts<'a, SimSource, SimLog, SimClock> {
-        RelayPorts { source: &self.source, log: &self.log, clock, holder, ttl: TTL }
+        RelayPorts { source: &self.source, log: &self.log, clock, holder, ttl: TTL, first_rows: FIRST_ROWS }
     }
 
     /// Returns the digest key of a consumer's state topic.

@@ -21,7 +21,7 @@ use seamline_flow::hold::{DigestEpoch, Ports, Step as Projected, Take};
 use seamline_flow::intake::Intake;
 use seamline_flow::outlet::{Outlet, OutletSet};
 use seamline_flow::projector::Projector;
-use seamline_flow::relay::{Relay, RelayPorts, Step, TakeOver};
+use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, TakeOver};
 use seamline_lang::estate::read_estate;
 use seamline_sqlite::context::Database;
 use seamline_sqlite::log::EmbeddedLog;
@@ -289,8 +289,14 @@ impl Round<'_> {
     async fn relay(&self, name: &str) -> Rates {
         let outbox = read(self.database.path(), "seamline_outbox", OUTBOX).await;
         let before = read(&self.directory.join("log.db"), "log_record", RECORD).await.len();
-        let ports =
-            RelayPorts { source: &self.database, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL };
+        let ports = RelayPorts {
+            source: &self.database,
+            log: &self.log,
+            clock: &Wall,
+            holder: "bench",
+            ttl: TTL,
+            first_rows: FIRST_ROWS,
+        };
         let relay = Relay::take_over(ports, &self.estate.outlets).await.expect("the files are ours");
         let TakeOver::Held(mut relay) = relay else { panic!("nobody else holds the outbox") };
         let begun = Instant::now();

@@ -19,6 +19,10 @@ use site::Addresses;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// As the program has it.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--hold SECONDS]
 
   plane      relay, bootstrap and projector, each in one process, beside the limits of what they do

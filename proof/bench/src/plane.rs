@@ -16,7 +16,7 @@ use seamline_flow::digest_key;
 use seamline_flow::hold::{DigestEpoch, Ports, Step as Projected, Take};
 use seamline_flow::port::PortError;
 use seamline_flow::projector::Projector;
-use seamline_flow::relay::{Relay, RelayPorts, Step, TakeOver};
+use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, TakeOver};
 use seamline_kafka::log::KafkaLog;
 use seamline_kafka::properties::Properties;
 use seamline_postgres::database::{Database, Options};
@@ -160,8 +160,14 @@ impl Plane<'_> {
 
     /// Runs a relay until the outbox is empty; returns rows a second, without the take-over.
     async fn drain(&self) -> Result<f64> {
-        let ports =
-            RelayPorts { source: &self.source.2, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL };
+        let ports = RelayPorts {
+            source: &self.source.2,
+            log: &self.log,
+            clock: &Wall,
+            holder: "bench",
+            ttl: TTL,
+            first_rows: FIRST_ROWS,
+        };
         let held = again(async || Relay::take_over(ports, &self.model.outlets).await).await?;
         let TakeOver::Held(mut relay) = held else {
             bail!("somebody else holds the outbox");

@@ -17,6 +17,7 @@ use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_cas
 use crate::source::{Act, OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
 use crate::sweep::Sweep;
+use futures_util::future::join;
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
 use seamline_message::mutant::{self, Mutant};
@@ -27,8 +28,8 @@ use std::time::Duration;
 /// How many rows one step takes at most.
 pub const STEP_ROWS: usize = 4_000;
 
-/// How many rows the first step takes at most, before the size of rows is known.
-const FIRST_ROWS: usize = 256;
+/// How many rows the first step should take at most, before the size of rows is known.
+pub const FIRST_ROWS: usize = 256;
 
 /// How many bytes of state and details one step aims at, at most.
 const STEP_BYTES: usize = 4 << 20;
@@ -55,6 +56,8 @@ pub struct RelayPorts<'a, S, L, C> {
     pub holder: &'a str,
     /// How long it stays taken without a removal.
     pub ttl: Duration,
+    /// How many rows the first step takes at most; the next ones grow with what was found.
+    pub first_rows: usize,
 }
 
 impl<S, L, C> Clone for RelayPorts<'_, S, L, C> {
@@ -118,6 +121,27 @@ struct Held {
     renewed: Timestamp,
 }
 
+/// Rows, and what is to become of them.
+#[derive(Debug)]
+struct Ready {
+    rows: Vec<OutboxRow>,
+    plan: Plan,
+    /// More may wait behind them.
+    more: bool,
+}
+
+/// What became of a plan.
+enum Done {
+    Stepped(Held, Stepped),
+    Fenced,
+    /// Nothing was published.
+    Refused {
+        held: Held,
+        topic: String,
+        reason: String,
+    },
+}
+
 /// The relay of one database.
 #[derive(Debug)]
 pub struct Relay<'a, S, L, C> {
@@ -133,6 +157,8 @@ pub struct Relay<'a, S, L, C> {
     told: BTreeMap<ContractId, Timestamp>,
     /// How many rows the next step takes: as many as are small enough together.
     limit: usize,
+    /// What the next step is to publish, read and decided while the one before was published.
+    ahead: Option<Ready>,
     /// Used by a mutant only.
     last_read: Sequence,
 }
@@ -153,7 +179,8 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             partitions: BTreeMap::new(),
             parked: BTreeMap::new(),
             told: BTreeMap::new(),
-            limit: FIRST_ROWS,
+            limit: ports.first_rows,
+            ahead: None,
             last_read: Sequence::MIN,
         };
         Ok(match relay.take().await? {
@@ -164,7 +191,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
     }
 
     async fn take(&mut self) -> Result<TakeOver<()>, PortError> {
-        let RelayPorts { source, log, clock, holder, ttl } = self.ports;
+        let RelayPorts { source, log, clock, holder, ttl, .. } = self.ports;
         let now = clock.now();
         let mut tenure = match source.take_over(holder, now, ttl).await? {
             Taken::Held(tenure) => tenure,
@@ -251,31 +278,87 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             }
         }
         let held = self.held.take().expect("taken above where it was not held");
-        self.step_held(held).await
+        // Dropped with this future, or by an error: then it is read again.
+        let ahead = self.ahead.take();
+        self.step_held(held, ahead).await
     }
 
     /// Puts `held` back only when the outcome of everything is known.
-    async fn step_held(&mut self, held: Held) -> Result<Step, PortError> {
+    ///
+    /// While a batch is published and removed, the next is read and decided; it is published only after the removal.
+    async fn step_held(&mut self, held: Held, ahead: Option<Ready>) -> Result<Step, PortError> {
         let now = self.ports.clock.now();
         self.parked.retain(|_, until| *until > now);
         let mut cases = self.look_for_topics(now).await?;
-        let (rows, more) = self.rows().await?;
+        let number = held.tenure.batch + 1;
+        let Ready { rows, mut plan, more } = match ahead.filter(|_| self.parked.is_empty()) {
+            Some(ready) => ready,
+            None => {
+                let (rows, more) = self.rows().await?;
+                let plan = self.plan(&rows, number);
+                Ready { rows, plan, more }
+            }
+        };
         if !rows.is_empty() {
             stop::here("read");
         }
-        let parked: BTreeSet<ContractId> = self.parked.keys().cloned().collect();
-        let number = held.tenure.batch + 1;
-        let mut plan = decide(self.outlets, &rows, &parked, &self.partitions, number);
         cases.append(&mut plan.cases);
         cases.extend(self.unserved(&plan, now));
+        let is_plain = plan.aside.is_empty() && plan.staying == 0 && cases.is_empty();
+        let (done, ahead) = join(
+            self.publish(held, plan, cases, now, more),
+            self.read_ahead((more && is_plain).then_some(&rows), number + 1),
+        )
+        .await;
+        match done? {
+            Done::Stepped(held, stepped) => {
+                self.limit = ahead.as_ref().map_or(self.limit, |ready| self.limit_after(&ready.rows));
+                (self.held, self.ahead) = (Some(held), ahead);
+                Ok(Step::Stepped(stepped))
+            }
+            Done::Fenced => Ok(Step::LostTenure),
+            Done::Refused { held, topic, reason } => {
+                let case = self.park(&topic, &reason, now);
+                match self.remove(held, Plan::default(), vec![case], now, true).await? {
+                    Done::Stepped(held, stepped) => {
+                        self.held = Some(held);
+                        Ok(Step::Stepped(stepped))
+                    }
+                    Done::Fenced | Done::Refused { .. } => Ok(Step::LostTenure),
+                }
+            }
+        }
+    }
+
+    fn plan(&self, rows: &[OutboxRow], number: u64) -> Plan {
+        let parked: BTreeSet<ContractId> = self.parked.keys().cloned().collect();
+        decide(self.outlets, rows, &parked, &self.partitions, number)
+    }
+
+    /// Reads and decides what comes behind rows that are on their way, unless something is in the way of it. What does not
+    /// work here is told when it is tried again.
+    async fn read_ahead(&self, behind: Option<&Vec<OutboxRow>>, number: u64) -> Option<Ready> {
+        let rows = self.ports.source.waiting_behind(behind?, self.limit).await.ok()?;
+        if rows.is_empty() || mutant::is(Mutant::IdAfterLast) {
+            return None;
+        }
+        let plan = self.plan(&rows, number);
+        Some(Ready { more: rows.len() >= self.limit, plan, rows })
+    }
+
+    async fn publish(
+        &self,
+        held: Held,
+        mut plan: Plan,
+        cases: Vec<NewCase>,
+        now: Timestamp,
+        more: bool,
+    ) -> Result<Done, PortError> {
         if !plan.records.is_empty() {
             match self.ports.log.append(&held.fence, std::mem::take(&mut plan.records)).await? {
                 Appended::Done => {}
-                Appended::Fenced => return Ok(Step::LostTenure),
-                Appended::Refused { topic, reason } => {
-                    let case = self.park(&topic, &reason, now);
-                    return self.remove(held, Plan::default(), vec![case], now, true).await;
-                }
+                Appended::Fenced => return Ok(Done::Fenced),
+                Appended::Refused { topic, reason } => return Ok(Done::Refused { held, topic, reason }),
             }
         }
         self.remove(held, plan, cases, now, more).await
@@ -292,13 +375,13 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
     }
 
     async fn remove(
-        &mut self,
+        &self,
         held: Held,
         plan: Plan,
         cases: Vec<NewCase>,
         now: Timestamp,
         more: bool,
-    ) -> Result<Step, PortError> {
+    ) -> Result<Done, PortError> {
         let Held { mut tenure, fence, mut renewed } = held;
         let mut stepped = Stepped {
             published: plan.batch.as_ref().map_or(0, |batch| batch.rows.len() as u64),
@@ -318,7 +401,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         if !idle || now.duration_since(renewed).unsigned_abs() >= self.ports.ttl / 3 {
             match self.ports.source.remove(&tenure, &removal, now, self.ports.ttl).await? {
                 Removed::Done => {}
-                Removed::Fenced => return Ok(Step::LostTenure),
+                Removed::Fenced => return Ok(Done::Fenced),
             }
             if !removal.published.is_empty() {
                 stop::here("removed");
@@ -326,8 +409,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             tenure.batch = removal.number;
             renewed = now;
         }
-        self.held = Some(Held { tenure, fence, renewed });
-        Ok(Step::Stepped(stepped))
+        Ok(Done::Stepped(Held { tenure, fence, renewed }, stepped))
     }
 
     /// Returns rows to decide on, and whether more may wait behind them. Looks past those of parked contracts.
@@ -343,7 +425,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                 limit *= 2;
                 continue;
             }
-            self.limit = limit_after(&rows).unwrap_or(self.limit);
+            self.limit = self.limit_after(&rows);
             if mutant::is(Mutant::IdAfterLast) {
                 let last = self.last_read;
                 rows.retain(|row| row.sequence > last);
@@ -389,21 +471,21 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
         parked_case(self.outlets, topic, reason, &contracts)
     }
-}
 
-/// Returns how many rows like these make a step; none when there are none.
-fn limit_after(rows: &[OutboxRow]) -> Option<usize> {
-    let bytes = |row: &OutboxRow| {
-        let details = match &row.act {
-            Act::Change(change) => change.details.as_ref().map_or(0, Vec::len),
-            Act::State | Act::Void { .. } => 0,
+    /// Returns how many rows like these make a step.
+    fn limit_after(&self, rows: &[OutboxRow]) -> usize {
+        let bytes = |row: &OutboxRow| {
+            let details = match &row.act {
+                Act::Change(change) => change.details.as_ref().map_or(0, Vec::len),
+                Act::State | Act::Void { .. } => 0,
+            };
+            row.key.len() + details + row.state.as_ref().map_or(0, Vec::len)
         };
-        row.key.len() + details + row.state.as_ref().map_or(0, Vec::len)
-    };
-    let total: usize = rows.iter().map(bytes).sum();
-    let each = total.checked_div(rows.len())?;
-    // Never more than fourfold at once: the next rows may be larger than these.
-    Some((STEP_BYTES / each.max(1)).clamp(16, STEP_ROWS).min(rows.len().max(FIRST_ROWS) * 4))
+        let total: usize = rows.iter().map(bytes).sum();
+        let Some(each) = total.checked_div(rows.len()) else { return self.limit };
+        // Never more than fourfold at once: the next rows may be larger than these.
+        (STEP_BYTES / each.max(1)).clamp(16, STEP_ROWS).min(rows.len().max(self.ports.first_rows) * 4)
+    }
 }
 
 /// The last batch record has a form that is not known here: a newer program wrote it.

@@ -51,26 +51,55 @@ pub(super) async fn take_over(
     Ok(Taken::Held(Tenure { epoch: unsigned(epoch)?, batch: unsigned(lease.get(1))? }))
 }
 
-/// The lowest of each table, then the lowest of all: each is found by its index, and no row is read that is not asked for.
-/// A void stands in the queue where the event stood whose place it takes.
+/// The lowest of each table behind a place, then the lowest of all: each is found by its index, and no row is read that is not
+/// asked for. A void stands in the queue where the event stood whose place it takes. With each row comes how many wait up to
+/// that place.
 const WAITING: &str = "SELECT o.*, EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = o.contract \
-    AND q.key = o.key AND coalesce(q.void_place, q.id) < o.place) FROM (\
+    AND q.key = o.key AND coalesce(q.void_place, q.id) < o.place), \
+    (SELECT count(*) FROM seamline.outbox_0 WHERE id <= $2) + (SELECT count(*) FROM seamline.outbox_1 WHERE id <= $2) \
+    + (SELECT count(*) FROM seamline.outbox_2 WHERE id <= $2) + (SELECT count(*) FROM seamline.void WHERE place <= $2) \
+    FROM (\
     (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
     (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-    NULL::text AS channel, NULL::bigint AS void_previous, id AS place FROM seamline.outbox_0 ORDER BY id LIMIT $1) UNION ALL \
+    NULL::text AS channel, NULL::bigint AS void_previous, id AS place FROM seamline.outbox_0 \
+    WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
     (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
     (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-    NULL, NULL, id FROM seamline.outbox_1 ORDER BY id LIMIT $1) UNION ALL \
+    NULL, NULL, id FROM seamline.outbox_1 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
     (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
     (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-    NULL, NULL, id FROM seamline.outbox_2 ORDER BY id LIMIT $1) UNION ALL \
+    NULL, NULL, id FROM seamline.outbox_2 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
     (SELECT id, contract, version, key, NULL, NULL, NULL, NULL, NULL, NULL, '{}', \
     (extract(epoch FROM written_at) * 1000000)::bigint, NULL, NULL, NULL, \
-    channel, previous, place FROM seamline.void ORDER BY place, id LIMIT $1)) o ORDER BY o.place, o.id LIMIT $1";
+    channel, previous, place FROM seamline.void WHERE place > $2 ORDER BY place, id LIMIT $1)) o \
+    ORDER BY o.place, o.id LIMIT $1";
+
+/// Less than any place.
+const NOWHERE: i64 = -1;
+
+async fn rows_behind(conn: &mut PgConnection, place: i64, limit: usize) -> Result<Vec<PgRow>, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    sqlx::query(WAITING).bind(limit).bind(place).fetch_all(conn).await
+}
 
 pub(super) async fn waiting(conn: &mut PgConnection, limit: usize) -> Result<Vec<OutboxRow>, sqlx::Error> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = sqlx::query(WAITING).bind(limit).fetch_all(conn).await?;
+    rows_behind(conn, NOWHERE, limit).await?.iter().map(outbox_row).collect()
+}
+
+pub(super) async fn waiting_behind(
+    conn: &mut PgConnection,
+    taken: &[OutboxRow],
+    limit: usize,
+) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    let place = |row: &OutboxRow| match &row.act {
+        Act::Void { sequence, .. } => signed(sequence.0),
+        Act::Change(_) | Act::State => signed(row.sequence.0),
+    };
+    let rows = rows_behind(conn, taken.iter().map(place).max().unwrap_or(NOWHERE), limit).await?;
+    let waiting: Option<i64> = rows.first().map(|row| row.get(19));
+    if waiting.and_then(|waiting| usize::try_from(waiting).ok()) != Some(taken.len()) {
+        return Ok(Vec::new());
+    }
     rows.iter().map(outbox_row).collect()
 }
 

@@ -8,7 +8,7 @@ use seamline_flow::log::{Appended, Cleanup, Fence, Fetched, Log, Outgoing, Topic
 use seamline_flow::outlet::{Outlet, OutletSet};
 use seamline_flow::port::PortError;
 use seamline_flow::position::{Position, TopicIdentity};
-use seamline_flow::relay::{PARKED, Relay, RelayPorts, Step, TakeOver};
+use seamline_flow::relay::{FIRST_ROWS, PARKED, Relay, RelayPorts, Step, TakeOver};
 use seamline_flow::source::Source;
 use seamline_flow::store::{Committed, Gripped, Lane, Store};
 use seamline_sqlite::log::EmbeddedLog;
@@ -85,7 +85,8 @@ async fn each_row_is_there_once(commits: bool) {
         run(&mut service, &sql).await.unwrap();
     }
     let clock = &*files.hands;
-    let ports = RelayPorts { source: &database, log: &log, clock, holder: "one", ttl: TTL };
+    let ports =
+        RelayPorts { source: &database, log: &log, clock, holder: "one", ttl: TTL, first_rows: FIRST_ROWS };
     let TakeOver::Held(mut relay) = Relay::take_over(ports, &outlets).await.unwrap() else {
         panic!("nobody else is there")
     };
@@ -118,7 +119,14 @@ async fn rows_of_a_contract_that_is_not_served_make_their_case_once_in_a_while()
     run(&mut service, publish).await.unwrap();
     let outlets = OutletSet::new("proof".parse().unwrap(), "db".parse().unwrap(), Vec::new()).unwrap();
     let log = files.log().await;
-    let ports = RelayPorts { source: &database, log: &log, clock: &*files.hands, holder: "one", ttl: TTL };
+    let ports = RelayPorts {
+        source: &database,
+        log: &log,
+        clock: &*files.hands,
+        holder: "one",
+        ttl: TTL,
+        first_rows: FIRST_ROWS,
+    };
     let TakeOver::Held(mut relay) = Relay::take_over(ports, &outlets).await.unwrap() else {
         panic!("nobody else is there")
     };
