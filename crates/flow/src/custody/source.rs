@@ -249,9 +249,10 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
         }
     }
 
-    /// Looks at keys until each is known for sure: the source says the same before and after the log was read.
+    /// Looks at keys until each is known for sure: the source says the same before and after the log was read. A log may have
+    /// taken a record a moment before it can be read: what it seems to lack is looked for as often as can be.
     async fn settle(&mut self, mut suspects: Vec<RecordKey>, found: &mut Found) -> Result<(), PortError> {
-        for _ in 0..LOOKS_MAX {
+        for look in 1..=LOOKS_MAX {
             if suspects.is_empty() {
                 return Ok(());
             }
@@ -262,7 +263,8 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             let after = self.source.look(self.contract, &suspects).await?;
             let mut again = Vec::new();
             for ((before, after), entry) in before.iter().zip(&after).zip(&entries) {
-                if before != after {
+                let lacks = entry.as_ref().map(|entry| entry.sequence) < after.sequence;
+                if before != after || (lacks && !after.waiting && !after.aside && look < LOOKS_MAX) {
                     again.push(after.key.clone());
                 } else {
                     self.conclude(after, entry.as_ref(), found).await?;
@@ -346,8 +348,17 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 facts.chains.get(&name).copied() > entry.as_ref().map(|entry| entry.sequence)
             });
             let suspects: Vec<RecordKey> = behind.map(|(facts, _)| facts.key.clone()).collect();
+            self.tails_of(&name, suspects).await?;
+        }
+    }
+
+    /// A log may have taken a record a moment before it can be read: what it seems to lack is looked for as often as can be.
+    async fn tails_of(&mut self, name: &str, mut suspects: Vec<RecordKey>) -> Result<(), PortError> {
+        let mut gaps = Vec::new();
+        for _ in 0..LOOKS_MAX {
+            gaps.clear();
             if suspects.is_empty() {
-                continue;
+                return Ok(());
             }
             let facts = self.source.look(self.contract, &suspects).await?;
             let until = (&self.topic, &mut self.read);
@@ -355,16 +366,18 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             let entries = self.ledger.ledger_get(&self.channel.topic, &suspects).await?;
             for (facts, entry) in facts.iter().zip(&entries) {
                 let at = entry.as_ref().map(|entry| entry.sequence);
-                let drawn = facts.chains.get(&name).copied();
+                let drawn = facts.chains.get(name).copied();
                 let partition = self.outlet.codec.partition(&facts.key, self.topic.partitions);
                 let cut = at.is_none() && self.read.ranges[partition as usize].0 > 0;
                 if let Some(missing) = drawn.filter(|_| drawn > at && !facts.waiting && !facts.aside && !cut)
                 {
-                    let gap = Gap { channel: name.clone(), key: facts.key.clone(), after: at, missing };
-                    self.read.gaps.insert(gap);
+                    gaps.push(Gap { channel: name.to_owned(), key: facts.key.clone(), after: at, missing });
                 }
             }
+            suspects = gaps.iter().map(|gap| gap.key.clone()).collect();
         }
+        self.read.gaps.extend(gaps);
+        Ok(())
     }
 
     /// Returns the state of the record behind an entry as sent; none when it is gone meanwhile or cannot be read.

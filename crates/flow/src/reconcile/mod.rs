@@ -16,6 +16,7 @@ use crate::reconcile::blame::{Gap, Last, blame};
 use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of};
 use crate::rehearsal::{Rehearsal, label, rehearse};
 use crate::store::{Difference, Lane, LaneState, LiveRow, Store};
+use crate::sweep::Sweep;
 use seamline_contract::subscription::Role;
 use seamline_contract::value::Value;
 use seamline_message::digest::Digest;
@@ -88,7 +89,45 @@ pub async fn reconcile<S: Store, L: Log, C: Clock>(
     ports.store.rehearsal_end(&state_of(intake).projection).await?;
     let mut reasons = moved(&caught.holds, &ports.store.lanes(&intake.subscription).await?);
     reasons.extend(doubts(&caught.holds, &rehearsal, &table, digest));
-    Ok(assess(intake, digest, &caught.holds, &rehearsal, &table, &differences, reasons))
+    let overtaken = overtaken(ports, &caught.holds, &rehearsal, &table).await?;
+    if !overtaken.is_empty() {
+        reasons.push(format!("{} keys were overtaken in the log while it was read", overtaken.len()));
+    }
+    let read = Read { rehearsal: &rehearsal, table: &table, overtaken: &overtaken };
+    Ok(assess(intake, digest, &caught.holds, &read, &differences, reasons))
+}
+
+/// What a pass read.
+struct Read<'a> {
+    rehearsal: &'a Rehearsal,
+    table: &'a Table,
+    /// Keys of which the log held no record up to the ends, and holds a later one.
+    overtaken: &'a BTreeSet<RecordKey>,
+}
+
+/// Finds keys whose record may have left the log while it was read, as compaction removes only what a later record of the same
+/// key overtakes: behind the ends, that one is there. What was received of them cannot be held against the log.
+async fn overtaken<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    holds: &[Hold],
+    rehearsal: &Rehearsal,
+    table: &Table,
+) -> Result<BTreeSet<RecordKey>, PortError> {
+    let gaps = gaps(rehearsal, table);
+    let mut suspects: BTreeSet<RecordKey> =
+        gaps.into_keys().filter(|key| !rehearsal.keys.contains_key(key)).collect();
+    let mut overtaken = BTreeSet::new();
+    for hold in holds {
+        if suspects.is_empty() {
+            break;
+        }
+        let mut sweep = Sweep::begin(ports.log, &hold.topic, hold.lane.partition).await?.from(hold.offset());
+        while let Some(records) = sweep.next(ports.log, SCAN_ROWS).await? {
+            let keys = records.iter().filter_map(|record| record.key.as_deref());
+            overtaken.extend(keys.filter_map(|key| suspects.take(&RecordKey::parse(key).ok()?)));
+        }
+    }
+    Ok(overtaken)
 }
 
 /// Lanes brought to the end of their partitions, or why not.
@@ -284,22 +323,30 @@ fn assess(
     intake: &Intake,
     digest: DigestEpoch,
     holds: &[Hold],
-    rehearsal: &Rehearsal,
-    table: &Table,
+    read: &Read<'_>,
     differences: &[Difference],
     reasons: Vec<String>,
 ) -> Reconciled {
+    let Read { rehearsal, table, overtaken } = read;
     let mut received = Sums::new();
     holds.iter().for_each(|hold| received.merge(&hold.state().sums));
+    for key in *overtaken {
+        if let Some((sequence, digest)) = table.held.get(key).copied().flatten() {
+            received.subtract(key, sequence, digest);
+        }
+    }
     let comparable = holds.iter().all(|hold| hold.state().digest_epoch == digest.epoch);
-    let gaps = gaps(rehearsal, table);
+    let mut gaps = gaps(rehearsal, table);
+    gaps.retain(|key, _| !overtaken.contains(key));
     let mut blame =
         if comparable { blame(&received, &rehearsal.sums(), &gaps) } else { blame::Blame::default() };
     let ahead: BTreeSet<RecordKey> =
         ahead(differences).into_iter().filter(|key| blame.stream.remove(key)).collect();
     let mut found = Found { intake, stream: &blame.stream, drifts: Vec::new(), mends: Vec::new() };
     let mut seen = BTreeSet::new();
-    let is_judged = |difference: &&Difference| difference.key.as_ref().is_none_or(|key| !ahead.contains(key));
+    let is_judged = |difference: &&Difference| {
+        difference.key.as_ref().is_none_or(|key| !ahead.contains(key) && !overtaken.contains(key))
+    };
     for difference in differences.iter().filter(is_judged) {
         let kept = difference.key.as_ref().and_then(|key| rehearsal.keys.get(key));
         let Some(wrong) = judge(intake, &digest.key, difference, kept) else { continue };

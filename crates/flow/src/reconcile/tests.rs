@@ -1,6 +1,6 @@
 //! What a pass concludes from lane, log and table.
 
-use super::{Table, assess};
+use super::{Read, Table, assess};
 use crate::drift::{DriftKind, Link, Outcome};
 use crate::example::{DIGEST, hold, intake, key};
 use crate::hold::Hold;
@@ -13,7 +13,9 @@ use crate::store::{Difference, LiveRow, Marker, Markers, Rehearsed};
 use seamline_contract::subscription::Role;
 use seamline_contract::value::Value;
 use seamline_message::digest::Digest;
+use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
+use std::collections::BTreeSet;
 
 fn values() -> Vec<Value> {
     vec![Value::String("P-1".to_owned()), Value::Boolean(true), Value::Integer(1)]
@@ -44,6 +46,17 @@ fn lane(intake: &Intake, received: &[u64]) -> Hold {
 
 /// Concludes of one key: what the lane received, what the log says, what the table holds.
 fn conclude(intake: &Intake, received: &[u64], logged: Option<u64>, row: Option<u64>) -> Reconciled {
+    conclude_but(intake, received, logged, row, &BTreeSet::new())
+}
+
+/// The same, but for keys that were overtaken in the log while it was read.
+fn conclude_but(
+    intake: &Intake,
+    received: &[u64],
+    logged: Option<u64>,
+    row: Option<u64>,
+    overtaken: &BTreeSet<RecordKey>,
+) -> Reconciled {
     let mut rehearsal = Rehearsal::default();
     if let Some(logged) = logged {
         let markers = Markers { row: Some(marker(intake, logged)), ..Markers::default() };
@@ -66,7 +79,9 @@ fn conclude(intake: &Intake, received: &[u64], logged: Option<u64>, row: Option<
     });
     let difference = Difference { cursor: String::new(), key: Some(key(1)), live, ended: None, rehearsed };
     let differences = if logged == row { Vec::new() } else { vec![difference] };
-    assess(intake, DIGEST, &[lane(intake, received)], &rehearsal, &table, &differences, Vec::new())
+    let read = Read { rehearsal: &rehearsal, table: &table, overtaken };
+    let reasons = overtaken.iter().map(|key| format!("{key} was overtaken")).collect();
+    assess(intake, DIGEST, &[lane(intake, received)], &read, &differences, reasons)
 }
 
 fn drifts(reconciled: &Reconciled) -> Vec<(Link, DriftKind)> {
@@ -127,16 +142,21 @@ fn under_another_digest_epoch_sums_blame_nobody() {
     let intake = intake();
     let mut old = lane(&intake, &[4]);
     old.grip.as_mut().unwrap().state.digest_epoch = 0;
-    let found = assess(
-        &intake,
-        DIGEST,
-        &[old],
-        &Rehearsal::default(),
-        &Table::default(),
-        &[],
-        vec!["old".to_owned()],
-    );
+    let (rehearsal, table) = (Rehearsal::default(), Table::default());
+    let read = Read { rehearsal: &rehearsal, table: &table, overtaken: &BTreeSet::new() };
+    let found = assess(&intake, DIGEST, &[old], &read, &[], vec!["old".to_owned()]);
     let outcomes: Vec<_> = found.reports.iter().map(|report| report.outcome.clone()).collect();
     assert_eq!(outcomes, vec![Outcome::Inconclusive(vec!["old".to_owned()]); 2]);
     assert!(found.plan.recount);
+}
+
+#[test]
+fn what_compaction_took_away_while_it_was_read_is_no_drift_and_not_clean_either() {
+    let intake = intake();
+    let phantom = conclude(&intake, &[5], None, Some(5));
+    assert_eq!(drifts(&phantom), [(Link::Stream, DriftKind::Phantom)]);
+    let overtaken = conclude_but(&intake, &[5], None, Some(5), &BTreeSet::from([key(1)]));
+    assert_eq!(drifts(&overtaken), []);
+    assert!(overtaken.reports.iter().all(|report| matches!(report.outcome, Outcome::Inconclusive(_))));
+    assert!(!overtaken.plan.recount, "the sums are right");
 }
