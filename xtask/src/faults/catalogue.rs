@@ -204,7 +204,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     shared(
         "compaction-in-rehearsal",
-        "Topics are compacted at once, and written to, while they are reconciled again and again.",
+        "Topics are compacted after seconds, and written to, while they are reconciled again and again.",
         "Each pass is clean or inconclusive, never drift.",
         history::compaction_in_rehearsal,
     ),

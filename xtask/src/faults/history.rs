@@ -14,6 +14,9 @@ const WRITING: Duration = Duration::from_secs(2);
 /// How long a case may take to be raised.
 const RAISED: Duration = Duration::from_secs(60);
 
+/// How long what was overtaken surely stays: shorter than a pass takes.
+const LAG: &str = "min.compaction.lag.ms=5000";
+
 /// How often it is reconciled under compaction.
 const PASSES: usize = 3;
 
@@ -63,6 +66,7 @@ pub(crate) fn compaction_in_rehearsal(ground: &Ground<'_>) -> Result<Done> {
     let topics = [stage.topic("sales.order", "state"), stage.topic("sales.order", "shipping.state")];
     for topic in &topics {
         stage.oracle(&["admin", "compact-soon", topic])?;
+        stage.oracle(&["configure", topic, LAG])?;
     }
     let agents = stage.agents()?;
     let writers = stage.writers(8)?;
