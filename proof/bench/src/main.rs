@@ -23,7 +23,7 @@ use std::time::Duration;
 #[global_allocator]
 static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--hold SECONDS]
+const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--rounds N] [--hold SECONDS]
 
   plane      relay, bootstrap and projector, each in one process, beside the limits of what they do
   publish    publishing from 48 connections beside a plain insert; many publishes in one transaction
@@ -33,6 +33,7 @@ const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--
 
   --json     one object a line
   --quick    small sizes: shows that all runs, and measures nothing
+  --rounds   how often plane and publish are measured; five times unless said
   --hold     how long transactions are held open; ten minutes unless said";
 
 const PARTS: [&str; 5] = ["plane", "publish", "latency", "memory", "debezium"];
@@ -45,6 +46,7 @@ struct Ask {
     parts: Vec<String>,
     as_json: bool,
     quick: bool,
+    rounds: Option<usize>,
     hold: Duration,
 }
 
@@ -58,7 +60,7 @@ impl Ask {
     }
 
     fn rounds(&self) -> usize {
-        if self.quick { 1 } else { 5 }
+        self.rounds.unwrap_or(if self.quick { 1 } else { 5 })
     }
 }
 
@@ -77,12 +79,16 @@ fn main() -> ExitCode {
 }
 
 fn ask() -> Result<Ask> {
-    let mut ask = Ask { parts: Vec::new(), as_json: false, quick: false, hold: HOLD };
+    let mut ask = Ask { parts: Vec::new(), as_json: false, quick: false, rounds: None, hold: HOLD };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--json" => ask.as_json = true,
             "--quick" => ask.quick = true,
+            "--rounds" => {
+                let rounds = args.next().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
+                ask.rounds = Some(rounds.context("`--rounds` takes a number")?);
+            }
             "--hold" => {
                 let seconds = args.next().and_then(|seconds| seconds.parse().ok());
                 ask.hold = Duration::from_secs(seconds.context("`--hold` takes a number of seconds")?);

@@ -58,6 +58,7 @@ pub async fn all<F: SourceFixture>(fixture: &F) {
     late_commits_wait_with_their_low_ids(fixture).await;
     a_removal_takes_exactly_its_rows(fixture).await;
     a_removal_without_the_right_number_takes_nothing(fixture).await;
+    what_waits_behind_rows_is_told_while_they_are_all_before_it(fixture).await;
     rows_aside_hold_later_ones_behind_them(fixture).await;
     redriven_rows_wait_again_in_order(fixture).await;
     a_discarded_change_leaves_a_void(fixture).await;
@@ -132,6 +133,20 @@ async fn a_tenure_ends_with_the_next<F: SourceFixture>(fixture: &F) {
         panic!("the lease has expired")
     };
     assert_eq!(last.batch, next.batch + 1);
+}
+
+async fn what_waits_behind_rows_is_told_while_they_are_all_before_it<F: SourceFixture>(fixture: &F) {
+    let source = fixture.fresh().await;
+    write(fixture, &source, &[Write::Put(0, 1), Write::Put(1, 1), Write::Put(2, 1), Write::Put(3, 1)]).await;
+    let rows = waiting(&source).await;
+    let (before, behind) = rows.split_at(2);
+    assert_eq!(sure(source.waiting_behind(before, 10).await), behind);
+    assert_eq!(sure(source.waiting_behind(before, 1).await), behind[..1]);
+    assert_eq!(sure(source.waiting_behind(&before[1..], 10).await), [], "another waits before it");
+    let tenure = held(&source).await;
+    assert_eq!(remove(&source, &tenure, &published(&tenure, before)).await, Removed::Done);
+    assert_eq!(sure(source.waiting_behind(before, 10).await), [], "they wait no more");
+    assert_eq!(waiting(&source).await, behind);
 }
 
 async fn a_change_is_published_with_its_transaction<F: SourceFixture>(fixture: &F) {
