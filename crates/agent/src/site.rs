@@ -96,7 +96,7 @@ pub enum SiteError {
     /// Apache Kafka cannot be used.
     #[cfg(feature = "kafka")]
     #[error(transparent)]
-    Broker(#[from] seamline_kafka::log::OpenError),
+    Broker(#[from] seamline_kafka::open::OpenError),
     /// A folder cannot be made.
     #[error("folder `{path}` cannot be made")]
     Folder {

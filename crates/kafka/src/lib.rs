@@ -3,6 +3,7 @@
 pub mod access;
 mod aside;
 pub mod log;
+pub mod open;
 mod producer;
 pub mod properties;
 mod raw;

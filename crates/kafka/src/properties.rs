@@ -1,6 +1,6 @@
 //! The properties of the connection, by librdkafka's names: which are refused, and which are ours.
 
-use crate::log::OpenError;
+use crate::open::OpenError;
 use crate::token;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;

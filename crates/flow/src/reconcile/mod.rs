@@ -1,18 +1,19 @@
 //! Reconciliation at the consumer: the log against what was received (link 2), and that against the table (link 3).
 
 pub mod blame;
+mod catch_up;
 pub mod compare;
 pub mod repair;
 
 use crate::clock::Clock;
 use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
-use crate::hold::{DigestEpoch, Hold, Ports, Step, Take, ends};
+use crate::hold::{DigestEpoch, Hold, Ports};
 use crate::intake::Intake;
 use crate::log::Log;
 use crate::port::PortError;
-use crate::position::TopicIdentity;
-use crate::projector::{Projector, state_of};
+use crate::projector::state_of;
 use crate::reconcile::blame::{Gap, Last, blame};
+use crate::reconcile::catch_up::catch_up;
 use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of};
 use crate::rehearsal::{Rehearsal, label, rehearse};
 use crate::store::{Difference, Lane, LaneState, LiveRow, Store};
@@ -27,9 +28,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many rows are read at once.
 const SCAN_ROWS: usize = 512;
-
-/// How often a lane is taken again before a pass gives it up.
-const TAKEN_MAX: usize = 8;
 
 /// What a pass over a subscription found.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,75 +126,6 @@ async fn overtaken<S: Store, L: Log, C: Clock>(
         }
     }
     Ok(overtaken)
-}
-
-/// Lanes brought to the end of their partitions, or why not.
-struct Caught {
-    topic: Option<TopicIdentity>,
-    holds: Vec<Hold>,
-    reasons: Vec<String>,
-}
-
-async fn catch_up<S: Store, L: Log, C: Clock>(
-    ports: Ports<'_, S, L, C>,
-    intake: &Intake,
-    digest: DigestEpoch,
-) -> Result<Caught, PortError> {
-    let name = &state_of(intake).topic;
-    let mut caught = Caught { topic: ports.log.topic(name).await?, holds: Vec::new(), reasons: Vec::new() };
-    let Some(topic) = caught.topic.clone() else {
-        caught.reasons.push(format!("topic `{name}` is not there"));
-        return Ok(caught);
-    };
-    for partition in 0..topic.partitions {
-        let taken = Projector::take(ports, intake, partition, digest, true).await?;
-        let lane = format!("partition {partition} of `{name}`");
-        let mut projector = match taken {
-            Take::Held(projector) => projector,
-            Take::Busy { .. } => {
-                caught.reasons.push(format!("{lane} is held by another"));
-                continue;
-            }
-            Take::NoTopic => {
-                caught.reasons.push(format!("{lane} is not there"));
-                continue;
-            }
-            Take::Stopped(case) => {
-                caught.reasons.push(case.summary);
-                continue;
-            }
-        };
-        match to_end(ports, &mut projector, &lane).await? {
-            None => caught.holds.push(projector.hold),
-            Some(reason) => caught.reasons.push(reason),
-        }
-    }
-    Ok(caught)
-}
-
-/// Brings a lane to the end that it has at the start. Returns why it did not come so far.
-async fn to_end<S: Store, L: Log, C: Clock>(
-    ports: Ports<'_, S, L, C>,
-    projector: &mut Projector<'_, S, L, C>,
-    lane: &str,
-) -> Result<Option<String>, PortError> {
-    let Some((_, end)) = ends(ports.log, &projector.hold.topic, projector.hold.lane.partition).await? else {
-        return Ok(Some(format!("{lane} is not there")));
-    };
-    let mut taken = 0;
-    loop {
-        if projector.hold.grip.is_some() && projector.hold.offset() >= end {
-            return Ok(None);
-        }
-        match projector.step().await? {
-            Step::Moved(_) => {}
-            Step::Fenced if taken < TAKEN_MAX => taken += 1,
-            Step::Stopped(case) => return Ok(Some(case.summary)),
-            Step::NoTopic => return Ok(Some(format!("{lane} is not there"))),
-            Step::Fenced | Step::Busy { .. } => return Ok(Some(format!("{lane} is held by another"))),
-            Step::Idle | Step::Waiting => return Ok(Some(format!("{lane} ends before its end"))),
-        }
-    }
 }
 
 fn unseen(intake: &Intake, reasons: Vec<String>) -> Reconciled {

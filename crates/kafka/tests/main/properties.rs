@@ -1,6 +1,7 @@
 //! Properties: what is refused, and that secrets stay secret.
 
-use seamline_kafka::log::{KafkaLog, OpenError};
+use seamline_kafka::log::KafkaLog;
+use seamline_kafka::open::OpenError;
 use seamline_kafka::properties::Properties;
 
 fn read(pairs: &[(&str, &str)]) -> Result<Properties, OpenError> {
