@@ -83,7 +83,9 @@ impl Agent {
         let now = Timestamp::now();
         for outlet in self.outlets.iter().flat_map(|outlets| outlets.iter()) {
             if wanted(&outlet.contract.to_string()) && self.has_all_of(&outlet.contract.name.contract) {
-                let check = check_source(&self.database, &self.database, self.log.as_ref(), outlet).await?;
+                let pass = format!("{} {now}", self.holder());
+                let check =
+                    check_source(&self.database, &self.database, self.log.as_ref(), outlet, &pass).await?;
                 for case in &check.cases {
                     self.database.raise(case, now).await?;
                 }

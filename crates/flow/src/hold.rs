@@ -336,6 +336,30 @@ impl Hold {
     }
 }
 
+/// Keeps lanes ours while something is read for long. Returns why not, once another took one.
+///
+/// # Errors
+/// As for `Hold::commit`.
+///
+/// # Panics
+/// When one of them is not held.
+pub async fn keep<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    holds: &mut [Hold],
+) -> Result<Option<String>, PortError> {
+    for hold in holds {
+        if hold.renew(ports, Step::Idle).await? == Step::Fenced {
+            return Ok(Some(lost(hold)));
+        }
+    }
+    Ok(None)
+}
+
+/// Says that a lane was taken while it was needed.
+pub fn lost(hold: &Hold) -> String {
+    format!("partition {} was taken by another meanwhile", hold.lane.partition)
+}
+
 /// Returns when the first of some records was written at its source, as its header says.
 pub fn written_first(records: &[Incoming]) -> Option<Timestamp> {
     let header = records.first()?.headers.iter().find(|header| header.name == envelope::TIME)?;

@@ -153,7 +153,7 @@ pub fn wrong_sums_are_found(scene: &Scene) -> Result<(), String> {
 fn at_source(scene: &Scene) -> Result<SourceCheck, String> {
     let ledger = SimLedger::new(&scene.world);
     let outlet = scene.story.outlets.iter().next().expect("the story has a contract");
-    alone(check_source(&scene.source, &ledger, &scene.log, outlet)).map_err(|error| error.to_string())
+    alone(check_source(&scene.source, &ledger, &scene.log, outlet, "pass")).map_err(|error| error.to_string())
 }
 
 fn emit(scene: &Scene, keys: &[RecordKey]) -> Result<(), String> {

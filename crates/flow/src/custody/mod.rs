@@ -2,4 +2,5 @@
 
 pub mod cases;
 pub mod judge;
+mod mark;
 pub mod source;

@@ -4,6 +4,7 @@ use crate::auditor::{Audit, Foreign, Gap, audit, catch_up};
 use crate::case::NewCase;
 use crate::custody::cases::cases;
 use crate::custody::judge::{Verdict, awaits_backfill, differing, judge};
+use crate::custody::mark::{is_marked, mark};
 use crate::digest_key;
 use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
 use crate::ledger::{Entry, Ledger};
@@ -51,7 +52,8 @@ pub struct SourceCheck {
 }
 
 /// Compares the source view of a contract with every state topic, and the chains that the source drew with every events
-/// topic. What differs is read again under the key's lock until source and log both stood still: then it is definite.
+/// topic. What differs is read again under the key's lock until source and log both stood still: then it is definite. `pass`
+/// names this pass, and no other that may run at the same time: of two, at most one comes to a conclusion.
 ///
 /// # Errors
 /// The ports'; begin again.
@@ -60,6 +62,7 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
     ledger: &D,
     log: &L,
     outlet: &Outlet,
+    pass: &str,
 ) -> Result<SourceCheck, PortError> {
     let contract = outlet.contract.name.contract.clone();
     let mut check = SourceCheck {
@@ -78,21 +81,32 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
             check.reports.push(unknown(outlet, channel, "it has no digest key yet"));
             continue;
         };
+        mark(ledger, channel, pass).await?;
         let Some((topic, read)) = audit(log, ledger, outlet, channel, &key).await? else {
             check.reports.push(unknown(outlet, channel, "there is no such topic"));
             continue;
         };
-        let mut pass = Pass { source, ledger, log, outlet, channel, contract: &contract, key, topic, read };
+        let mut comparing =
+            Pass { source, ledger, log, outlet, channel, contract: &contract, key, topic, read };
         match channel.id.kind {
             ChannelKind::State => {
                 let mut found = Found::default();
-                pass.state(&mut found).await?;
+                comparing.state(&mut found).await?;
+                if !is_marked(ledger, channel, pass).await? {
+                    check.reports.push(unknown(outlet, channel, BESIDE));
+                    continue;
+                }
                 check.awaiting_backfill += found.awaiting_backfill;
                 check.foreign.append(&mut found.foreign);
-                check.reports.push(pass.report(found));
+                check.reports.push(comparing.report(found));
             }
             ChannelKind::Events => {
-                pass.tails().await?;
+                comparing.tails().await?;
+                if !is_marked(ledger, channel, pass).await? {
+                    check.reports.push(unknown(outlet, channel, BESIDE));
+                    continue;
+                }
+                let pass = &comparing;
                 check.gaps.extend(pass.read.gaps.iter().cloned());
                 check.foreign.extend(pass.read.foreign.iter().map(|foreign| pass.place(foreign)));
                 let at = |key: &RecordKey| (channel.topic.clone(), key.clone());
@@ -105,6 +119,8 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
     check.cases = cases(&check);
     Ok(check)
 }
+
+const BESIDE: &str = "another comparison of it runs at the same time";
 
 /// Returns the report on a topic that could not be read: nothing may be called clean that was not seen.
 fn unknown(outlet: &Outlet, channel: &OutChannel, why: &str) -> Report {

@@ -1,13 +1,13 @@
 //! Brings the lanes of a subscription to the ends of their partitions, so that what they hold can be compared.
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Hold, Ports, Step, Take, ends};
+use crate::hold::{DigestEpoch, Hold, Ports, Step, Take, ends, lost};
 use crate::intake::Intake;
 use crate::log::Log;
 use crate::port::PortError;
 use crate::position::TopicIdentity;
 use crate::projector::{Projector, state_of};
-use crate::store::Store;
+use crate::store::{Committed, Store};
 
 /// How often a lane is taken again before a pass gives it up.
 const TAKEN_MAX: usize = 8;
@@ -79,4 +79,19 @@ async fn to_end<S: Store, L: Log, C: Clock>(
             Step::Idle | Step::Waiting => return Ok(Some(format!("{lane} ends before its end"))),
         }
     }
+}
+
+/// Writes each lane's state once more under its epoch. Returns why not, once another took one: what was read since the lanes
+/// were taken may then be the other's.
+pub(super) async fn claim<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    holds: &mut [Hold],
+) -> Result<Option<String>, PortError> {
+    for hold in holds {
+        let batch = hold.batch(hold.state().clone());
+        if hold.commit(ports, None, batch).await? == Committed::Fenced {
+            return Ok(Some(lost(hold)));
+        }
+    }
+    Ok(None)
 }

@@ -7,16 +7,16 @@ pub mod repair;
 
 use crate::clock::Clock;
 use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
-use crate::hold::{DigestEpoch, Hold, Ports};
+use crate::hold::{DigestEpoch, Hold, Ports, keep};
 use crate::intake::Intake;
 use crate::log::Log;
 use crate::port::PortError;
 use crate::projector::state_of;
 use crate::reconcile::blame::{Gap, Last, blame};
-use crate::reconcile::catch_up::catch_up;
+use crate::reconcile::catch_up::{catch_up, claim};
 use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of};
-use crate::rehearsal::{Rehearsal, label, rehearse};
-use crate::store::{Difference, Lane, LaneState, LiveRow, Store};
+use crate::rehearsal::{Kept, Rehearsal, label, rehearse};
+use crate::store::{Difference, LiveRow, Store};
 use crate::sweep::Sweep;
 use seamline_contract::subscription::Role;
 use seamline_contract::value::Value;
@@ -68,13 +68,18 @@ pub async fn reconcile<S: Store, L: Log, C: Clock>(
     if intake.state.is_none() {
         return Ok(Reconciled { reports: Vec::new(), plan: Plan::default() });
     }
-    let caught = catch_up(ports, intake, digest).await?;
+    let mut caught = catch_up(ports, intake, digest).await?;
     let Some(topic) = caught.topic.clone().filter(|_| caught.reasons.is_empty()) else {
         return Ok(unseen(intake, caught.reasons));
     };
-    let ends = caught.holds.iter().map(|hold| (hold.lane.partition, hold.offset())).collect();
-    let rehearsal = rehearse(ports, intake, digest, &topic, &ends).await?;
-    let table = scan(ports, intake, digest).await?;
+    let rehearsal = match rehearse(ports, intake, digest, &topic, &mut caught.holds).await? {
+        Ok(rehearsal) => rehearsal,
+        Err(lost) => return Ok(unseen(intake, vec![lost])),
+    };
+    let table = match scan(ports, intake, digest, &mut caught.holds).await? {
+        Ok(table) => table,
+        Err(lost) => return Ok(unseen(intake, vec![lost])),
+    };
     let mut differences = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -83,10 +88,19 @@ pub async fn reconcile<S: Store, L: Log, C: Clock>(
         let Some(last) = more.last() else { break };
         after = Some(last.cursor.clone());
         differences.extend(more);
+        if let Some(lost) = keep(ports, &mut caught.holds).await? {
+            return Ok(unseen(intake, vec![lost]));
+        }
+    }
+    // Invariant: nothing is concluded from rows that another may have written meanwhile, or from a table of another pass.
+    if !differences.iter().all(|difference| is_of(&rehearsal, difference)) {
+        return Ok(unseen(intake, vec!["another comparison of it runs at the same time".to_owned()]));
+    }
+    if let Some(lost) = claim(ports, &mut caught.holds).await? {
+        return Ok(unseen(intake, vec![lost]));
     }
     ports.store.rehearsal_end(&state_of(intake).projection).await?;
-    let mut reasons = moved(&caught.holds, &ports.store.lanes(&intake.subscription).await?);
-    reasons.extend(doubts(&caught.holds, &rehearsal, &table, digest));
+    let mut reasons = doubts(&caught.holds, &rehearsal, &table, digest);
     let overtaken = overtaken(ports, &caught.holds, &rehearsal, &table).await?;
     if !overtaken.is_empty() {
         reasons.push(format!("{} keys were overtaken in the log while it was read", overtaken.len()));
@@ -163,11 +177,13 @@ struct Table {
     broken: BTreeMap<RecordKey, Option<Sequence>>,
 }
 
+/// Returns why there is none, once another took a lane.
 async fn scan<S: Store, L: Log, C: Clock>(
     ports: Ports<'_, S, L, C>,
     intake: &Intake,
     digest: DigestEpoch,
-) -> Result<Table, PortError> {
+    holds: &mut [Hold],
+) -> Result<Result<Table, String>, PortError> {
     let projection = &state_of(intake).projection;
     let mut table = Table::default();
     let mut after: Option<RecordKey> = None;
@@ -184,8 +200,11 @@ async fn scan<S: Store, L: Log, C: Clock>(
         let Some(last) = more.last() else { break };
         cursor = Some(last.cursor.clone());
         more.iter().filter(|row| !row.ended).for_each(|row| table.take(intake, digest, row));
+        if let Some(lost) = keep(ports, holds).await? {
+            return Ok(Err(lost));
+        }
     }
-    Ok(table)
+    Ok(Ok(table))
 }
 
 impl Table {
@@ -216,13 +235,11 @@ fn live_label(intake: &Intake, row: &LiveRow) -> String {
 
 const NO_VALUE: Value = Value::Null;
 
-/// Lanes that are not any more where this pass left them.
-fn moved(holds: &[Hold], now: &[(Lane, LaneState)]) -> Vec<String> {
-    let stays = |hold: &&Hold| now.iter().any(|(lane, state)| *lane == hold.lane && state == hold.state());
-    let lanes = holds.iter().filter(|hold| !stays(hold));
-    lanes
-        .map(|hold| format!("partition {} was moved by another during the pass", hold.lane.partition))
-        .collect()
+/// Returns whether a difference was found against what this pass put into the rehearsal table.
+fn is_of(rehearsal: &Rehearsal, difference: &Difference) -> bool {
+    let Some(key) = &difference.key else { return difference.rehearsed.is_none() };
+    let put = rehearsal.keys.get(key).and_then(Kept::rehearsed);
+    difference.rehearsed.as_ref().map(|rehearsed| &rehearsed.marker) == put
 }
 
 /// What keeps a pass from saying that all is well.

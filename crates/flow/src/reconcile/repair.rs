@@ -1,13 +1,14 @@
 //! Repair at the consumer: the rehearsed rows are merged by the lane's holder, and the sums are counted anew.
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Hold, Ports};
+use crate::hold::{DigestEpoch, Hold, Ports, lost};
 use crate::intake::Intake;
 use crate::log::Log;
 use crate::port::PortError;
 use crate::projector::{STEP_RECORDS, state_of};
+use crate::reconcile::catch_up::catch_up;
 use crate::reconcile::compare::{Act, Mend};
-use crate::reconcile::{Plan, Reconciled, catch_up, reconcile, scan, unseen};
+use crate::reconcile::{Plan, Reconciled, reconcile, scan, unseen};
 use crate::store::{Batch, Committed, Store};
 use seamline_message::sums::Sums;
 
@@ -34,17 +35,15 @@ pub async fn repair<S: Store, L: Log, C: Clock>(
         let here = |mend: &&Mend| intake.codec.partition(&mend.key, topic.partitions) == partition;
         let mends: Vec<&Mend> = plan.mends.iter().filter(here).collect();
         if merge(ports, intake, hold, &mends).await? == Committed::Fenced {
-            return Ok(unseen(intake, vec![fenced(hold)]));
+            return Ok(unseen(intake, vec![lost(hold)]));
         }
     }
-    if plan.recount && !recount(ports, intake, digest, &mut holds, topic.partitions).await? {
-        return Ok(unseen(intake, holds.iter().map(fenced).collect()));
+    if plan.recount
+        && let Some(lost) = recount(ports, intake, digest, &mut holds, topic.partitions).await?
+    {
+        return Ok(unseen(intake, vec![lost]));
     }
     reconcile(ports, intake, digest).await
-}
-
-fn fenced(hold: &Hold) -> String {
-    format!("partition {} was taken by another during the repair", hold.lane.partition)
 }
 
 /// Merges into the rows of a lane: first what goes, then what comes, since a row without a marker is replaced by both.
@@ -88,16 +87,19 @@ fn enter(mend: &Mend, batch: &mut Batch) -> bool {
     true
 }
 
-/// Counts the sums of each lane anew from the markers of its rows and from quarantine; ended keys are in none. Returns
-/// whether all were written.
+/// Counts the sums of each lane anew from the markers of its rows and from quarantine; ended keys are in none. Returns why
+/// not, once another took a lane.
 async fn recount<S: Store, L: Log, C: Clock>(
     ports: Ports<'_, S, L, C>,
     intake: &Intake,
     digest: DigestEpoch,
     holds: &mut [Hold],
     partitions: u32,
-) -> Result<bool, PortError> {
-    let table = scan(ports, intake, digest).await?;
+) -> Result<Option<String>, PortError> {
+    let table = match scan(ports, intake, digest, holds).await? {
+        Ok(table) => table,
+        Err(lost) => return Ok(Some(lost)),
+    };
     let mut sums = vec![Sums::new(); holds.len()];
     for (key, last) in &table.held {
         let partition = intake.codec.partition(key, partitions);
@@ -112,8 +114,8 @@ async fn recount<S: Store, L: Log, C: Clock>(
         next.digest_epoch = digest.epoch;
         let batch = hold.batch(next);
         if hold.commit(ports, None, batch).await? == Committed::Fenced {
-            return Ok(false);
+            return Ok(Some(lost(hold)));
         }
     }
-    Ok(true)
+    Ok(None)
 }

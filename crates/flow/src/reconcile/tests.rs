@@ -1,6 +1,6 @@
 //! What a pass concludes from lane, log and table.
 
-use super::{Read, Table, assess};
+use super::{Read, Table, assess, is_of};
 use crate::drift::{DriftKind, Link, Outcome};
 use crate::example::{DIGEST, hold, intake, key};
 use crate::hold::Hold;
@@ -159,4 +159,29 @@ fn what_compaction_took_away_while_it_was_read_is_no_drift_and_not_clean_either(
     assert_eq!(drifts(&overtaken), []);
     assert!(overtaken.reports.iter().all(|report| matches!(report.outcome, Outcome::Inconclusive(_))));
     assert!(!overtaken.plan.recount, "the sums are right");
+}
+
+#[test]
+fn a_difference_with_what_another_pass_put_is_not_believed() {
+    let intake = intake();
+    let mut rehearsal = Rehearsal::default();
+    let markers = Markers { row: Some(marker(&intake, 5)), ..Markers::default() };
+    rehearsal.keys.insert(key(1), Kept { markers, label: String::new() });
+    let difference = |of: u32, put: Option<u64>| Difference {
+        cursor: String::new(),
+        key: Some(key(of)),
+        live: None,
+        ended: None,
+        rehearsed: put.map(|at| Rehearsed {
+            key: key(of),
+            values: Some(values()),
+            marker: marker(&intake, at),
+        }),
+    };
+    assert!(is_of(&rehearsal, &difference(1, Some(5))));
+    assert!(is_of(&rehearsal, &difference(2, None)), "the log has nothing of it");
+    for (other, put) in [(1, None), (1, Some(6)), (2, Some(5))] {
+        assert!(!is_of(&rehearsal, &difference(other, put)), "{other} {put:?}");
+    }
+    assert!(is_of(&rehearsal, &Difference { key: None, ..difference(1, None) }), "a row without a key");
 }

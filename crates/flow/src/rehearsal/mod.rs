@@ -1,7 +1,7 @@
 //! The rehearsal: deriving anew from the log what a projection should hold, up to an end fixed at the start.
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Ports, ends};
+use crate::hold::{DigestEpoch, Hold, Ports, ends, keep};
 use crate::intake::Intake;
 use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
@@ -40,6 +40,13 @@ pub struct Kept {
     pub markers: Markers,
     /// The text of the column by which rows are counted, of its last valid row.
     pub label: String,
+}
+
+impl Kept {
+    /// Returns the marker of what the rehearsal table holds of the key: its last row or end.
+    pub fn rehearsed(&self) -> Option<&Marker> {
+        self.markers.row.as_ref().or(self.markers.ended.as_ref())
+    }
 }
 
 impl Rehearsal {
@@ -114,7 +121,8 @@ pub fn label(intake: &Intake, values: &[Value]) -> String {
     }
 }
 
-/// Reads partitions of the state topic up to their ends into the subscription's rehearsal table, made anew.
+/// Reads partitions of the state topic up to where their lanes are into the subscription's rehearsal table, made anew. Keeps
+/// the lanes meanwhile; returns why there is no rehearsal once another took one.
 ///
 /// # Errors
 /// The ports'. It is safe to begin again.
@@ -126,19 +134,21 @@ pub async fn rehearse<S: Store, L: Log, C: Clock>(
     intake: &Intake,
     digest: DigestEpoch,
     topic: &TopicIdentity,
-    to: &BTreeMap<u32, u64>,
-) -> Result<Rehearsal, PortError> {
+    holds: &mut [Hold],
+) -> Result<Result<Rehearsal, String>, PortError> {
     let began = ports.clock.now();
     ports.store.rehearsal_begin(&state_of(intake).projection).await?;
     let mut rehearsal = Rehearsal::default();
-    for (partition, end) in to {
-        read(ports, intake, digest, topic, (*partition, *end), &mut rehearsal).await?;
+    for idx in 0..holds.len() {
+        if let Some(lost) = read(ports, intake, digest, topic, (idx, &mut *holds), &mut rehearsal).await? {
+            return Ok(Err(lost));
+        }
     }
     let took = Duration::try_from(ports.clock.now().duration_since(began)).unwrap_or_default();
     if took > COMPACTION_LAG {
         rehearsal.gaps.push("the rehearsal took longer than the log keeps what was overtaken".to_owned());
     }
-    Ok(rehearsal)
+    Ok(Ok(rehearsal))
 }
 
 async fn read<S: Store, L: Log, C: Clock>(
@@ -146,12 +156,13 @@ async fn read<S: Store, L: Log, C: Clock>(
     intake: &Intake,
     digest: DigestEpoch,
     topic: &TopicIdentity,
-    (partition, end): (u32, u64),
+    (idx, holds): (usize, &mut [Hold]),
     rehearsal: &mut Rehearsal,
-) -> Result<(), PortError> {
+) -> Result<Option<String>, PortError> {
+    let (partition, end) = (holds[idx].lane.partition, holds[idx].offset());
     let Some((start, _)) = ends(ports.log, topic, partition).await? else {
         rehearsal.gaps.push(format!("partition {partition} of `{}` is not there", topic.name));
-        return Ok(());
+        return Ok(None);
     };
     let mut at = start;
     while at < end {
@@ -176,7 +187,10 @@ async fn read<S: Store, L: Log, C: Clock>(
             ports.store.rehearsal_put(&state_of(intake).projection, &rows).await?;
         }
         at = fetch.next;
+        if let Some(lost) = keep(ports, holds).await? {
+            return Ok(Some(lost));
+        }
     }
     rehearsal.ranges.insert(partition, (start, at.min(end)));
-    Ok(())
+    Ok(None)
 }
