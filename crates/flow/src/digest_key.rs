@@ -1,4 +1,5 @@
-//! The digest key of a topic: kept in its sibling topic `<topic>.ledger`, made once by the producer, read by consumers.
+//! The digest key of a topic, and how many partitions it was made with: kept in its sibling topic `<topic>.ledger`, made once by
+//! the producer, read by consumers.
 
 use crate::clock::Entropy;
 use crate::log::{Appended, Cleanup, Log, Outgoing, TopicSpec};
@@ -48,11 +49,11 @@ pub fn producer_name(topic: &str) -> String {
 /// Returns the topic that holds the digest key of a topic, as it should be.
 pub fn ledger_spec(topic: &str) -> TopicSpec {
     let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY };
-    TopicSpec { name: ledger_topic(topic), partitions: 1, cleanup }
+    TopicSpec { name: ledger_topic(topic), partitions: 1, cleanup, value_bytes_max: 0 }
 }
 
-/// Returns the digest key of a topic and its epoch; makes the ledger topic and a key of the first epoch where there is none.
-/// For the producer.
+/// Returns the digest key of a topic and its epoch; makes the ledger topic and a key of the first epoch where there is none, and
+/// notes the partitions with it. For the producer.
 ///
 /// # Errors
 /// The log's; `NotApplied` with `DigestKeyError`. After `Unknown` ask again: the key that was made is found then.
@@ -60,6 +61,7 @@ pub async fn ensure<L: Log, E: Entropy>(
     log: &L,
     entropy: &E,
     topic: &str,
+    partitions: u32,
 ) -> Result<(u32, DigestKey), PortError> {
     let ledger = log.create(&ledger_spec(topic)).await?;
     if let Some(found) = current(log, topic).await? {
@@ -76,7 +78,7 @@ pub async fn ensure<L: Log, E: Entropy>(
         partition: 0,
         key: Some(RECORD_KEY.to_vec()),
         headers: Vec::new(),
-        value: Some(encode(epoch, &key)),
+        value: Some(encode(epoch, &key, partitions)),
     };
     let reason = match log.append(&fence, vec![record]).await? {
         Appended::Done => return Ok((epoch, key)),
@@ -92,6 +94,28 @@ pub async fn ensure<L: Log, E: Entropy>(
 /// # Errors
 /// The log's; `NotApplied` with `DigestKeyError::Unreadable`.
 pub async fn current<L: Log>(log: &L, topic: &str) -> Result<Option<(u32, DigestKey)>, PortError> {
+    Ok(last(log, topic).await?.map(|made| (made.epoch, made.key)))
+}
+
+/// Returns how many partitions a topic was made with, a fact of its generation: keys stay where they are, whatever is added in
+/// the broker. None where nobody noted it.
+///
+/// # Errors
+/// As for `current`.
+pub async fn partitions_made<L: Log>(log: &L, topic: &str) -> Result<Option<u32>, PortError> {
+    Ok(last(log, topic).await?.and_then(|made| made.partitions))
+}
+
+/// What the record says.
+#[derive(Debug, PartialEq)]
+struct Made {
+    epoch: u32,
+    key: DigestKey,
+    /// None in records of before this was noted.
+    partitions: Option<u32>,
+}
+
+async fn last<L: Log>(log: &L, topic: &str) -> Result<Option<Made>, PortError> {
     let Some(ledger) = log.topic(&ledger_topic(topic)).await? else { return Ok(None) };
     let mut sweep = Sweep::begin(log, &ledger, 0).await?;
     let mut last = None;
@@ -105,12 +129,13 @@ pub async fn current<L: Log>(log: &L, topic: &str) -> Result<Option<(u32, Digest
     decode(&value).ok_or_else(unreadable).map(Some)
 }
 
-fn encode(epoch: u32, key: &DigestKey) -> Vec<u8> {
+fn encode(epoch: u32, key: &DigestKey, partitions: u32) -> Vec<u8> {
     let digits: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({ "version": VERSION, "epoch": epoch, "key": digits }).to_string().into_bytes()
+    let made = json!({ "version": VERSION, "epoch": epoch, "key": digits, "partitions": partitions });
+    made.to_string().into_bytes()
 }
 
-fn decode(value: &[u8]) -> Option<(u32, DigestKey)> {
+fn decode(value: &[u8]) -> Option<Made> {
     let read: Value = serde_json::from_slice(value).ok()?;
     if read.get("version")?.as_u64()? != VERSION {
         return None;
@@ -124,18 +149,21 @@ fn decode(value: &[u8]) -> Option<(u32, DigestKey)> {
     for (idx, byte) in key.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&digits[2 * idx..2 * idx + 2], 16).ok()?;
     }
-    Some((epoch, DigestKey(key)))
+    let partitions = read.get("partitions").map(|it| u32::try_from(it.as_u64()?).ok());
+    Some(Made { epoch, key: DigestKey(key), partitions: partitions.flatten() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{Made, decode, encode};
     use seamline_message::digest::DigestKey;
 
     #[test]
     fn a_digest_key_reads_as_it_was_written() {
         let key = DigestKey([0xa7; 32]);
-        assert_eq!(decode(&encode(3, &key)), Some((3, key)));
+        assert_eq!(decode(&encode(3, &key, 12)), Some(Made { epoch: 3, key, partitions: Some(12) }));
+        let older = format!("{{\"version\":1,\"epoch\":3,\"key\":\"{}\"}}", "a7".repeat(32));
+        assert_eq!(decode(older.as_bytes()), Some(Made { epoch: 3, key, partitions: None }));
     }
 
     #[test]

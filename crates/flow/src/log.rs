@@ -32,6 +32,8 @@ pub struct TopicSpec {
     pub partitions: u32,
     /// What it keeps.
     pub cleanup: Cleanup,
+    /// The greatest size of a value, in bytes; a log may always take more.
+    pub value_bytes_max: u64,
 }
 
 /// A record to append.

@@ -92,7 +92,12 @@ impl Outlet {
             .map_err(|source| OutletError::Compile { contract: reference.clone(), source })?;
         let channel = |id: ChannelId| {
             let topic = topic_name(template, &reference, &id);
-            let spec = TopicSpec { name: topic.clone(), partitions, cleanup: cleanup(contract, id.kind) };
+            let spec = TopicSpec {
+                name: topic.clone(),
+                partitions,
+                cleanup: cleanup(contract, id.kind),
+                value_bytes_max: codec.value_bytes_max(id.kind).unwrap_or_default(),
+            };
             OutChannel { id, topic, spec }
         };
         let channels: Vec<OutChannel> = contract.channels().into_iter().map(channel).collect();
@@ -116,8 +121,8 @@ impl Outlet {
     /// The log's. Safe to repeat.
     pub async fn create_topics<L: Log, E: Entropy>(&self, log: &L, entropy: &E) -> Result<(), PortError> {
         for channel in &self.channels {
-            log.create(&channel.spec).await?;
-            digest_key::ensure(log, entropy, &channel.topic).await?;
+            let topic = log.create(&channel.spec).await?;
+            digest_key::ensure(log, entropy, &channel.topic, topic.partitions).await?;
         }
         Ok(())
     }
@@ -213,6 +218,7 @@ impl OutletSet {
             name: self.batches_topic(),
             partitions: 1,
             cleanup: Cleanup::Compact { tombstones: TOMBSTONES, min_lag: Duration::ZERO },
+            value_bytes_max: 0,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The log on Apache Kafka, by librdkafka.
 
 pub mod access;
+mod answer;
 mod aside;
 pub mod log;
 pub mod open;

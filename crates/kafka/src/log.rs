@@ -1,10 +1,11 @@
 //! The port to the log on Apache Kafka.
 
+use crate::answer::{Described, Failed};
 use crate::aside::Aside;
 use crate::open::OpenError;
 use crate::producer::{Ends, Handle};
 use crate::properties::{Properties, Quiet, Reading, reading, serve, why};
-use crate::raw::{self, Described, Failed};
+use crate::raw;
 use crate::reader::{Lost, Place, Reader, Readers, Unreadable, offsets};
 use jiff::Timestamp;
 use rdkafka::client::Client;
@@ -37,6 +38,9 @@ struct Known {
     /// When the broker was asked.
     at: Instant,
 }
+
+/// A topic, and what the broker says of it.
+type Told = (String, Result<Option<Described>, Failed>);
 
 struct Inner {
     properties: Properties,
@@ -148,6 +152,20 @@ impl KafkaLog {
         Inner::described(&self.0, name, Instant::now()).await
     }
 
+    /// Returns which of the topics of a transaction refuses it: the client names one, or all where the broker let none in
+    /// because of one.
+    async fn refusing(&self, topics: Vec<String>, named: String) -> Result<String, PortError> {
+        if topics.contains(&named) {
+            return Ok(named);
+        }
+        let told = self.0.describe(topics).await?;
+        let closed = told.into_iter().find(|(_, described)| match described {
+            Ok(described) => described.as_ref().is_none_or(|topic| !topic.may_write),
+            Err(_) => true,
+        });
+        Ok(closed.map_or(named, |(topic, _)| topic))
+    }
+
     fn identity(&self, name: &str, described: Described) -> TopicIdentity {
         let cluster = self.0.cluster.clone();
         TopicIdentity { cluster, name: name.to_owned(), id: described.id, partitions: described.partitions }
@@ -167,28 +185,24 @@ impl Inner {
         if let Some(known) = of(&locked(&it.known)) {
             return Ok(known.described);
         }
-        if let Some((_, failed)) = it.describe(vec![name.to_owned()]).await?.pop() {
-            return Err(not_applied(failed));
-        }
-        let known = of(&locked(&it.known)).expect("it was asked for just now");
-        Ok(known.described)
+        let told = it.describe(vec![name.to_owned()]).await?.pop();
+        told.expect("each topic that is asked for is told").1.map_err(not_applied)
     }
 
-    /// Asks about topics. Returns those that we may not see.
-    async fn describe(self: &Arc<Inner>, names: Vec<String>) -> Result<Vec<(String, Failed)>, PortError> {
+    /// Asks about topics, and tells of each in the order asked for; an error where we may not see it.
+    async fn describe(self: &Arc<Inner>, names: Vec<String>) -> Result<Vec<Told>, PortError> {
         let it = Arc::clone(self);
         let at = Instant::now();
         let told = blocking(move || {
             let asked: Vec<&str> = names.iter().map(String::as_str).collect();
             let told = raw::describe(it.asking.client(), &asked, PATIENCE)?;
-            let mut hidden = Vec::new();
-            for (name, described) in names.into_iter().zip(told) {
-                match described {
-                    Ok(described) => it.learn(name, Known { described, at }),
-                    Err(failed) => hidden.push((name, failed)),
+            let told: Vec<Told> = names.into_iter().zip(told).collect();
+            for (name, described) in &told {
+                if let Ok(described) = described {
+                    it.learn(name.clone(), Known { described: described.clone(), at });
                 }
             }
-            Ok::<_, Failed>(hidden)
+            Ok::<_, Failed>(told)
         });
         told.await?.map_err(not_applied)
     }
@@ -217,9 +231,11 @@ impl Inner {
         if !topics.is_empty() {
             let _one = self.describing.lock().await;
             match self.describe(topics).await {
-                Ok(hidden) => {
-                    for (topic, error) in hidden {
-                        tracing::debug!(topic, %error, "a topic could not be described");
+                Ok(told) => {
+                    for (topic, described) in told {
+                        if let Err(error) = described {
+                            tracing::debug!(topic, %error, "a topic could not be described");
+                        }
                     }
                 }
                 Err(error) => tracing::debug!(%error, "topics could not be described"),
@@ -379,9 +395,14 @@ impl Log for KafkaLog {
             }
             answer => answer?,
         };
-        if let Appended::Refused { topic, .. } = &appended {
-            locked(&self.0.known).remove(topic);
-        }
+        let appended = match appended {
+            Appended::Refused { topic, reason } => {
+                let topic = self.refusing(topics.into_keys().collect(), topic).await?;
+                locked(&self.0.known).remove(&topic);
+                Appended::Refused { topic, reason }
+            }
+            appended => appended,
+        };
         let mut written = locked(&self.0.written);
         for (topic, ends) in ends {
             let known = written.entry(topic).or_default();
@@ -426,9 +447,17 @@ impl Log for KafkaLog {
                     continue;
                 }
             }
-            if !self.0.is_same(&place, reader.pending() > 0).await? {
-                self.0.end(&place, reader).await?;
-                return Ok(Fetched::NoTopic);
+            match self.0.is_same(&place, reader.pending() > 0).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.0.end(&place, reader).await?;
+                    return Ok(Fetched::NoTopic);
+                }
+                Err(error) => {
+                    // Who comes next must not be told the end that this reader knows.
+                    self.0.end(&place, reader).await?;
+                    return Err(error);
+                }
             }
             let taken = reader.hand_over(limit, self.0.written(&place));
             let (records, next, start, end) = (taken.records, taken.next, taken.start, taken.end);

@@ -221,14 +221,12 @@ fn commit(client: &BaseProducer<Deliveries>) -> Answer {
             return Ok((Appended::Done, client.context().take()));
         };
         match &error {
-            KafkaError::Transaction(said) if said.txn_requires_abort() => {
-                return abort(client, Failure::Client(error));
-            }
             KafkaError::Transaction(said) if said.is_retriable() => {
                 tracing::warn!(%error, "a commit to Kafka has no answer yet; it is asked for again");
                 client.poll(Duration::ZERO);
             }
-            // An earlier answer may be lost: a fence that came after it does not tell what the commit did.
+            // An earlier answer may be lost, of the client's own trials too: neither a fence that came after it nor a request
+            // to abort tells what the commit did.
             _ => return Err(PortError::Unknown(Box::new(Broken::new(client, "commit", error)))),
         }
     }

@@ -81,6 +81,8 @@ impl Properties {
     }
 
     fn over(&self, config: &mut ClientConfig) {
+        // A broker that is back, or takes a new token, is found again in seconds.
+        config.set("reconnect.backoff.max.ms", "2000");
         config.set("client.id", "seamline").set("log.connection.close", "false");
         for (name, value) in &self.0 {
             config.set(name, value);
@@ -109,6 +111,8 @@ impl Properties {
         let mut config = ClientConfig::new();
         config.set("compression.type", "lz4").set("linger.ms", "1").set("batch.size", "1000000");
         config.set("queue.buffering.max.kbytes", "32768").set("transaction.timeout.ms", "30000");
+        // How large a message may be is a setting of its topic.
+        config.set("message.max.bytes", "1000000000");
         // A topic that went away is told in seconds.
         config.set("topic.metadata.propagation.max.ms", "5000");
         self.over(&mut config);

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "the safe client has none of these calls; this module wraps them")]
 
+use crate::answer::{Described, Failed};
 use crate::properties::{Quiet, Reading};
 use rdkafka::bindings as sys;
 use rdkafka::client::Client;
@@ -13,29 +14,6 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A call that the broker or the client refused.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{what}: {code}{}", said.as_ref().map_or(String::new(), |said| format!(": {said}")))]
-pub(crate) struct Failed {
-    /// What was asked.
-    what: &'static str,
-    /// The answer.
-    pub(crate) code: RDKafkaErrorCode,
-    /// What the broker says more.
-    said: Option<String>,
-}
-
-/// A topic as the broker describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Described {
-    /// The topic's id, as Kafka's tools write it.
-    pub(crate) id: String,
-    /// How many partitions it has.
-    pub(crate) partitions: u32,
-    /// How many replicas the partition with the fewest has.
-    pub(crate) replicas: u32,
-}
 
 /// What a queue of a partition held.
 #[derive(Debug)]
@@ -138,6 +116,7 @@ pub(crate) fn describe(
     // SAFETY: the call copies names and options; all live until it returns.
     let answer = ask(client, WHAT, call, patience, |(rk, options, answers)| unsafe {
         let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
         sys::rd_kafka_DescribeTopics(rk, topics, options, answers);
         sys::rd_kafka_TopicCollection_destroy(topics);
     })?;
@@ -150,7 +129,7 @@ pub(crate) fn describe(
     let mut found = vec![Ok(None); names.len()];
     for topic in described {
         // SAFETY: as above; the id's text is owned by the id. The list is read while the answer lives.
-        let (name, code, id, replicas) = unsafe {
+        let (name, code, id, replicas, may) = unsafe {
             let mut partitions = 0;
             let list = sys::rd_kafka_TopicDescription_partitions(*topic, &raw mut partitions);
             let replicas = listed(list, partitions).iter().map(|partition| {
@@ -160,13 +139,18 @@ pub(crate) fn describe(
             });
             let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(*topic));
             let id = sys::rd_kafka_Uuid_base64str(sys::rd_kafka_TopicDescription_topic_id(*topic));
-            (CStr::from_ptr(sys::rd_kafka_TopicDescription_name(*topic)), code, text(id), replicas)
+            let mut rights = 0;
+            let may = sys::rd_kafka_TopicDescription_authorized_operations(*topic, &raw mut rights);
+            let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(*topic));
+            (name, code, text(id), replicas, listed(may, rights))
         };
         use sys::rd_kafka_resp_err_t as Code;
         let described = match code {
             Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
                 let partitions = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
-                Ok(Some(Described { id, partitions, replicas: replicas.min().unwrap_or(0) }))
+                let write = sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE;
+                let may_write = may.is_empty() || may.contains(&write);
+                Ok(Some(Described { id, partitions, replicas: replicas.min().unwrap_or(0), may_write }))
             }
             Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID => {
                 Ok(None)

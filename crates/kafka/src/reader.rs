@@ -1,7 +1,8 @@
 //! Readers: one for each place where somebody reads on, on a few clients shared by all partitions.
 
+use crate::answer::Failed;
 use crate::properties::{Properties, Quiet, Reading, reading, serve};
-use crate::raw::{self, Failed, Partition, Polled};
+use crate::raw::{self, Partition, Polled};
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use seamline_flow::log::Incoming;

@@ -6,6 +6,12 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use seamline_flow::log::{Cleanup, TopicSpec};
 use seamline_flow::port::PortError;
 
+/// What key and headers of a record may take beside its value, in bytes.
+const ROOM: u64 = 128 * 1024;
+
+/// What a broker takes where nothing is said, in bytes: our batches are smaller.
+const MESSAGE: u64 = 1_048_588;
+
 /// What a topic has, and what it should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -38,6 +44,7 @@ pub fn settings(spec: &TopicSpec, replicas: u32) -> Vec<(&'static str, String)> 
     settings.push(("min.insync.replicas", if replicas > 1 { "2" } else { "1" }.to_owned()));
     settings.push(("unclean.leader.election.enable", "false".to_owned()));
     settings.push(("message.timestamp.type", "CreateTime".to_owned()));
+    settings.push(("max.message.bytes", spec.value_bytes_max.saturating_add(ROOM).max(MESSAGE).to_string()));
     settings
 }
 

@@ -183,13 +183,18 @@ impl Codec {
         partition(RecordKey::from_texts(&chosen).as_bytes(), partitions)
     }
 
-    /// Returns whether a value is too large for a channel of events or of state.
-    pub fn judge_size(&self, channel: ChannelKind, value: &[u8]) -> Option<Violation> {
+    /// Returns the greatest size of a value on a channel of events or of state, in bytes.
+    pub fn value_bytes_max(&self, channel: ChannelKind) -> Option<u64> {
         let contract = &self.plan.contract.contract;
-        let limit = match channel {
+        match channel {
             ChannelKind::Events => contract.events.as_ref().map(|events| events.terms.limit_bytes),
             ChannelKind::State => contract.state.as_ref().map(|state| state.limit_bytes),
-        };
+        }
+    }
+
+    /// Returns whether a value is too large for a channel of events or of state.
+    pub fn judge_size(&self, channel: ChannelKind, value: &[u8]) -> Option<Violation> {
+        let limit = self.value_bytes_max(channel);
         let large = limit.is_some_and(|limit| u64::try_from(value.len()).is_ok_and(|length| length > limit));
         large.then(|| Violation::new(Rule::Size, "", "larger than the channel's limit"))
     }

@@ -353,7 +353,7 @@ impl Round<'_> {
     /// Projects what the log has since the last time. The peer's tables have what `there` holds before.
     async fn project(&self, name: &str, there: &[Vec<Cell>]) -> (Rates, Rows) {
         let topic = &self.estate.intake.state.as_ref().expect("it has a table").topic;
-        let (epoch, key) = digest_key::ensure(&self.log, &Wall, topic).await.expect("the log is ours");
+        let (epoch, key) = digest_key::ensure(&self.log, &Wall, topic, 1).await.expect("the log is ours");
         let ports = Ports { store: &self.consumer, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL };
         run(&mut *self.consumer.writer().await, CHECKPOINT).await;
         let begun = Instant::now();

@@ -216,7 +216,8 @@ impl Plane<'_> {
     /// Runs a projector of each partition until it is at the end; returns rows a second, without the taking of lanes.
     async fn project(&self) -> Result<f64> {
         let topic = &self.model.intake.state.as_ref().context("it has a table")?.topic;
-        let (epoch, key) = again(async || digest_key::ensure(&self.log, &Wall, topic).await).await?;
+        let (epoch, key) =
+            again(async || digest_key::ensure(&self.log, &Wall, topic, PARTITIONS).await).await?;
         let ports = Ports { store: &self.target.2, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL };
         let mut lanes = Vec::new();
         for partition in 0..PARTITIONS {

@@ -39,11 +39,16 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 fn compacted(name: &str, partitions: u32) -> TopicSpec {
     let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY };
-    TopicSpec { name: name.to_owned(), partitions, cleanup }
+    TopicSpec { name: name.to_owned(), partitions, cleanup, value_bytes_max: 0 }
 }
 
 fn kept(name: &str) -> TopicSpec {
-    TopicSpec { name: name.to_owned(), partitions: 1, cleanup: Cleanup::Delete { retention: None } }
+    TopicSpec {
+        name: name.to_owned(),
+        partitions: 1,
+        cleanup: Cleanup::Delete { retention: None },
+        value_bytes_max: 0,
+    }
 }
 
 fn record(topic: &str, key: &str, value: Option<&str>) -> Outgoing {

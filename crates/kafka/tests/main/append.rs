@@ -2,7 +2,8 @@
 
 use crate::fixture::{PATIENCE, begin, kept, name, open, record, stranger, values};
 use rdkafka::producer::Producer;
-use seamline_flow::log::{Appended, Log};
+use seamline_flow::conformance::log::read_all;
+use seamline_flow::log::{Appended, Log, TopicSpec};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,7 +49,7 @@ async fn a_record_too_large_is_refused_with_its_whole_append() {
     let identity = log.create(&kept(&topic, 1)).await.unwrap();
     let payments = log.create(&kept(&other, 1)).await.unwrap();
     let fence = log.fence(&name("relay")).await.unwrap();
-    let large = vec![7; 2 << 20];
+    let large = noise(2 << 20);
     let records = vec![record(&other, 0, "k", b"with it"), record(&topic, 0, "k", &large)];
     let Appended::Refused { topic: refused, .. } = log.append(&fence, records).await.unwrap() else {
         panic!("the broker takes no such record")
@@ -57,6 +58,21 @@ async fn a_record_too_large_is_refused_with_its_whole_append() {
     assert_eq!(log.append(&fence, vec![record(&topic, 0, "k", b"next")]).await.unwrap(), Appended::Done);
     assert_eq!(values(&log, &identity, 0).await, ["next"]);
     assert!(values(&log, &payments, 0).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(servers_here), ignore = "not run: needs Apache Kafka; `cargo x test` starts one")]
+async fn a_topic_takes_values_as_large_as_its_contract_allows() {
+    let log = open().await;
+    let topic = name("pictures");
+    let spec = TopicSpec { value_bytes_max: 4 << 20, ..kept(&topic, 1) };
+    let identity = log.create(&spec).await.unwrap();
+    let fence = log.fence(&name("relay")).await.unwrap();
+    let large = noise(4 << 20);
+    let records = vec![record(&topic, 0, "k", &large), record(&topic, 0, "k", b"small")];
+    assert_eq!(log.append(&fence, records).await.unwrap(), Appended::Done);
+    let read = read_all(&log, &identity, 0).await;
+    assert_eq!(read.iter().map(|it| it.value.as_ref().unwrap().len()).collect::<Vec<_>>(), [4 << 20, 5]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,4 +108,10 @@ async fn an_append_whose_caller_went_away_ends_before_the_next() {
     drop(dropped);
     assert_eq!(log.append(&fence, vec![record(&topic, 0, "k", b"2")]).await.unwrap(), Appended::Done);
     assert_eq!(values(&log, &identity, 0).await, ["1", "2"]);
+}
+
+/// Returns so many bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let words = (0_u32..).flat_map(|it| it.wrapping_mul(2_654_435_761).to_be_bytes());
+    words.take(length).collect()
 }

@@ -41,7 +41,12 @@ pub(crate) fn name(of: &str) -> String {
 }
 
 pub(crate) fn kept(name: &str, partitions: u32) -> TopicSpec {
-    TopicSpec { name: name.to_owned(), partitions, cleanup: Cleanup::Delete { retention: None } }
+    TopicSpec {
+        name: name.to_owned(),
+        partitions,
+        cleanup: Cleanup::Delete { retention: None },
+        value_bytes_max: 0,
+    }
 }
 
 pub(crate) fn record(topic: &str, partition: u32, key: &str, value: &[u8]) -> Outgoing {

@@ -15,7 +15,7 @@ async fn a_topic_made_here_has_no_differences_and_one_changed_has() {
     let log = open().await;
     let hour = Duration::from_secs(3_600);
     let cleanup = Cleanup::Compact { tombstones: hour * 48, min_lag: hour };
-    let spec = TopicSpec { name: name("orders"), partitions: 3, cleanup };
+    let spec = TopicSpec { name: name("orders"), partitions: 3, cleanup, value_bytes_max: 0 };
     let absent = log.check(&spec).await.unwrap();
     assert_eq!(absent.len(), 1);
     assert!(absent[0].mend.contains("--config cleanup.policy=compact"), "{}", absent[0].mend);

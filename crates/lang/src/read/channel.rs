@@ -85,6 +85,9 @@ fn is_cadence(text: &str) -> bool {
     }
 }
 
+/// The greatest limit that may be set, in bytes: an agent holds several values at once.
+const LIMIT_MAX: u64 = 16 << 20;
+
 fn limit<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<u64> {
     let text = reader.word(at)?;
     let (digits, factor) = match (text.strip_suffix("KiB"), text.strip_suffix("MiB")) {
@@ -98,6 +101,11 @@ fn limit<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<u64> {
     if bytes.is_none() {
         let message = format!("`{text}` is not a size such as `256KiB`");
         reader.report(Finding::new(rule::VALUE, at.path.clone(), message));
+    }
+    if bytes.is_some_and(|bytes| bytes > LIMIT_MAX) {
+        let message = format!("`{text}` is more than a message may have: {} MiB", LIMIT_MAX >> 20);
+        let finding = Finding::new(rule::VALUE, at.path.clone(), message);
+        reader.report(finding.help("keep the body where it is, and publish where that is"));
     }
     bytes
 }

@@ -19,7 +19,7 @@ fn record(partition: u32, key: &str, value: Option<&str>) -> Outgoing {
 }
 
 async fn topic(log: &EmbeddedLog, cleanup: Cleanup) -> TopicIdentity {
-    log.create(&TopicSpec { name: "t".to_owned(), partitions: 2, cleanup }).await.unwrap()
+    log.create(&TopicSpec { name: "t".to_owned(), partitions: 2, cleanup, value_bytes_max: 0 }).await.unwrap()
 }
 
 async fn read(log: &EmbeddedLog, topic: &TopicIdentity, from: u64) -> (Vec<Incoming>, u64, u64) {
