@@ -59,6 +59,38 @@ pub struct OutboxRow {
     pub behind: bool,
 }
 
+impl OutboxRow {
+    /// Returns the place in the queue: a void stands where the event stood whose place it takes.
+    pub fn place(&self) -> Sequence {
+        match &self.act {
+            Act::Void { sequence, .. } => *sequence,
+            Act::Change(_) | Act::State => self.sequence,
+        }
+    }
+
+    /// Returns how many bytes its key, details and state have.
+    pub fn weight(&self) -> u64 {
+        let details = match &self.act {
+            Act::Change(change) => change.details.as_ref().map_or(0, Vec::len),
+            Act::State | Act::Void { .. } => 0,
+        };
+        (self.key.len() + details + self.state.as_ref().map_or(0, Vec::len)) as u64
+    }
+}
+
+/// Returns the first rows, as many as reach the weight.
+fn within(mut rows: Vec<OutboxRow>, weight: u64) -> Vec<OutboxRow> {
+    let mut before = 0;
+    let fits = |row: &OutboxRow| {
+        let fits = before < weight;
+        before += row.weight();
+        fits
+    };
+    let kept = rows.iter().map(fits).take_while(|fits| *fits).count();
+    rows.truncate(kept);
+    rows
+}
+
 /// The holder's claim on an outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenure {
@@ -194,17 +226,29 @@ pub trait Source: Send + Sync {
     /// the order of sequence, a void in that of the sequence whose place it takes.
     fn waiting(&self, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
 
+    /// Returns the first of what `waiting` returns, as many as reach the weight: all but the last weigh less together. So
+    /// fewer than `limit` that weigh less are all there are.
+    fn waiting_within(
+        &self,
+        limit: usize,
+        weight: u64,
+    ) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send {
+        async move { Ok(within(self.waiting(limit).await?, weight)) }
+    }
+
     /// Returns the lowest rows behind these, which `waiting` returned before and which are all that wait up to there, at most
-    /// `limit`, in one snapshot. Returns none when other rows wait up to there by now, or fewer: then only `waiting` tells.
+    /// `limit` and as many as reach the weight, in one snapshot. Returns none when other rows wait up to there by now, or
+    /// fewer: then only `waiting` tells.
     fn waiting_behind(
         &self,
         taken: &[OutboxRow],
         limit: usize,
+        weight: u64,
     ) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send {
         async move {
             let mut all = self.waiting(taken.len() + limit).await?;
             let same = all.iter().zip(taken).filter(|(now, then)| now.sequence == then.sequence).count();
-            Ok(if same == taken.len() { all.split_off(same) } else { Vec::new() })
+            Ok(if same == taken.len() { within(all.split_off(same), weight) } else { Vec::new() })
         }
     }
 
@@ -229,8 +273,8 @@ pub trait Source: Send + Sync {
         ttl: Duration,
     ) -> impl Future<Output = Result<Removed, PortError>> + Send;
 
-    /// Writes outbox rows with the state that the source view holds for these keys, under the keys' locks, in one
-    /// transaction; a key without a row yields its removal. Returns how many rows were written.
+    /// Writes outbox rows with the state that the source view holds for these keys, each under its key's lock; a key without a
+    /// row yields its removal. Returns how many rows were written. After an error some may be: writing them again is no harm.
     fn emit(
         &self,
         contract: &ContractId,

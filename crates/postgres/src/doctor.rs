@@ -102,6 +102,18 @@ impl Database {
         there.fetch_one(self.pool()).await.map_err(not_applied)
     }
 
+    /// Returns how many bytes on disk our own tables take, indexes and all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn bytes(&self) -> Result<u64, PortError> {
+        let bytes = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c \
+            JOIN pg_namespace n ON n.oid = c.relnamespace \
+            WHERE n.nspname IN ('seamline', 'seamline_rehearsal') AND c.relkind = 'r'";
+        let bytes: i64 = sqlx::query_scalar(bytes).fetch_one(self.pool()).await.map_err(not_applied)?;
+        Ok(bytes.unsigned_abs())
+    }
+
     /// Returns which of a table's columns are not there; all of them when the table is not there.
     ///
     /// # Errors

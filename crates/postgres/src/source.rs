@@ -7,7 +7,7 @@ mod queue;
 mod rotate;
 
 use crate::database::{Database, commit};
-use crate::sql::{commit_failed, not_applied};
+use crate::sql::{commit_failed, is_busy, not_applied};
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
@@ -16,6 +16,7 @@ use seamline_flow::source::{
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The tables of the outbox.
@@ -42,12 +43,22 @@ impl Source for Database {
 
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        queue::waiting(&mut reader, limit).await.map_err(not_applied)
+        queue::waiting(&mut reader, limit, u64::MAX).await.map_err(not_applied)
     }
 
-    async fn waiting_behind(&self, taken: &[OutboxRow], limit: usize) -> Result<Vec<OutboxRow>, PortError> {
+    async fn waiting_within(&self, limit: usize, weight: u64) -> Result<Vec<OutboxRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        queue::waiting_behind(&mut reader, taken, limit).await.map_err(not_applied)
+        queue::waiting(&mut reader, limit, weight).await.map_err(not_applied)
+    }
+
+    async fn waiting_behind(
+        &self,
+        taken: &[OutboxRow],
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        queue::waiting_behind(&mut reader, taken, limit, weight).await.map_err(not_applied)
     }
 
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
@@ -72,8 +83,28 @@ impl Source for Database {
     }
 
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
-        let mut writer = self.pool().acquire().await.map_err(not_applied)?;
-        key::emit(&mut writer, contract, keys).await.map_err(commit_failed)
+        // Invariant: nobody waits here long for a key who holds another, as in `look`.
+        let mut transaction = self.begin().await?;
+        key::be_brief(&mut transaction).await.map_err(not_applied)?;
+        key::enter(&mut transaction, contract).await.map_err(not_applied)?;
+        match key::emit(&mut transaction, contract, keys).await {
+            Ok(written) => {
+                commit(transaction).await?;
+                return Ok(written);
+            }
+            Err(error) if !is_busy(&error) => return Err(not_applied(error)),
+            Err(_) => transaction.rollback().await.map_err(not_applied)?,
+        }
+        let mut written = 0;
+        for key in keys.iter().collect::<BTreeSet<_>>() {
+            let mut transaction = self.begin().await?;
+            key::enter(&mut transaction, contract).await.map_err(not_applied)?;
+            let one = key::emit(&mut transaction, contract, std::slice::from_ref(key)).await;
+            let one = one.map_err(not_applied)?;
+            commit(transaction).await?;
+            written += one;
+        }
+        Ok(written)
     }
 
     async fn void(&self, contract: &ContractId, key: &RecordKey, act: &Act) -> Result<(), PortError> {
@@ -100,6 +131,7 @@ impl Source for Database {
     async fn look(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<Vec<KeyFacts>, PortError> {
         // A later statement than the lock's has a younger snapshot. The locks go with their transaction.
         let mut transaction = self.begin().await?;
+        key::enter(&mut transaction, contract).await.map_err(not_applied)?;
         let busy = key::lock_free(&mut transaction, contract, keys).await.map_err(not_applied)?;
         let mut facts = key::look(&mut transaction, contract, keys).await.map_err(not_applied)?;
         transaction.rollback().await.map_err(not_applied)?;
@@ -107,6 +139,7 @@ impl Source for Database {
         // a deadlock, and it might be the service that is refused.
         for key in busy {
             let mut transaction = self.begin().await?;
+            key::enter(&mut transaction, contract).await.map_err(not_applied)?;
             key::lock(&mut transaction, contract, &key).await.map_err(not_applied)?;
             let found = key::look(&mut transaction, contract, std::slice::from_ref(&key)).await;
             let found = found.map_err(not_applied)?;

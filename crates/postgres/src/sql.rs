@@ -39,6 +39,14 @@ pub(crate) fn not_applied(error: impl Into<Cause>) -> PortError {
     PortError::NotApplied(error.into())
 }
 
+/// Returns whether a statement was given up since others hold what it needs.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    /// Lock not available, query canceled, deadlock detected.
+    const BUSY: [&str; 3] = ["55P03", "57014", "40P01"];
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| BUSY.contains(&code.as_ref()))
+}
+
 /// Returns what a failed COMMIT says: a server that answers with an error rolled back; one that was shut down, or did not
 /// answer, may have committed.
 pub(crate) fn commit_failed(error: sqlx::Error) -> PortError {

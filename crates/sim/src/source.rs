@@ -371,6 +371,17 @@ impl Database {
         Taken::Held(Tenure { epoch: self.epoch, batch: self.batch })
     }
 
+    /// Returns whether each row that goes aside without a violation goes behind another of its key.
+    fn is_behind_something(&self, removal: &Removal) -> bool {
+        let row = |sequence: &Sequence| self.outbox.get(sequence).map(|row| (&row.key, place(row)));
+        let mut going: Vec<_> = removal.aside.iter().filter_map(|aside| row(&aside.sequence)).collect();
+        going.extend(self.aside.values().map(|(row, ..)| (&row.key, place(row))));
+        let plain = removal.aside.iter().filter(|aside| aside.violation.is_none());
+        plain
+            .filter_map(|aside| row(&aside.sequence))
+            .all(|(key, at)| going.iter().any(|(other, before)| *other == key && *before < at))
+    }
+
     fn remove(&mut self, tenure: &Tenure, removal: &Removal, now: Timestamp, ttl: Duration) -> Removed {
         let follows = self.batch + u64::from(!removal.published.is_empty());
         if tenure.epoch != self.epoch || removal.number != follows {

@@ -71,6 +71,16 @@ impl Database {
         Ok(count > 0)
     }
 
+    /// Returns how many bytes the file has.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn bytes(&self) -> Result<u64, PortError> {
+        let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let bytes: i64 = sqlx::query_scalar(bytes).fetch_one(self.readers()).await.map_err(not_applied)?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+
     /// Returns the connections that read; what is committed is seen.
     pub fn readers(&self) -> &SqlitePool {
         self.file.readers()

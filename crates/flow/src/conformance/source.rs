@@ -2,6 +2,7 @@
 
 use super::{TTL, context, moment, sure};
 use crate::case::{CaseKind, Cases, NewCase};
+use crate::port::PortError;
 use crate::source::{
     Act, KeyFacts, OutboxRow, Removal, Removed, SetAside, Source, SourceCounts, Taken, Tenure,
 };
@@ -140,12 +141,15 @@ async fn what_waits_behind_rows_is_told_while_they_are_all_before_it<F: SourceFi
     write(fixture, &source, &[Write::Put(0, 1), Write::Put(1, 1), Write::Put(2, 1), Write::Put(3, 1)]).await;
     let rows = waiting(&source).await;
     let (before, behind) = rows.split_at(2);
-    assert_eq!(sure(source.waiting_behind(before, 10).await), behind);
-    assert_eq!(sure(source.waiting_behind(before, 1).await), behind[..1]);
-    assert_eq!(sure(source.waiting_behind(&before[1..], 10).await), [], "another waits before it");
+    assert_eq!(sure(source.waiting_behind(before, 10, u64::MAX).await), behind);
+    assert_eq!(sure(source.waiting_behind(before, 1, u64::MAX).await), behind[..1]);
+    assert_eq!(sure(source.waiting_behind(&before[1..], 10, u64::MAX).await), [], "another waits before it");
+    let each = behind[0].weight();
+    assert_eq!(sure(source.waiting_behind(before, 10, each).await), behind[..1], "it reaches the weight");
+    assert_eq!(sure(source.waiting_behind(before, 10, each + 1).await), behind, "the second reaches it");
     let tenure = held(&source).await;
     assert_eq!(remove(&source, &tenure, &published(&tenure, before)).await, Removed::Done);
-    assert_eq!(sure(source.waiting_behind(before, 10).await), [], "they wait no more");
+    assert_eq!(sure(source.waiting_behind(before, 10, u64::MAX).await), [], "they wait no more");
     assert_eq!(waiting(&source).await, behind);
 }
 
@@ -162,6 +166,11 @@ async fn a_change_is_published_with_its_transaction<F: SourceFixture>(fixture: &
     assert!(rows[0].state.is_some() && rows[0].state != rows[1].state);
     assert!(matches!(rows[0].act, Act::Change(_)) && !rows[0].behind);
     assert_eq!(sure(source.waiting(1).await), rows[..1], "at most `limit`, the lowest first");
+    let each = rows[0].weight();
+    assert!(each > rows[0].key.len() as u64);
+    assert_eq!(sure(source.waiting_within(10, each).await), rows[..1], "the first reaches the weight");
+    assert_eq!(sure(source.waiting_within(10, each + 1).await), rows, "the second reaches it");
+    assert_eq!(sure(source.waiting_within(1, u64::MAX).await), rows[..1]);
     let now = counts(fixture, &source).await;
     assert_eq!((now.committed, now.waiting, now.missing()), (2, 2, 0));
 }
@@ -285,6 +294,12 @@ async fn redriven_rows_wait_again_in_order<F: SourceFixture>(fixture: &F) {
     assert_eq!(sure(source.redrive(&fixture.contract(), fixture.key(1).as_str()).await), 0);
     assert_eq!(sure(source.redrive(&fixture.contract(), fixture.key(0).as_str()).await), 3);
     assert_eq!(waiting(&source).await, rows, "as they were");
+    // Decided before they were re-driven: nothing is there any more to wait behind.
+    let late = SetAside { sequence: rows[1].sequence, violation: None };
+    let removal = Removal { number: tenure.batch, aside: vec![late], ..Removal::default() };
+    let late = source.remove(&tenure, &removal, moment(1), TTL).await;
+    assert!(matches!(late, Err(PortError::NotApplied(_))), "{late:?}");
+    assert_eq!(waiting(&source).await, rows, "nothing left");
     let now = counts(fixture, &source).await;
     assert_eq!((now.aside, now.waiting, now.missing()), (0, 3, 0));
     assert!(!facts(fixture, &source, 0).await.aside);

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod decide;
+mod reach;
 pub mod records;
 
 #[cfg(test)]
@@ -9,12 +10,14 @@ pub(crate) mod fixture;
 
 use crate::case::NewCase;
 use crate::clock::Clock;
+use crate::digest_key;
 use crate::log::{Appended, Fence, Incoming, Log};
 use crate::outlet::OutletSet;
 use crate::port::PortError;
 use crate::relay::batch::{Agreement, BatchRecord, agree};
 use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
-use crate::source::{Act, OutboxRow, Removal, Removed, Source, Taken, Tenure};
+use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
+use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
 use crate::sweep::Sweep;
 use futures_util::future::join;
@@ -30,9 +33,6 @@ pub const STEP_ROWS: usize = 4_000;
 
 /// How many rows the first step should take at most, before the size of rows is known.
 pub const FIRST_ROWS: usize = 256;
-
-/// How many bytes of state and details one step aims at, at most.
-const STEP_BYTES: usize = 4 << 20;
 
 /// How many rows are looked at to find some behind those of parked contracts.
 pub const LOOK_ROWS_MAX: usize = 64_000;
@@ -258,7 +258,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         let mut limit = STEP_ROWS;
         loop {
             let rows = self.ports.source.waiting(limit).await?;
-            if rows.len() < limit || rows.iter().any(|row| Some(row.sequence) > last) {
+            if rows.len() < limit || rows.iter().any(|row| Some(row.place()) > last) {
                 return Ok(rows);
             }
             limit *= 2;
@@ -312,7 +312,9 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         .await;
         match done? {
             Done::Stepped(held, stepped) => {
-                self.limit = ahead.as_ref().map_or(self.limit, |ready| self.limit_after(&ready.rows));
+                self.limit = ahead
+                    .as_ref()
+                    .map_or(self.limit, |ready| limit_after(&ready.rows, self.limit, self.ports.first_rows));
                 (self.held, self.ahead) = (Some(held), ahead);
                 Ok(Step::Stepped(stepped))
             }
@@ -338,12 +340,12 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
     /// Reads and decides what comes behind rows that are on their way, unless something is in the way of it. What does not
     /// work here is told when it is tried again.
     async fn read_ahead(&self, behind: Option<&Vec<OutboxRow>>, number: u64) -> Option<Ready> {
-        let rows = self.ports.source.waiting_behind(behind?, self.limit).await.ok()?;
+        let rows = self.ports.source.waiting_behind(behind?, self.limit, READ_BYTES_MAX).await.ok()?;
         if rows.is_empty() || mutant::is(Mutant::IdAfterLast) {
             return None;
         }
         let plan = self.plan(&rows, number);
-        Some(Ready { more: rows.len() >= self.limit, plan, rows })
+        Some(Ready { more: is_full(&rows, self.limit, READ_BYTES_MAX), plan, rows })
     }
 
     async fn publish(
@@ -414,18 +416,18 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
 
     /// Returns rows to decide on, and whether more may wait behind them. Looks past those of parked contracts.
     async fn rows(&mut self) -> Result<(Vec<OutboxRow>, bool), PortError> {
-        let mut limit = self.limit;
+        let (mut limit, mut weight) = (self.limit, READ_BYTES_MAX);
         loop {
-            let mut rows = self.ports.source.waiting(limit).await?;
-            let full = rows.len() >= limit;
+            let mut rows = self.ports.source.waiting_within(limit, weight).await?;
+            let full = is_full(&rows, limit, weight);
             let stays = |row: &OutboxRow| {
                 self.parked.contains_key(&row.contract) || self.outlets.get(&row.contract).is_none()
             };
             if full && limit < LOOK_ROWS_MAX && rows.iter().all(stays) {
-                limit *= 2;
+                (limit, weight) = (limit * 2, weight * 2);
                 continue;
             }
-            self.limit = self.limit_after(&rows);
+            self.limit = limit_after(&rows, self.limit, self.ports.first_rows);
             if mutant::is(Mutant::IdAfterLast) {
                 let last = self.last_read;
                 rows.retain(|row| row.sequence > last);
@@ -437,7 +439,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
 
     /// Learns the partitions of topics, and parks the contracts that lack one.
     async fn look_for_topics(&mut self, now: Timestamp) -> Result<Vec<NewCase>, PortError> {
-        let mut missing = Vec::new();
+        let mut refused = Vec::new();
         for outlet in self.outlets.iter() {
             if self.parked.contains_key(&outlet.contract.name.contract) {
                 continue;
@@ -446,45 +448,36 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                 if self.partitions.contains_key(&channel.topic) {
                     continue;
                 }
-                match self.ports.log.topic(&channel.topic).await? {
-                    Some(topic) => {
-                        self.partitions.insert(channel.topic.clone(), topic.partitions);
+                let there = self.ports.log.topic(&channel.topic).await?.map(|topic| topic.partitions);
+                let made = digest_key::partitions_made(self.ports.log, &channel.topic).await?;
+                match (there, made) {
+                    (None, _) => refused.push((&channel.topic, "there is no such topic".to_owned())),
+                    // Keys would change their partitions, and their order with them.
+                    (Some(there), Some(made)) if there != made => {
+                        let why = format!(
+                            "it has {there} partitions and was made with {made}: make it anew with these"
+                        );
+                        refused.push((&channel.topic, why));
                     }
-                    None => missing.push(channel.topic.clone()),
+                    (Some(there), _) => drop(self.partitions.insert(channel.topic.clone(), there)),
                 }
             }
         }
-        Ok(missing.iter().map(|topic| self.park(topic, "there is no such topic", now)).collect())
+        Ok(refused.iter().map(|(topic, why)| self.park(topic, why, now)).collect())
     }
 
-    /// Parks the contracts that write to a topic; all of them, when it is that of the batch records.
+    /// Parks the contracts that write to a topic; all of them, when it is that of the batch records or nobody's.
     fn park(&mut self, topic: &str, reason: &str, now: Timestamp) -> NewCase {
         // It may be made anew with other partitions.
         self.partitions.remove(topic);
-        let writes = |outlet: &&crate::outlet::Outlet| {
-            topic == self.outlets.batches().name
-                || outlet.channels.iter().any(|channel| channel.topic == topic)
-        };
+        let has = |outlet: &crate::outlet::Outlet| outlet.channels.iter().any(|it| it.topic == topic);
+        let of_all = topic == self.outlets.batches().name || !self.outlets.iter().any(has);
+        let writes = |outlet: &&crate::outlet::Outlet| of_all || has(outlet);
         let contracts: Vec<ContractId> =
             self.outlets.iter().filter(writes).map(|outlet| outlet.contract.name.contract.clone()).collect();
         let until = now.saturating_add(PARKED).unwrap_or(Timestamp::MAX);
         self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
         parked_case(self.outlets, topic, reason, &contracts)
-    }
-
-    /// Returns how many rows like these make a step.
-    fn limit_after(&self, rows: &[OutboxRow]) -> usize {
-        let bytes = |row: &OutboxRow| {
-            let details = match &row.act {
-                Act::Change(change) => change.details.as_ref().map_or(0, Vec::len),
-                Act::State | Act::Void { .. } => 0,
-            };
-            row.key.len() + details + row.state.as_ref().map_or(0, Vec::len)
-        };
-        let total: usize = rows.iter().map(bytes).sum();
-        let Some(each) = total.checked_div(rows.len()) else { return self.limit };
-        // Never more than fourfold at once: the next rows may be larger than these.
-        (STEP_BYTES / each.max(1)).clamp(16, STEP_ROWS).min(rows.len().max(self.ports.first_rows) * 4)
     }
 }
 

@@ -17,8 +17,11 @@ pub(crate) const MARKERS: [(&str, &str); 5] = [
     ("seamline_ended", "boolean"),
 ];
 
+/// The schema of rehearsal tables, which the agent makes. It may make nothing where functions look for names.
+pub(crate) const REHEARSALS: &str = "seamline_rehearsal";
+
 /// The longest name that PostgreSQL keeps whole, in bytes.
-const NAME_BYTES: usize = 63;
+pub(super) const NAME_BYTES: usize = 63;
 
 /// Returns a table as SQL names it: a name with a dot names its schema.
 pub(crate) fn table_name(schema: &str, table: &str) -> String {
@@ -26,7 +29,7 @@ pub(crate) fn table_name(schema: &str, table: &str) -> String {
     format!("{}.{}", quoted(schema), quoted(table))
 }
 
-/// Returns the name of a projection's rehearsal table, in our own schema.
+/// Returns the name of a projection's rehearsal table.
 pub(crate) fn rehearsal_name(projection: &Projection) -> String {
     format!("rehearsal_{}", projection.subscription.subscription)
 }
@@ -41,6 +44,7 @@ pub fn statements(projections: &[Projection]) -> Result<Vec<String>, InstallErro
         statements.insert(3, claim(&first.subscription.context));
     }
     statements.push("REVOKE ALL ON SCHEMA seamline FROM PUBLIC".to_owned());
+    statements.push(format!("CREATE SCHEMA IF NOT EXISTS {REHEARSALS}"));
     let mut tables = BTreeSet::new();
     for projection in projections {
         let wrong = |reason: String| {
@@ -83,7 +87,7 @@ pub fn grants(projections: &[Projection], service_role: &str, agent_role: &str) 
         format!("GRANT USAGE ON SCHEMA seamline TO {service}, {agent}"),
         format!("GRANT SELECT, UPDATE (state, attempts) ON seamline.inbox TO {service}"),
         // Rehearsals are tables of the agent's own.
-        format!("GRANT CREATE ON SCHEMA seamline TO {agent}"),
+        format!("GRANT USAGE, CREATE ON SCHEMA {REHEARSALS} TO {agent}"),
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA seamline TO {agent}"),
         format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA seamline TO {agent}"),
         format!("REVOKE INSERT, UPDATE, DELETE ON seamline.format, seamline.context FROM {agent}"),

@@ -1,5 +1,6 @@
 //! Publishing by key on PostgreSQL: `SELECT seamline.publish(…)`, inside the service's own transaction.
 
+use super::consumer::NAME_BYTES;
 use super::{InstallError, claim, publish, source_view, table, table_consumer, value};
 use crate::sql::{literal, quoted};
 use seamline_contract::publication::Publication;
@@ -13,6 +14,9 @@ const CALLS: [&str; 3] = [
     "lock(text, text[])",
 ];
 
+/// The longest prefix of what is named for a contract.
+const PREFIX: &str = "publish_";
+
 /// Returns the statements that install the publishing of a contract. Each is complete; run them in one transaction.
 ///
 /// # Errors
@@ -22,6 +26,13 @@ pub fn statements(
     publication: &Publication,
 ) -> Result<Vec<String>, InstallError> {
     let name = &contract.contract.name;
+    if name.contract.as_str().len() > NAME_BYTES - PREFIX.len() {
+        let what = format!(
+            "its id has more than {} bytes, so that PostgreSQL would cut the name of its function",
+            NAME_BYTES - PREFIX.len()
+        );
+        return Err(InstallError::Source { contract: name.to_string(), what });
+    }
     let view = source_view::source_view(contract, publication)?;
     let mut statements = table::statements(&[table_consumer::SHARED, table::PRODUCER]);
     statements.insert(3, claim(&name.context));

@@ -29,6 +29,23 @@ fn texts(keys: &[RecordKey]) -> Vec<&str> {
     keys.iter().map(RecordKey::as_str).collect()
 }
 
+/// Locks the tables behind a source view against those who lock them whole. A service does that before it publishes: who comes
+/// after it must hold no key yet.
+pub(super) async fn enter(conn: &mut PgConnection, contract: &ContractId) -> Result<(), sqlx::Error> {
+    let statement = format!("SELECT FROM {} WHERE false", source_view::name(contract));
+    sqlx::query(AssertSqlSafe(statement)).execute(conn).await?;
+    Ok(())
+}
+
+/// Gives up soon where somebody else holds a key or a table: shorter than it takes until a deadlock is looked for, in which a
+/// service might be refused.
+pub(super) async fn be_brief(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '700ms'")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// One statement publishes all keys, in sorted order, each once.
 pub(super) async fn emit(
     conn: &mut PgConnection,

@@ -130,7 +130,8 @@ fn aside_row(row: &PgRow) -> Result<AsideRow, sqlx::Error> {
     })
 }
 
-/// They go to the table that is filled least soon: it is cut off only when it is empty.
+/// They go to the table that is filled least soon: it is cut off only when it is empty. A removal under way ends first, so that
+/// none sets a row aside behind these meanwhile.
 pub(super) async fn redrive(
     conn: &mut PgConnection,
     contract: &ContractId,
@@ -141,6 +142,7 @@ pub(super) async fn redrive(
          INSERT INTO {} ({COLUMNS}) SELECT {COLUMNS} FROM gone",
         OUTBOXES[0]
     );
+    sqlx::query("SELECT FROM seamline.lease WHERE name = 'outbox' FOR UPDATE").execute(&mut *conn).await?;
     let rows = sqlx::query(AssertSqlSafe(rows)).bind(contract.as_str()).bind(key);
     let voids = "WITH gone AS (DELETE FROM seamline.quarantine WHERE contract = $1 AND key = $2 RETURNING *) \
         INSERT INTO seamline.void (id, contract, version, key, channel, place, previous, written_at) \

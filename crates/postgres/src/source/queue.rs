@@ -53,12 +53,15 @@ pub(super) async fn take_over(
 
 /// The lowest of each table behind a place, then the lowest of all: each is found by its index, and no row is read that is not
 /// asked for. A void stands in the queue where the event stood whose place it takes. With each row comes how many wait up to
-/// that place.
+/// that place and were not named, or were named and do not wait. Rows end with the one that reaches the weight; how long a text is, is known without reading it.
 const WAITING: &str = "SELECT o.*, EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = o.contract \
     AND q.key = o.key AND coalesce(q.void_place, q.id) < o.place), \
-    (SELECT count(*) FROM seamline.outbox_0 WHERE id <= $2) + (SELECT count(*) FROM seamline.outbox_1 WHERE id <= $2) \
-    + (SELECT count(*) FROM seamline.outbox_2 WHERE id <= $2) + (SELECT count(*) FROM seamline.void WHERE place <= $2) \
-    FROM (\
+    (SELECT count(*) FILTER (WHERE a.id IS NULL OR b.id IS NULL) FROM (SELECT id FROM seamline.outbox_0 WHERE id <= $2 \
+    UNION ALL SELECT id FROM seamline.outbox_1 WHERE id <= $2 UNION ALL SELECT id FROM seamline.outbox_2 WHERE id <= $2 \
+    UNION ALL SELECT id FROM seamline.void WHERE place <= $2) a FULL JOIN unnest($4::bigint[]) AS b (id) ON a.id = b.id) \
+    FROM (SELECT w.*, coalesce(sum(octet_length(w.key) + coalesce(octet_length(w.details), 0) \
+    + coalesce(octet_length(w.state), 0)) \
+    OVER (ORDER BY w.place, w.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (SELECT * FROM (\
     (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
     (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
     NULL::text AS channel, NULL::bigint AS void_previous, id AS place FROM seamline.outbox_0 \
@@ -71,33 +74,42 @@ const WAITING: &str = "SELECT o.*, EXISTS (SELECT FROM seamline.quarantine q WHE
     NULL, NULL, id FROM seamline.outbox_2 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
     (SELECT id, contract, version, key, NULL, NULL, NULL, NULL, NULL, NULL, '{}', \
     (extract(epoch FROM written_at) * 1000000)::bigint, NULL, NULL, NULL, \
-    channel, previous, place FROM seamline.void WHERE place > $2 ORDER BY place, id LIMIT $1)) o \
-    ORDER BY o.place, o.id LIMIT $1";
+    channel, previous, place FROM seamline.void WHERE place > $2 ORDER BY place, id LIMIT $1)) u \
+    ORDER BY u.place, u.id LIMIT $1) w) o WHERE o.before < $3 ORDER BY o.place, o.id";
 
 /// Less than any place.
 const NOWHERE: i64 = -1;
 
-async fn rows_behind(conn: &mut PgConnection, place: i64, limit: usize) -> Result<Vec<PgRow>, sqlx::Error> {
+async fn rows_behind(
+    conn: &mut PgConnection,
+    place: i64,
+    limit: usize,
+    weight: u64,
+    taken: &[i64],
+) -> Result<Vec<PgRow>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    sqlx::query(WAITING).bind(limit).bind(place).fetch_all(conn).await
+    let weight = i64::try_from(weight).unwrap_or(i64::MAX);
+    sqlx::query(WAITING).bind(limit).bind(place).bind(weight).bind(taken).fetch_all(conn).await
 }
 
-pub(super) async fn waiting(conn: &mut PgConnection, limit: usize) -> Result<Vec<OutboxRow>, sqlx::Error> {
-    rows_behind(conn, NOWHERE, limit).await?.iter().map(outbox_row).collect()
+pub(super) async fn waiting(
+    conn: &mut PgConnection,
+    limit: usize,
+    weight: u64,
+) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    rows_behind(conn, NOWHERE, limit, weight, &[]).await?.iter().map(outbox_row).collect()
 }
 
 pub(super) async fn waiting_behind(
     conn: &mut PgConnection,
     taken: &[OutboxRow],
     limit: usize,
+    weight: u64,
 ) -> Result<Vec<OutboxRow>, sqlx::Error> {
-    let place = |row: &OutboxRow| match &row.act {
-        Act::Void { sequence, .. } => signed(sequence.0),
-        Act::Change(_) | Act::State => signed(row.sequence.0),
-    };
-    let rows = rows_behind(conn, taken.iter().map(place).max().unwrap_or(NOWHERE), limit).await?;
-    let waiting: Option<i64> = rows.first().map(|row| row.get(19));
-    if waiting.and_then(|waiting| usize::try_from(waiting).ok()) != Some(taken.len()) {
+    let place = taken.iter().map(|row| signed(row.place().0)).max().unwrap_or(NOWHERE);
+    let ids: Vec<i64> = taken.iter().map(|row| signed(row.sequence.0)).collect();
+    let rows = rows_behind(conn, place, limit, weight, &ids).await?;
+    if rows.first().is_some_and(|row| row.get::<i64, _>(20) > 0) {
         return Ok(Vec::new());
     }
     rows.iter().map(outbox_row).collect()
@@ -120,7 +132,7 @@ fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
         correlation: text(12),
         causation: text(13),
         traceparent: text(14),
-        behind: row.get(18),
+        behind: row.get(19),
     })
 }
 
@@ -226,6 +238,24 @@ async fn set_aside(conn: &mut PgConnection, aside: &[SetAside], now: Timestamp) 
         a.rule, a.path, a.message, $5::timestamptz FROM gone g \
         JOIN unnest($1, $2::text[], $3::text[], $4::text[]) AS a (id, rule, path, message) ON a.id = g.id";
     let voids = sqlx::query(voids).bind(&ids).bind(&rules).bind(&paths).bind(&messages);
-    left += voids.bind(now.to_string()).execute(conn).await?.rows_affected();
-    exactly(i64::try_from(left).map_err(corrupt)?, ids.len())
+    left += voids.bind(now.to_string()).execute(&mut *conn).await?.rows_affected();
+    exactly(i64::try_from(left).map_err(corrupt)?, ids.len())?;
+    behind_something(conn, aside).await
+}
+
+/// Invariant: a row without a violation is in quarantine only behind another row of its key. One that it was to wait behind may
+/// have been re-driven since it was read.
+async fn behind_something(conn: &mut PgConnection, aside: &[SetAside]) -> Result<(), sqlx::Error> {
+    let plain = aside.iter().filter(|row| row.violation.is_none());
+    let ids: Vec<i64> = plain.map(|row| signed(row.sequence.0)).collect();
+    let alone = "SELECT count(*) FROM seamline.quarantine r WHERE r.id = ANY ($1) AND NOT EXISTS (\
+        SELECT FROM seamline.quarantine q WHERE q.contract = r.contract AND q.key = r.key \
+        AND coalesce(q.void_place, q.id) < coalesce(r.void_place, r.id))";
+    let alone: i64 = sqlx::query_scalar(alone).bind(&ids).fetch_one(conn).await?;
+    match alone {
+        0 => Ok(()),
+        _ => {
+            Err(corrupt(format!("{alone} rows no longer wait behind one in quarantine; they are read again")))
+        }
+    }
 }

@@ -88,7 +88,10 @@ pub(super) async fn upsert(
     let columns: Vec<&str> = plan.columns.iter().map(String::as_str).chain(markers.iter().copied()).collect();
     let values: Vec<String> = (0..plan.columns.len()).map(|idx| format!("g.c{idx}")).collect();
     let names: Vec<String> = (0..plan.columns.len()).map(|idx| format!("c{idx}")).collect();
-    let sets: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    // Without those of the key, which stay as they are: a row whose key is written is locked against all that refer to it.
+    let key = plan.key_columns();
+    let set = columns.iter().filter(|column| !key.iter().any(|of_key| of_key == *column));
+    let sets: Vec<String> = set.map(|column| format!("{column} = excluded.{column}")).collect();
     let statement = format!(
         "WITH g AS MATERIALIZED (SELECT * FROM unnest($2::text[], {markers_given}, {arrays}) \
          AS u (seamline_key, {markers}, {names})), \
@@ -107,7 +110,7 @@ pub(super) async fn upsert(
         columns = columns.join(", "),
         values = values.join(", "),
         g_markers = markers.iter().map(|name| format!("g.{name}")).collect::<Vec<_>>().join(", "),
-        key = plan.key_columns().join(", "),
+        key = key.join(", "),
         sets = sets.join(", "),
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(&plan.subscription);

@@ -2,7 +2,7 @@
 
 use crate::binary::Cells;
 use crate::cell;
-use crate::install::consumer::{MARKERS, rehearsal_name, table_name};
+use crate::install::consumer::{MARKERS, REHEARSALS, rehearsal_name, table_name};
 use crate::ledger::digest_of;
 use crate::sql::{quoted, signed, unsigned};
 use seamline_contract::value::Value;
@@ -35,7 +35,7 @@ impl<'p> Plan<'p> {
             projection,
             subscription: projection.subscription.to_string(),
             table: table_name(schema, &projection.table),
-            rehearsal: format!("seamline.{}", quoted(&rehearsal_name(projection))),
+            rehearsal: format!("{REHEARSALS}.{}", quoted(&rehearsal_name(projection))),
             columns: projection.columns.iter().map(|column| quoted(&column.name)).collect(),
         }
     }

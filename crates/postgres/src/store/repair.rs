@@ -60,7 +60,7 @@ pub(super) async fn restore(
         None => "true".to_owned(),
     };
     let there = format!(
-        "SELECT 1 FROM {} t JOIN {} ON {} WHERE {marked} FOR UPDATE OF t",
+        "SELECT 1 FROM {} t JOIN {} ON {} WHERE {marked} FOR NO KEY UPDATE OF t",
         plan.table,
         plan.keys(1, "k"),
         plan.same_key("t", "k"),

@@ -97,6 +97,10 @@ fn borders() -> Vec<(Type, bool, Vec<Value>)> {
     let nested = BTreeMap::from([
         ("b".to_owned(), Value::List(vec![text("\u{1f600} \"\\"), Value::Null])),
         ("a".to_owned(), Value::Approximate(1e-7)),
+        ("c".to_owned(), Value::Approximate(0.1 + 0.2)),
+        ("d".to_owned(), Value::Approximate(31.245_270_191_439_438)),
+        ("e".to_owned(), Value::Approximate(121.487_919_511_619_45)),
+        ("f".to_owned(), Value::Approximate(2.225_073_858_507_201_4e-308)),
     ]);
     let list = Type::Object(Vec::new());
     vec![

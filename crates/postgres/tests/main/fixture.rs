@@ -60,6 +60,11 @@ impl Home {
         self.server.clone().database(&self.name).disable_statement_logging().connect().await.unwrap()
     }
 
+    /// Returns where the server is, and the name of the database there.
+    pub(crate) fn address(&self) -> (String, u16, String) {
+        (self.server.get_host().to_owned(), self.server.get_port(), self.name.clone())
+    }
+
     /// Connects to another database of the same server.
     pub(crate) async fn elsewhere(&self) -> PgConnection {
         self.server.clone().disable_statement_logging().connect().await.unwrap()

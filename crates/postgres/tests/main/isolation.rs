@@ -268,9 +268,10 @@ async fn nothing_of_many_writers_is_lost_while_the_outbox_is_drained() {
         committed
     };
     let draining = async {
-        let mut drained = Vec::new();
+        let (mut drained, mut over) = (Vec::new(), false);
         loop {
-            let over = end.try_recv().is_ok();
+            // It is told once.
+            over |= end.try_recv().is_ok();
             let rows = database.waiting(100).await.unwrap();
             if rows.is_empty() && over {
                 return drained;

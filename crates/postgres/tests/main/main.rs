@@ -8,6 +8,7 @@ mod conformance_source;
 mod conformance_store;
 mod fixture;
 mod isolation;
+mod pooler;
 mod projection;
 mod publish;
 mod queue;

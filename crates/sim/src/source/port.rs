@@ -36,9 +36,12 @@ impl Source for SimSource {
             if tenure.epoch < state.committed.epoch {
                 self.world.fired(Fault::ZombieRemoval);
             }
-            state.committed.remove(tenure, removal, now, ttl)
+            let is_held = tenure.epoch == state.committed.epoch;
+            (!is_held || state.committed.is_behind_something(removal))
+                .then(|| state.committed.remove(tenure, removal, now, ttl))
         };
-        self.world.call("source.remove", remove).await
+        let removed = self.world.call("source.remove", remove).await?;
+        removed.ok_or_else(|| PortError::NotApplied("a row no longer waits behind one in quarantine".into()))
     }
 
     async fn emit(&self, _: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {

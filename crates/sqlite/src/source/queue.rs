@@ -160,5 +160,17 @@ async fn set_aside(
         let leave = sqlx::query("DELETE FROM seamline_outbox WHERE id = ?").bind(signed(row.sequence.0));
         leave.execute(&mut *conn).await?;
     }
+    // Invariant: a row without a violation is in quarantine only behind another row of its key. One that it was to wait behind
+    // may have been re-driven since it was read.
+    for row in aside.iter().filter(|row| row.violation.is_none()) {
+        let alone = "SELECT count(*) FROM seamline_quarantine r WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM \
+            seamline_quarantine q WHERE q.contract = r.contract AND q.key = r.key \
+            AND coalesce(q.void_sequence, q.id) < coalesce(r.void_sequence, r.id))";
+        let alone = sqlx::query_scalar(alone).bind(signed(row.sequence.0));
+        let alone: i64 = alone.fetch_one(&mut *conn).await?;
+        if alone > 0 {
+            return Err(corrupt("a row no longer waits behind one in quarantine; it is read again"));
+        }
+    }
     Ok(())
 }

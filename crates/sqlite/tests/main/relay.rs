@@ -1,9 +1,14 @@
 //! Relay and lanes over real files: answers that are lost, and cases of what stands still.
 
 use crate::fixture::{Files, THING, TTL, at, published, run, things};
-use seamline_contract::channel::DEFAULT_TOPICS;
+use seamline_contract::channel::{ChannelKind, DEFAULT_TOPICS};
 use seamline_flow::case::{CaseKind, Cases, NewCase};
+use seamline_flow::clock::Entropy;
+use seamline_flow::custody::source::check_source;
+use seamline_flow::digest_key;
+use seamline_flow::drift::Outcome;
 use seamline_flow::hold::{Hold, Ports, Step as Halted};
+use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::log::{Appended, Cleanup, Fence, Fetched, Log, Outgoing, TopicSpec};
 use seamline_flow::outlet::{Outlet, OutletSet};
 use seamline_flow::port::PortError;
@@ -11,6 +16,8 @@ use seamline_flow::position::{Position, TopicIdentity};
 use seamline_flow::relay::{FIRST_ROWS, PARKED, Relay, RelayPorts, Step, TakeOver};
 use seamline_flow::source::Source;
 use seamline_flow::store::{Committed, Gripped, Lane, Store};
+use seamline_message::key::RecordKey;
+use seamline_sqlite::context::Database;
 use seamline_sqlite::log::EmbeddedLog;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,10 +74,9 @@ async fn records(log: &Mute, topic: &str) -> usize {
 async fn each_row_is_there_once(commits: bool) {
     let files = Files::new();
     let database = things(&files).await;
-    let outlet =
-        Outlet::compile(&published(THING, "feed: outbox, table: thing").0, DEFAULT_TOPICS, 1).unwrap();
-    let (state, contract) = (outlet.channels[0].topic.clone(), "thing".parse().unwrap());
-    let outlets = OutletSet::new("proof".parse().unwrap(), "db".parse().unwrap(), vec![outlet]).unwrap();
+    let outlets = thing_outlets(1);
+    let state = outlets.iter().next().unwrap().channels[0].topic.clone();
+    let contract = "thing".parse().unwrap();
     let log = Mute { log: files.log().await, commits, silent: AtomicBool::new(true) };
     for spec in outlets.iter().flat_map(|outlet| &outlet.channels).map(|channel| &channel.spec) {
         log.create(spec).await.unwrap();
@@ -113,10 +119,7 @@ async fn a_batch_that_never_came_to_the_log_is_sent_again() {
 async fn rows_of_a_contract_that_is_not_served_make_their_case_once_in_a_while() {
     let files = Files::new();
     let database = things(&files).await;
-    let mut service = files.service().await;
-    let publish = "INSERT INTO thing VALUES ('a', 'new', 1); \
-                   INSERT INTO seamline_publish (contract, change, key) VALUES ('thing', 'ThingMade', '[\"a\"]')";
-    run(&mut service, publish).await.unwrap();
+    publish_a_thing(&files).await;
     let outlets = OutletSet::new("proof".parse().unwrap(), "db".parse().unwrap(), Vec::new()).unwrap();
     let log = files.log().await;
     let ports = RelayPorts {
@@ -145,8 +148,12 @@ async fn a_lane_that_stands_still_raises_its_case_once() {
     let (database, log) = (files.context().await, files.log().await);
     database.install_consumer(&[]).await.unwrap();
     let lane = Lane { subscription: "other/things".parse().unwrap(), topic: "t".to_owned(), partition: 0 };
-    let spec =
-        TopicSpec { name: "t".to_owned(), partitions: 1, cleanup: Cleanup::Delete { retention: None } };
+    let spec = TopicSpec {
+        name: "t".to_owned(),
+        partitions: 1,
+        cleanup: Cleanup::Delete { retention: None },
+        value_bytes_max: 0,
+    };
     let topic = log.create(&spec).await.unwrap();
     let ports = Ports { store: &database, log: &log, clock: &*files.hands, holder: "one", ttl: TTL };
     let Gripped::Held(grip) = database.grip(&lane, "one", at(0), TTL, false).await.unwrap() else {
@@ -178,4 +185,114 @@ async fn a_lane_that_stands_still_raises_its_case_once() {
     hold.stop(ports, case).await.unwrap();
     let times: Vec<u64> = database.cases(true).await.unwrap().iter().map(|case| case.times).collect();
     assert_eq!(times, [1]);
+}
+
+/// As random as a test wants it.
+struct Nine;
+
+impl Entropy for Nine {
+    fn bytes(&self) -> [u8; 32] {
+        [9; 32]
+    }
+}
+
+#[tokio::test]
+async fn partitions_added_in_the_broker_are_not_used() {
+    let (files, outlets) = (Files::new(), thing_outlets(3));
+    let (database, log) = (things(&files).await, files.log().await);
+    let topics = outlets.iter().flat_map(|outlet| &outlet.channels).map(|channel| channel.topic.clone());
+    let topics: Vec<String> = topics.collect();
+    // Noted when the topic had two.
+    digest_key::ensure(&log, &Nine, &topics[0], 2).await.unwrap();
+    outlets.create_topics(&log, &Nine).await.unwrap();
+    publish_a_thing(&files).await;
+    let ports = RelayPorts {
+        source: &database,
+        log: &log,
+        clock: &*files.hands,
+        holder: "one",
+        ttl: TTL,
+        first_rows: FIRST_ROWS,
+    };
+    let TakeOver::Held(mut relay) = Relay::take_over(ports, &outlets).await.unwrap() else {
+        panic!("nobody else is there")
+    };
+    let Step::Stepped(stepped) = relay.step().await.unwrap() else { panic!("it is still ours") };
+    assert_eq!((stepped.published, stepped.staying, stepped.cases.len()), (0, 1, 1));
+    let summary = &stepped.cases[0].summary;
+    assert!(summary.contains(&topics[0]) && summary.contains("3 partitions"), "{summary}");
+}
+
+/// A ledger that another pass takes when it is first scanned.
+struct Taken<'a> {
+    ledger: &'a Database,
+    topic: String,
+}
+
+impl Ledger for Taken<'_> {
+    async fn ledger_clear(&self, topic: &str) -> Result<(), PortError> {
+        self.ledger.ledger_clear(topic).await
+    }
+
+    async fn ledger_put(&self, topic: &str, entries: &[Entry]) -> Result<(), PortError> {
+        self.ledger.ledger_put(topic, entries).await
+    }
+
+    async fn ledger_get(&self, topic: &str, keys: &[RecordKey]) -> Result<Vec<Option<Entry>>, PortError> {
+        self.ledger.ledger_get(topic, keys).await
+    }
+
+    async fn ledger_scan(
+        &self,
+        topic: &str,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, PortError> {
+        if topic == self.topic {
+            self.ledger.ledger_clear(&format!("{topic} pass")).await?;
+            self.ledger.ledger_clear(topic).await?;
+        }
+        self.ledger.ledger_scan(topic, after, limit).await
+    }
+}
+
+#[tokio::test]
+async fn of_two_passes_over_one_ledger_at_most_one_concludes() {
+    let (files, outlets) = (Files::new(), thing_outlets(1));
+    let (database, log) = (things(&files).await, files.log().await);
+    outlets.create_topics(&log, &Nine).await.unwrap();
+    publish_a_thing(&files).await;
+    let ports = RelayPorts {
+        source: &database,
+        log: &log,
+        clock: &*files.hands,
+        holder: "one",
+        ttl: TTL,
+        first_rows: FIRST_ROWS,
+    };
+    let TakeOver::Held(mut relay) = Relay::take_over(ports, &outlets).await.unwrap() else {
+        panic!("nobody else is there")
+    };
+    relay.step().await.unwrap();
+    let outlet = outlets.iter().next().unwrap();
+    let state = outlet.channels_of(ChannelKind::State).next().unwrap();
+    let alone = check_source(&database, &database, &log, outlet, "one").await.unwrap();
+    assert!(alone.reports.iter().all(|report| report.outcome == Outcome::Clean), "{alone:?}");
+    let taken = Taken { ledger: &database, topic: state.topic.clone() };
+    let beside = check_source(&database, &taken, &log, outlet, "two").await.unwrap();
+    let outcome = &beside.reports[0].outcome;
+    assert!(matches!(outcome, Outcome::Inconclusive(why) if why[0].contains("same time")), "{beside:?}");
+    assert!(beside.reports.iter().all(|report| report.drifts.is_empty()) && beside.cases.is_empty());
+}
+
+fn thing_outlets(partitions: u32) -> OutletSet {
+    let contract = published(THING, "feed: outbox, table: thing").0;
+    let outlet = Outlet::compile(&contract, DEFAULT_TOPICS, partitions).unwrap();
+    OutletSet::new("proof".parse().unwrap(), "db".parse().unwrap(), vec![outlet]).unwrap()
+}
+
+async fn publish_a_thing(files: &Files) {
+    let publish = "INSERT INTO thing VALUES ('a', 'new', 1); \
+                   INSERT INTO seamline_publish (contract, change, key) VALUES ('thing', 'ThingMade', '[\"a\"]')";
+    run(&mut files.service().await, publish).await.unwrap();
 }
