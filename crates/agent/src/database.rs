@@ -38,6 +38,16 @@ enum At {
     Postgres(PostgresDatabase),
 }
 
+/// Calls the same method on whichever database it is.
+macro_rules! either {
+    ($database:expr, $it:ident => $call:expr) => {
+        match &$database.at {
+            At::Sqlite($it) => $call.await,
+            At::Postgres($it) => $call.await,
+        }
+    };
+}
+
 impl Database {
     /// Returns a SQLite file.
     pub fn sqlite(database: SqliteDatabase) -> Database {
@@ -105,6 +115,14 @@ impl Database {
         }
     }
 
+    /// Returns how many bytes on disk our own tables take; of a file, all of it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn bytes(&self) -> Result<u64, PortError> {
+        either!(self, it => it.bytes())
+    }
+
     /// Installs what is published and the projections. Repeating it brings them up to date.
     ///
     /// # Errors
@@ -132,16 +150,6 @@ impl Database {
     }
 }
 
-/// Calls the same method on whichever database it is.
-macro_rules! either {
-    ($database:expr, $it:ident => $call:expr) => {
-        match &$database.at {
-            At::Sqlite($it) => $call.await,
-            At::Postgres($it) => $call.await,
-        }
-    };
-}
-
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         either!(self, it => Source::take_over(it, holder, now, ttl))
@@ -151,8 +159,17 @@ impl Source for Database {
         either!(self, it => Source::waiting(it, limit))
     }
 
-    async fn waiting_behind(&self, taken: &[OutboxRow], limit: usize) -> Result<Vec<OutboxRow>, PortError> {
-        either!(self, it => Source::waiting_behind(it, taken, limit))
+    async fn waiting_within(&self, limit: usize, weight: u64) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::waiting_within(it, limit, weight))
+    }
+
+    async fn waiting_behind(
+        &self,
+        taken: &[OutboxRow],
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::waiting_behind(it, taken, limit, weight))
     }
 
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {

@@ -2,13 +2,16 @@
 
 use crate::site::no_answer;
 use anyhow::Result;
+use jiff::Timestamp;
 use seamline_agent::agent::Agent;
-use seamline_contract::id::ContractRef;
+use seamline_agent::log::SiteLog;
+use seamline_contract::id::{ContextId, ContractRef};
 use seamline_flow::hold::ends;
-use seamline_flow::log::Log;
-use seamline_flow::position::Accounting;
+use seamline_flow::log::{Fetched, Log};
+use seamline_flow::position::{Accounting, TopicIdentity};
 use seamline_flow::source::{Source, SourceCounts};
 use seamline_flow::store::{Lane, Store};
+use std::time::Duration;
 
 /// The counts of a contract at its source.
 pub(crate) struct SourceAccount {
@@ -26,6 +29,54 @@ pub(crate) struct LaneAccount {
     pub(crate) accounting: Option<Accounting>,
     /// Offsets between its position and the end of its partition.
     pub(crate) behind: u64,
+    /// For how long the oldest record that it has not read lies in the log; none where it has read all.
+    pub(crate) stale: Option<Duration>,
+}
+
+/// What a context's work takes in one of its databases.
+pub(crate) struct Keeping {
+    /// The context.
+    pub(crate) context: ContextId,
+    /// Where the database is.
+    pub(crate) place: String,
+    /// For how long the oldest row of its outbox waits; none where none waits.
+    pub(crate) waits: Option<Duration>,
+    /// Bytes on disk: of what is ours, of a file all.
+    pub(crate) bytes: u64,
+}
+
+/// Returns what work takes in a database.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn keeping(agent: &Agent) -> Result<Keeping> {
+    let oldest = match &agent.outlets {
+        Some(_) => agent.database.waiting(1).await.map_err(no_answer)?.pop(),
+        None => None,
+    };
+    Ok(Keeping {
+        context: agent.context.clone(),
+        place: agent.place.to_string(),
+        waits: oldest.map(|row| since(row.written_at)),
+        bytes: agent.database.bytes().await.map_err(no_answer)?,
+    })
+}
+
+/// Returns how long a moment is ago; none of the time where it is ahead of our clock.
+fn since(moment: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(moment)).unwrap_or_default()
+}
+
+/// Returns for how long the first record at an offset or behind it lies in the log.
+async fn staleness(
+    log: &SiteLog,
+    topic: &TopicIdentity,
+    partition: u32,
+    from: u64,
+) -> Result<Option<Duration>> {
+    let fetched = log.fetch(topic, partition, from, 1).await.map_err(no_answer)?;
+    let Fetched::Records(fetch) = fetched else { return Ok(None) };
+    Ok(fetch.records.first().map(|record| since(record.time)))
 }
 
 /// Returns the counts of what a context publishes.
@@ -63,8 +114,14 @@ pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
                 else {
                     continue;
                 };
-                let behind = end.saturating_sub(position.unwrap_or(start));
-                accounts.push(LaneAccount { lane, accounting: found.map(|state| state.accounting), behind });
+                let from = position.unwrap_or(start);
+                let behind = end.saturating_sub(from);
+                let stale = match behind {
+                    0 => None,
+                    _ => staleness(&agent.log, &topic, partition, from).await?,
+                };
+                let accounting = found.map(|state| state.accounting);
+                accounts.push(LaneAccount { lane, accounting, behind, stale });
             }
         }
     }

@@ -11,11 +11,15 @@ use seamline_agent::health;
 use seamline_agent::metrics::Metrics;
 use seamline_agent::pulse::Pulse;
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+/// Where health is told unless said: on this machine alone, on the port that exporters of OpenTelemetry use.
+const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 /// How often it is looked whether anything moves.
 const LOOK: Duration = Duration::from_millis(25);
@@ -44,9 +48,10 @@ pub(crate) struct Args {
     /// After how many seconds others may take over from one that died.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     lease: u64,
-    /// Answer `/livez`, `/readyz` and `/metrics` on this address, such as `127.0.0.1:9464`; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR")]
-    health: Option<SocketAddr>,
+    /// Where to answer `/livez`, `/readyz` and `/metrics`; port 0 takes a free one, `off` answers nowhere. Unless said:
+    /// `127.0.0.1:9464`, or a free port where that is taken; `off` with `--until-idle`.
+    #[arg(long, value_name = "ADDR|off")]
+    health: Option<Health>,
     /// How to log on standard error; text on a terminal, else JSON.
     #[arg(long, value_enum)]
     log: Option<LogFormat>,
@@ -76,8 +81,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             agent.lease = Duration::from_secs(args.lease);
         }
         let (metrics, pulse) = (Arc::new(Metrics::new()), Arc::new(Pulse::default()));
-        if let Some(address) = args.health {
-            serve(address, &metrics, &pulse).await?;
+        if let Some(listener) = listen(args).await? {
+            eprintln!("health and metrics on http://{}", listener.local_addr()?);
+            tokio::spawn(health::serve(listener, Arc::clone(&metrics), Arc::clone(&pulse)));
         }
         tracing::info!(databases = agents.len(), holder = agents[0].holder(), "the agent works");
         let mut quiet = Quiet::new(&agents, &metrics, args.until_idle);
@@ -112,12 +118,38 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })
 }
 
-async fn serve(address: SocketAddr, metrics: &Arc<Metrics>, pulse: &Arc<Pulse>) -> Result<()> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on `{address}`"))?;
-    eprintln!("health and metrics on http://{}", listener.local_addr()?);
-    tokio::spawn(health::serve(listener, Arc::clone(metrics), Arc::clone(pulse)));
-    Ok(())
+/// Where health is told.
+#[derive(Debug, Clone, Copy)]
+enum Health {
+    Off,
+    At(SocketAddr),
+}
+
+impl FromStr for Health {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Health, String> {
+        match text {
+            "off" => Ok(Health::Off),
+            text => text.parse().map(Health::At).map_err(|_| {
+                "write an address and a port such as `127.0.0.1:9464` or `[::1]:0`, or `off`".to_owned()
+            }),
+        }
+    }
+}
+
+/// Takes the port that was said, else the usual one, or a free one where that is taken: replicas share a machine.
+async fn listen(args: &Args) -> Result<Option<TcpListener>> {
+    let address = match args.health {
+        Some(Health::At(address)) => address,
+        Some(Health::Off) => return Ok(None),
+        None if args.until_idle => return Ok(None),
+        None => match TcpListener::bind(HEALTH).await {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(_) => SocketAddr::new(HEALTH.ip(), 0),
+        },
+    };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).with_context(|| format!("cannot listen on `{address}`; say another with `--health`"))
 }
 
 /// Tells to stop at the first signal, and ends at the second.

@@ -1,6 +1,6 @@
-//! `seamline status`: every change and every record accounted for, and how far behind each lane is.
+//! `seamline status`: every change and every record accounted for, how far behind each lane is, and what it takes.
 
-use crate::account::{LaneAccount, SourceAccount, lanes, sources};
+use crate::account::{Keeping, LaneAccount, SourceAccount, keeping, lanes, sources};
 use crate::exit::Exit;
 use crate::site::{Where, agents, block_on, contexts};
 use crate::terminal::{Format, columns, counted};
@@ -8,6 +8,7 @@ use anyhow::Result;
 use seamline_flow::position::Accounting;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Accounts for everything that was committed at sources and handed over by the log.
 #[derive(Debug, clap::Args)]
@@ -29,15 +30,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let site = args.place.site()?;
     let contexts = contexts(&site, &args.contexts)?;
     block_on(async {
-        let (mut published, mut received) = (Vec::new(), Vec::new());
+        let (mut published, mut received, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for agent in agents(&site, &contexts).await? {
+            kept.push(keeping(&agent).await?);
             published.extend(sources(&agent).await?);
             received.extend(subscriptions(&lanes(&agent).await?));
         }
         let balanced = published.iter().all(balances) && received.iter().all(|it| it.balanced);
         match args.format {
-            Format::Json => println!("{}", document(&published, &received, balanced)),
-            Format::Text => text(&published, &received, balanced, &args.place.arguments()),
+            Format::Json => println!("{}", document(&published, &received, &kept, balanced)),
+            Format::Text => text(&published, &received, &kept, balanced, &args.place.arguments()),
         }
         Ok(if balanced { Exit::Clean } else { Exit::Drift })
     })
@@ -53,6 +55,7 @@ struct Received {
     topic: String,
     accounting: Accounting,
     behind: u64,
+    stale: Option<Duration>,
     balanced: bool,
 }
 
@@ -66,9 +69,11 @@ fn subscriptions(lanes: &[LaneAccount]) -> Vec<Received> {
             topic,
             accounting: Accounting::default(),
             behind: 0,
+            stale: None,
             balanced: true,
         });
         received.behind += account.behind;
+        received.stale = received.stale.max(account.stale);
         let Some(counts) = account.accounting else { continue };
         received.balanced &= counts.balanced();
         let sum = &mut received.accounting;
@@ -85,7 +90,7 @@ fn subscriptions(lanes: &[LaneAccount]) -> Vec<Received> {
     all.into_values().collect()
 }
 
-fn document(published: &[SourceAccount], received: &[Received], balanced: bool) -> Value {
+fn document(published: &[SourceAccount], received: &[Received], kept: &[Keeping], balanced: bool) -> Value {
     let published: Vec<Value> = published
         .iter()
         .map(|it| {
@@ -118,14 +123,37 @@ fn document(published: &[SourceAccount], received: &[Received], balanced: bool) 
                 "quarantined": counts.quarantined,
                 "absent": counts.absent,
                 "behind": it.behind,
+                "staleSeconds": it.stale.map(|stale| stale.as_secs_f64()),
                 "balanced": it.balanced,
             })
         })
         .collect();
-    json!({ "schema": "seamline/status/v1", "published": published, "received": received, "balanced": balanced })
+    let kept: Vec<Value> = kept
+        .iter()
+        .map(|it| {
+            json!({
+                "context": it.context.to_string(),
+                "place": it.place,
+                "waitsSeconds": it.waits.map(|waits| waits.as_secs_f64()),
+                "bytes": it.bytes,
+            })
+        })
+        .collect();
+    json!({
+        "schema": "seamline/status/v1",
+        "published": published,
+        "received": received,
+        "databases": kept,
+        "balanced": balanced,
+    })
 }
 
-fn text(published: &[SourceAccount], received: &[Received], balanced: bool, place: &str) {
+/// Returns a time as people say it, to a tenth of a second; a dash for none.
+fn spoken(time: Option<Duration>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()))
+}
+
+fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], balanced: bool, place: &str) {
     let row = |first: &str, rest: &[String]| {
         std::iter::once(first.to_owned()).chain(rest.iter().cloned()).collect()
     };
@@ -155,6 +183,7 @@ fn text(published: &[SourceAccount], received: &[Received], balanced: bool, plac
             "held",
             "quarantined",
             "behind",
+            "stale for",
             "",
         ];
         let mut rows = vec![head(&words)];
@@ -173,11 +202,18 @@ fn text(published: &[SourceAccount], received: &[Received], balanced: bool, plac
             ];
             let mut cells = vec![it.topic.clone()];
             cells.extend(numbers.iter().map(ToString::to_string));
+            cells.push(spoken(it.stale));
             cells.push(if it.balanced { String::new() } else { "NOT balanced".to_owned() });
             row(&it.subscription, &cells)
         }));
         println!("{}", columns(&rows));
     }
+    let mut rows = vec![head(&["context", "database", "oldest waits for", "takes"])];
+    rows.extend(kept.iter().map(|it| {
+        let takes = format!("{:.1} MiB", it.bytes as f64 / f64::from(1 << 20));
+        row(it.context.as_str(), &[it.place.clone(), spoken(it.waits), takes])
+    }));
+    println!("{}", columns(&rows));
     println!(
         "accounting: {}",
         if balanced { "balanced" } else { "NOT balanced: changes or records are nowhere" }

@@ -4,6 +4,8 @@
 use crate::chinook_shop::{CONTEXTS, Running, Shop};
 use crate::fixture::Ran;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 /// Changes that each service makes.
@@ -309,12 +311,45 @@ fn work(shop: &Shop) {
             assert!(last.contains(&format!(": {CHANGES} changes")), "{last}");
         }
     }
+    shop.run(&["doctor"]).exits(0);
+    for agent in &agents {
+        assert_health(&agent.noted());
+    }
+    let noted: Vec<String> = agents.iter().map(Running::noted).collect();
     for service in endless.into_iter().chain(reactors).chain(agents) {
         service.terminate();
         let (code, last) = service.ended();
         // Java's exit code tells the signal even where it ended by itself.
         assert!([Some(0), Some(128 + 15)].contains(&code), "{code:?}: {last}");
     }
+    // Logs are JSON, and no value of a row is in one.
+    for log in noted {
+        for line in log.lines().filter(|line| !line.starts_with("health and metrics on")) {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+            assert!(
+                !["@mail.example", "Lost on the way", "unitPrice"].iter().any(|it| line.contains(it)),
+                "{line}"
+            );
+        }
+    }
+}
+
+/// Asks an agent where it says that it tells its health.
+fn assert_health(noted: &str) {
+    let address = noted.lines().find_map(|line| line.strip_prefix("health and metrics on http://")).unwrap();
+    let asked = |path: &str| {
+        let mut connection = TcpStream::connect(address).unwrap();
+        write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        answer
+    };
+    asked("/livez");
+    asked("/readyz");
+    let metrics = asked("/metrics");
+    assert!(metrics.contains("seamline_relay_rows_total") && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(!metrics.contains("@mail.example"));
 }
 
 fn what_travels_is_standard_and_entitled(shop: &Shop) {

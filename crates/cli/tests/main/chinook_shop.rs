@@ -122,6 +122,11 @@ impl Running {
         done(Command::new("kill").args(["-TERM", &id.to_string()]));
     }
 
+    /// Returns what it printed on standard error so far.
+    pub(crate) fn noted(&self) -> String {
+        std::fs::read_to_string(self.printed.with_extension("err")).unwrap()
+    }
+
     /// Waits until it ended, and returns its exit code, none if a signal ended it, and the last line it printed.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let status = self.child.take().unwrap().wait().unwrap();

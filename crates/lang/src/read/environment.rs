@@ -9,9 +9,17 @@ use seamline_contract::environment::{Environment, LogPlace, Place};
 use seamline_contract::finding::Finding;
 use seamline_contract::id::IdError;
 
-/// Properties of librdkafka that hold a secret.
-const SECRET_PROPERTIES: [&str; 4] =
-    ["sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret"];
+/// Properties of librdkafka that hold a secret; what they are called by besides has none.
+const SECRET_PROPERTIES: [&str; 8] = [
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.private.key.pem",
+];
 
 /// Reads an environment; none when its id or its log is not known.
 pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Environment> {
@@ -71,11 +79,14 @@ fn place<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<Place> 
     Some(Place { context, system, url: url?, user, password, schema })
 }
 
-/// A URL such as `postgres://user:secret@host` holds a literal secret.
+/// A URL such as `postgres://user:secret@host` or `postgres://host/database?password=secret` holds a literal secret.
 fn refuse_password_in_url<'n>(reader: &mut Reader<'n>, at: &At<'n>, url: &str) {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    if user.split_once(':').is_some_and(|(_, password)| !is_reference(password)) {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
+    let given = parameters.filter_map(|it| it.strip_prefix("password=").or(it.strip_prefix("sslpassword=")));
+    let passwords = user.split_once(':').map(|(_, password)| password).into_iter().chain(given);
+    if passwords.into_iter().any(|password| !is_reference(password)) {
         literal_secret(reader, at);
     }
 }

@@ -329,6 +329,15 @@ fn a_document_with_more_findings_than_are_kept_says_so() {
 #[test]
 fn a_literal_secret_is_a_finding() {
     let environment = "apiVersion: seamline/v1\nkind: Environment\nlog: { kafka: { sasl.password: hunter2 } }\nsystems: { a/b: { url: 'postgres://me:secret@db/x', password: '${P}' } }\n";
+    let others = "apiVersion: seamline/v1\nkind: Environment\nlog: { kafka: { ssl.key.pem: x, sasl.username: me,\n sasl.oauthbearer.config: 'principal=me' } }\nsystems: { a/b: { url: 'postgres://db/x?password=${P}' },\n a/c: { url: 'postgres://db/x?sslmode=require&password=p' } }\n";
+    assert_eq!(
+        lines(&read(&[("e.environment.yaml", others)])),
+        [
+            "e.environment.yaml:3:30 LANGUAGE_VALUE a secret is written here",
+            "e.environment.yaml:4:27 LANGUAGE_VALUE a secret is written here",
+            "e.environment.yaml:6:14 LANGUAGE_VALUE a secret is written here",
+        ]
+    );
     assert_eq!(
         lines(&read(&[("e.environment.yaml", environment)])),
         [
