@@ -21,8 +21,10 @@ enum Sign {
 }
 
 /// What is needed, and the Debian package of each.
-const NEEDS: [(Sign, &str); 12] = [
+const NEEDS: [(Sign, &str); 14] = [
     (Sign::Postgres, "postgresql"),
+    (Sign::File("/usr/sbin/pgbouncer"), "pgbouncer"),
+    (Sign::Program("openssl"), "openssl"),
     (Sign::File("/usr/include/openssl/ssl.h"), "libssl-dev"),
     (Sign::Program("pkg-config"), "pkg-config"),
     (Sign::Program("make"), "make"),

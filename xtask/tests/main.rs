@@ -73,7 +73,7 @@ fn servers_do_not_outlive_their_killed_starter() {
 #[test]
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 fn database_keeps_what_was_committed_over_kill_and_stop() {
-    let mut postgres = Postgres::start().unwrap();
+    let mut postgres = Postgres::start(0).unwrap();
     let port = postgres.port();
     assert!(psql(port, &["create table kept (id int)", "insert into kept values (1)"]).status.success());
     postgres.kill9().unwrap();
@@ -92,7 +92,7 @@ fn database_keeps_what_was_committed_over_kill_and_stop() {
 #[test]
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 fn transaction_whose_answer_is_lost_has_committed() {
-    let postgres = Postgres::start().unwrap();
+    let postgres = Postgres::start(0).unwrap();
     let proxy = Proxy::start(Protocol::Postgres).unwrap();
     proxy.forward_to(postgres.port());
     assert!(psql(postgres.port(), &["create table asked (id int)"]).status.success());

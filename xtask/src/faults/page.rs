@@ -21,6 +21,11 @@ subscribe. Programs write over SQL while agents work and the fault is injected. 
   effect, which is not idempotent, once; batch records whole; accounting balanced; no commit undone.
 - **by `seamline reconcile`**, which must be clean, and by `seamline status`, which must balance.
 
+Some cannot end so. `drift` is judged by the report alone, which the oracle holds against what it injected: it names all and nothing
+else, and nothing after the repair. `poison` and `repeated-records` leave out those checks of the oracle that what was put into the
+topics by hand must break. `retention-passed`, `topic-recreated` and `database-rewound` must stop until a person decides: what they
+say is judged, and that they leave everything alone.
+
 Outcomes: `passed`; `failed`, a promise is broken; `inconclusive`, the fault did not fire or it could not be judged, which is no pass
 either. A failed scenario keeps its folder with what every program said.
 ";

@@ -16,6 +16,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How many transactions tests may prepare at once.
+const PREPARED_MAX: u32 = 64;
+
 /// How often the servers are looked at while nothing else is done.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -86,7 +89,7 @@ pub fn run(command: &[&str]) -> Result<()> {
 fn start() -> Result<(Postgres, Kafka)> {
     thread::scope(|scope| {
         let kafka = scope.spawn(|| timed("Apache Kafka", || Kafka::start(None)));
-        let postgres = timed("PostgreSQL", Postgres::start);
+        let postgres = timed("PostgreSQL", || Postgres::start(PREPARED_MAX));
         let kafka = kafka.join().expect("starting a server does not panic");
         Ok((postgres?, kafka?))
     })

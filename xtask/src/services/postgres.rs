@@ -14,11 +14,10 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 const STARTS: u32 = 3;
 
 /// Beside the port; fsync stays on, for what is proved must hold after a crash.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 5] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=300",
-    "max_prepared_transactions=64",
     "wal_level=logical",
     "shared_buffers=256MB",
 ];
@@ -26,38 +25,40 @@ const SETTINGS: [&str; 6] = [
 /// A cluster and its server. When dropped, the server is stopped and the cluster removed.
 pub struct Postgres {
     server: Server,
+    /// How many transactions may be prepared; none, as the server is shipped, lets outboxes ring.
+    prepared_max: u32,
     programs: PathBuf,
     port: u16,
 }
 
 impl Postgres {
-    /// Makes a cluster and starts its server on a free port.
+    /// Makes a cluster and starts its server on a free port; so many transactions may be prepared at once.
     ///
     /// # Errors
     /// No PostgreSQL is installed, or it does not start: then the error ends with the last lines of its log.
-    pub fn start() -> Result<Self> {
+    pub fn start(prepared_max: u32) -> Result<Self> {
         let programs = newest(Path::new("/usr/lib/postgresql"))
             .context("no PostgreSQL 13 to 18 found below /usr/lib/postgresql; install `postgresql`")?;
         let account = account()?;
         for _ in 1..STARTS {
-            let mut postgres = Self::create(&programs, account)?;
+            let mut postgres = Self::create(&programs, account, prepared_max)?;
             let started = postgres.restart();
             if started.is_ok() || !postgres.server.port_was_taken() {
                 return started.map(|()| postgres);
             }
         }
-        let mut postgres = Self::create(&programs, account)?;
+        let mut postgres = Self::create(&programs, account, prepared_max)?;
         postgres.restart()?;
         Ok(postgres)
     }
 
-    fn create(programs: &Path, account: Option<Account>) -> Result<Self> {
+    fn create(programs: &Path, account: Option<Account>, prepared_max: u32) -> Result<Self> {
         // SIGQUIT lets the server end its own children at once.
         let server = Server::new("postgres", "QUIT", account)?;
         let words =
             ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D", "data"];
         server.prepare(&programs.join("initdb"), &words.map(str::to_owned))?;
-        Ok(Self { server, programs: programs.to_path_buf(), port: free_port()? })
+        Ok(Self { server, prepared_max, programs: programs.to_path_buf(), port: free_port()? })
     }
 
     /// Returns the URL of the superuser's database.
@@ -81,6 +82,7 @@ impl Postgres {
         let mut args =
             vec!["-D".to_owned(), "data".to_owned(), "-c".to_owned(), format!("port={}", self.port)];
         args.extend(SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
+        args.extend(["-c".to_owned(), format!("max_prepared_transactions={}", self.prepared_max)]);
         let probe = self.programs.join("pg_isready");
         let port = self.port.to_string();
         self.server.start(&self.programs.join("postgres"), &args, || answers(&probe, &port))
