@@ -86,6 +86,27 @@ pub enum Type {
     List(Box<Attribute>),
 }
 
+/// The type as the language writes it, of objects, lists and maps the outermost word.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Type::String => "string",
+            Type::Integer => "integer",
+            Type::Decimal { precision, scale } => return write!(f, "decimal({precision},{scale})"),
+            Type::Boolean => "boolean",
+            Type::Date => "date",
+            Type::Timestamp => "timestamp",
+            Type::Uuid => "uuid",
+            Type::Bytes => "bytes",
+            Type::Duration => "duration",
+            Type::Enum => "enum",
+            Type::Object(_) => "object",
+            Type::Map(_) => "map",
+            Type::List(_) => "list",
+        })
+    }
+}
+
 /// What a quantity counts in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unit {

@@ -211,6 +211,14 @@ impl AttributePath {
     }
 }
 
+impl AttributePath {
+    /// Returns the path of a member.
+    #[must_use]
+    pub fn below(&self, name: AttributeName) -> Self {
+        AttributePath(self.0.iter().cloned().chain([name]).collect())
+    }
+}
+
 impl From<AttributeName> for AttributePath {
     fn from(name: AttributeName) -> Self {
         AttributePath(vec![name])

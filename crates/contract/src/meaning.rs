@@ -198,22 +198,7 @@ impl Facets {
 }
 
 fn type_text(shape: &Shape) -> String {
-    let text = match &shape.ty {
-        Type::String => "string".to_owned(),
-        Type::Integer => "integer".to_owned(),
-        Type::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
-        Type::Boolean => "boolean".to_owned(),
-        Type::Date => "date".to_owned(),
-        Type::Timestamp => "timestamp".to_owned(),
-        Type::Uuid => "uuid".to_owned(),
-        Type::Bytes => "bytes".to_owned(),
-        Type::Duration => "duration".to_owned(),
-        Type::Enum => "enum".to_owned(),
-        Type::Object(_) => "object".to_owned(),
-        Type::Map(_) => "map".to_owned(),
-        Type::List(_) => "list".to_owned(),
-    };
-    if shape.approximate { text + " approximate" } else { text }
+    if shape.approximate { format!("{} approximate", shape.ty) } else { shape.ty.to_string() }
 }
 
 #[cfg(test)]
