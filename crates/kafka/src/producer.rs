@@ -18,6 +18,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// How long the thread rests where no acknowledgement has come.
+const MOMENT: Duration = Duration::from_micros(200);
+
 /// How long one call of the client waits before it says so and is repeated.
 const CALL: Duration = Duration::from_secs(10);
 /// How long a fence is waited for.
@@ -197,7 +200,7 @@ fn produce(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Result<()
         next.payload = record.value.as_deref();
         while let Err((error, back)) = client.send(next) {
             match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) => client.poll(Duration::from_millis(5)),
+                Some(RDKafkaErrorCode::QueueFull) => pump(client),
                 Some(code) if is_refusal(code) => {
                     return Err(Failure::Refused { topic: record.topic.clone(), code });
                 }
@@ -208,7 +211,7 @@ fn produce(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Result<()
     }
     while client.in_flight_count() > 0 {
         // The client's own flush looks up every tenth of a second only.
-        client.poll(Duration::from_millis(1));
+        pump(client);
         client.context().failure()?;
     }
     client.context().failure()
@@ -258,12 +261,22 @@ fn abort(client: &BaseProducer<Deliveries>, failure: Failure) -> Answer {
     }
 }
 
+/// Takes what became of records, where something is there; else rests for a moment. The client's own waiting would keep a
+/// processor busy through the last millisecond of its time.
+fn pump(client: &BaseProducer<Deliveries>) {
+    let before = client.in_flight_count();
+    client.poll(Duration::ZERO);
+    if client.in_flight_count() >= before {
+        std::thread::sleep(MOMENT);
+    }
+}
+
 /// Runs a call that waits until what became of each record was taken, and takes it meanwhile.
 fn served<T: Send>(client: &BaseProducer<Deliveries>, call: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let call = scope.spawn(call);
         while !call.is_finished() {
-            client.poll(Duration::from_millis(1));
+            pump(client);
         }
         call.join().expect("a call of the client does not panic")
     })
