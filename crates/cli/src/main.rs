@@ -7,6 +7,7 @@ mod backfill;
 mod case;
 mod check;
 mod demo;
+mod diff;
 mod differences;
 mod doctor;
 mod exit;
@@ -43,6 +44,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Check(check::Args),
+    Diff(diff::Args),
     Show(show::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),

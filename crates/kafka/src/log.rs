@@ -2,7 +2,7 @@
 
 use crate::answer::{Described, Failed};
 use crate::aside::Aside;
-use crate::open::OpenError;
+use crate::open::{OpenError, PATIENCE};
 use crate::producer::{Ends, Handle};
 use crate::properties::{Properties, Quiet, Reading, reading, serve, why};
 use crate::raw;
@@ -20,8 +20,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedMutexGuard;
 
-/// How long the broker may take for an answer about topics.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a broker that lets nobody in is asked again: users and certificates take a moment to get to all brokers.
 const DENIED: Duration = Duration::from_secs(3);
 /// How long a read before the end waits for what is there.

@@ -1,6 +1,9 @@
 //! Why a broker cannot be reached or refuses us, and what to do next.
 
-use crate::log::PATIENCE;
+use std::time::Duration;
+
+/// How long the broker may take for an answer about topics.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why Apache Kafka cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Topics: how they are made, and how one that is there differs from what the contracts want.
 
-use crate::log::{KafkaLog, PATIENCE, not_applied};
+use crate::log::{KafkaLog, not_applied};
+use crate::open::PATIENCE;
 use crate::raw;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use seamline_flow::log::{Cleanup, TopicSpec};

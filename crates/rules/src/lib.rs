@@ -1,5 +1,6 @@
 //! Lint: rules over the model. Pure; a rule sees no text, and a finding is a value with a path into the model.
 
+pub mod diff;
 pub mod page;
 pub mod review;
 pub mod rule;

@@ -96,3 +96,36 @@ fn a_changed_meaning_turns_the_check_red_until_its_consumers_accept_it() {
         |finding: &&serde_json::Value| finding["owedBy"] == "claims" && finding["level"] == "error";
     assert_eq!(findings.iter().find(at_claims), None);
 }
+
+#[test]
+fn a_changed_meaning_is_named_with_whom_it_breaks() {
+    let (old, new) = (Place::example("insurer"), Place::example("insurer"));
+    let before = old.root().to_str().unwrap();
+    new.run(&["diff", before, "."]).exits(0).says("0 changes");
+    let path = "policy-administration/policy.contract.yaml";
+    let text = std::fs::read_to_string(new.root().join(path)).unwrap();
+    new.write(
+        path,
+        text.replace("Underwriting stands behind the cover.", "The first premium was collected."),
+    );
+    let ran = new.run(&["diff", before, ".", "--format", "json"]).exits(1).json();
+    let changes = ran["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1, "{ran}");
+    assert_eq!(
+        (&changes[0]["effect"], &changes[0]["target"]),
+        (&"unhandled".into(), &"claimsStatus.eligible".into())
+    );
+    let touched: Vec<&str> = changes[0]["touches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["subscription"].as_str().unwrap())
+        .collect();
+    assert!(touched.contains(&"claims/policy-eligibility"), "{touched:?}");
+    new.run(&["diff", before, "."])
+        .exits(1)
+        .says("WORDS_DECLARED")
+        .says("the translated column `may_open_claim`");
+    new.run(&["diff", before, ".", "--fail-on", "error"]).exits(1);
+    new.run(&["diff", "nowhere", "."]).exits(2);
+}

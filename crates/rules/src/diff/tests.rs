@@ -1,0 +1,1 @@
+//! What changes are called, and whom they break.

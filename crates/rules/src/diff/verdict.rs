@@ -1,0 +1,153 @@
+//! Whether a change may ship: versions that cover what changed, history that is declared truly, consumers that are kept.
+
+use super::Diff;
+use super::change::{Effect, Subject};
+use super::declared::What;
+use super::impact::{Fate, Impact};
+use seamline_contract::finding::{Finding, Level};
+use seamline_contract::id::ContextId;
+use std::collections::BTreeMap;
+
+/// A version rises as far as what changed asks for.
+pub const VERSION_COVERS_CHANGES: &str = "VERSION_COVERS_CHANGES";
+/// What changed in words is declared as clarified, refined or redefined.
+pub const WORDS_DECLARED: &str = "WORDS_DECLARED";
+/// What is added, removed, weakened or strengthened is declared.
+pub const CHANGE_DECLARED: &str = "CHANGE_DECLARED";
+/// What is declared is what happened.
+pub const DECLARED_IS_TRUE: &str = "DECLARED_IS_TRUE";
+/// The frozen text of an older major says what it said.
+pub const FROZEN_TEXT_STANDS: &str = "FROZEN_TEXT_STANDS";
+/// No consumer breaks when it ships.
+pub const CONSUMERS_KEPT: &str = "CONSUMERS_KEPT";
+
+/// Returns what keeps a change from shipping, errors first. Places are in the new estate, or in the old one for what is gone.
+pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for contract in &diff.contracts {
+        let owner = &contract.name.context;
+        if !contract.is_covered() {
+            let at = contract.at.clone();
+            let (required, given) = (contract.required, contract.given);
+            let message = format!(
+                "what changed asks for a {required} version of `{}`; it rose by {given}",
+                contract.name
+            );
+            findings.push(
+                Finding::new(VERSION_COVERS_CHANGES, at, message)
+                    .help(rise(contract.old, required))
+                    .owed_by(owner),
+            );
+        }
+        for lie in &contract.lies {
+            let message = match &lie.what {
+                What::Nothing => {
+                    format!("`changes` say `{}: {}`, and nothing of the kind happened", lie.word, lie.name)
+                }
+                What::More { facet, .. } => {
+                    format!("`changes` say `{}: {}`, and {facet} changed as well", lie.word, lie.name)
+                }
+            };
+            let mut finding = Finding::new(DECLARED_IS_TRUE, lie.at.clone(), message).owed_by(owner);
+            if let What::More { facet, at } = &lie.what {
+                finding = finding.note(at.clone(), format!("{facet} is another here"));
+            }
+            findings
+                .push(finding.help(
+                    "declare what it did to readers: `refined` keeps them right, `redefined` does not",
+                ));
+        }
+        for idx in &contract.unsaid {
+            let change = &diff.changes[*idx];
+            if change.effect == Effect::Unhandled {
+                continue;
+            }
+            let level = if change.effect == Effect::Breaking { Level::Warn } else { Level::Advice };
+            let finding = Finding::new(
+                CHANGE_DECLARED,
+                change.at().clone(),
+                format!("`changes` do not tell: {}", change.message()),
+            );
+            findings.push(
+                finding.level(level).help("add an entry with the version and `because`").owed_by(owner),
+            );
+        }
+    }
+    findings.extend(words(diff));
+    findings.extend(broken(diff, impacts));
+    findings.sort_by(|one, two| (two.level, &one.at, one.rule).cmp(&(one.level, &two.at, two.rule)));
+    findings
+}
+
+fn rise(old: Option<seamline_contract::id::Version>, required: super::change::Bump) -> String {
+    use super::change::Bump;
+    let Some(old) = old else { return "raise the version".to_owned() };
+    let (major, minor, patch) = (old.major.0, old.minor, old.patch);
+    match required {
+        Bump::Major => format!(
+            "write `version: {}.0.0` and keep the older text as `<id>@{major}.contract.yaml`",
+            major + 1
+        ),
+        Bump::Minor => format!("write `version: {major}.{}.0`", minor + 1),
+        Bump::Patch | Bump::None => format!("write `version: {major}.{minor}.{}`", patch + 1),
+    }
+}
+
+fn words(diff: &Diff) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for change in &diff.changes {
+        let owner = owner(&change.subject);
+        let of = |rule, message: String, help: &str| {
+            let finding = Finding::new(rule, change.at().clone(), message).help(help);
+            match owner {
+                Some(owner) => finding.owed_by(owner),
+                None => finding,
+            }
+        };
+        match (&change.subject, change.effect) {
+            (Subject::Frozen(reference), effect)
+                if effect > Effect::Editorial && change.facet != "status" =>
+            {
+                let message =
+                    format!("the frozen text of `{reference}` is not what it was: {}", change.message());
+                findings.push(of(FROZEN_TEXT_STANDS, message, "put it back: readers rely on it as it is"));
+            }
+            (_, Effect::Unhandled) => {
+                let help = "say in `changes` what it does to readers: `clarified`, `refined` or `redefined`";
+                findings.push(of(WORDS_DECLARED, change.message(), help));
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+fn owner(subject: &Subject) -> Option<&ContextId> {
+    match subject {
+        Subject::Contract(name) | Subject::Publication(name) => Some(&name.context),
+        Subject::Frozen(reference) => Some(&reference.name.context),
+        Subject::Subscription(name) => Some(&name.context),
+        Subject::Context(id) => Some(id),
+        Subject::Environment(_) | Subject::Settings => None,
+    }
+}
+
+/// One finding for each change that breaks somebody.
+fn broken(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
+    let mut by_change: BTreeMap<usize, Vec<&Impact>> = BTreeMap::new();
+    for impact in impacts.iter().filter(|impact| impact.fate == Fate::Breaks) {
+        by_change.entry(impact.change).or_default().push(impact);
+    }
+    let finding = |(idx, broken): (usize, Vec<&Impact>)| {
+        let change = &diff.changes[idx];
+        let names: Vec<String> = broken.iter().map(|impact| format!("`{}`", impact.subscription)).collect();
+        let message = format!("{} breaks {}", change.message(), names.join(", "));
+        let help = "keep the older major alive by `serves`, or let its consumers move first";
+        let finding = Finding::new(CONSUMERS_KEPT, change.at().clone(), message).help(help);
+        match owner(&change.subject) {
+            Some(owner) => finding.owed_by(owner),
+            None => finding,
+        }
+    };
+    by_change.into_iter().map(finding).collect()
+}
