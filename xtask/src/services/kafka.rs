@@ -173,7 +173,9 @@ fn java(options: &[&str], jars: &Path) -> Vec<String> {
 
 fn cluster_id() -> String {
     let random = RandomState::new();
-    URL_SAFE_NO_PAD.encode([random.hash_one(0).to_be_bytes(), random.hash_one(1).to_be_bytes()].concat())
+    // Its first letter is no dash, which Kafka's tools would take for an option.
+    let (high, low) = (random.hash_one(0) >> 1, random.hash_one(1));
+    URL_SAFE_NO_PAD.encode([high.to_be_bytes(), low.to_be_bytes()].concat())
 }
 
 #[cfg(test)]
@@ -199,5 +201,6 @@ mod tests {
     fn clusters_have_ids_of_their_own() {
         assert_eq!(cluster_id().len(), 22);
         assert_ne!(cluster_id(), cluster_id());
+        assert!((0..1000).all(|_| !cluster_id().starts_with('-')));
     }
 }
