@@ -26,6 +26,8 @@ const DENIED: Duration = Duration::from_secs(3);
 const READ: Duration = Duration::from_secs(1);
 /// How often ids of topics that are read are asked for again.
 const TIDY: Duration = Duration::from_secs(1);
+/// How long what was appended may be undecided: longer than a transaction lives.
+const DECIDED: Duration = Duration::from_secs(40);
 /// After so long without an answer of the broker, the end of a partition is not known any more.
 const SILENT: Duration = Duration::from_secs(15);
 
@@ -410,6 +412,27 @@ impl Log for KafkaLog {
             }
         }
         Ok(appended)
+    }
+
+    async fn decided(&self, topic: &TopicIdentity, partition: u32) -> Result<bool, PortError> {
+        let place = Place { id: topic.id.clone(), topic: topic.name.clone(), partition };
+        let asked = place.clone();
+        let appended =
+            self.ask(move |client| raw::appended(client, &asked.topic, partition, PATIENCE)).await?;
+        let appended = appended.map_err(not_applied)?;
+        let (until, mut wait) = (Instant::now() + DECIDED, Duration::from_millis(2));
+        loop {
+            let asked = place.clone();
+            let ends = self.ask(move |client| offsets(client, &asked, PATIENCE)).await?;
+            if ends.map_err(not_applied)?.1 >= appended {
+                return Ok(true);
+            }
+            if Instant::now() > until {
+                return Ok(false);
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_millis(100));
+        }
     }
 
     async fn fetch(

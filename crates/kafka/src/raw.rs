@@ -260,6 +260,18 @@ fn text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
+/// Returns the end of a partition behind all that was appended, committed or not. Blocks at most about `patience`.
+pub(crate) fn appended(
+    client: &Client<Quiet>,
+    topic: &str,
+    partition: u32,
+    patience: Duration,
+) -> Result<u64, Failed> {
+    let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED;
+    let latest = sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST;
+    offset(client, topic, partition, (latest, level), patience)
+}
+
 /// Returns the oldest offset of a partition and its last stable one. Blocks at most about `patience`.
 pub(crate) fn offsets(
     client: &Client<Quiet>,
@@ -268,7 +280,8 @@ pub(crate) fn offsets(
     patience: Duration,
 ) -> Result<(u64, u64), Failed> {
     use sys::rd_kafka_OffsetSpec_t as Spec;
-    let of = |spec| offset(client, topic, partition, spec, patience);
+    let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+    let of = |spec| offset(client, topic, partition, (spec, level), patience);
     Ok((of(Spec::RD_KAFKA_OFFSET_SPEC_EARLIEST)?, of(Spec::RD_KAFKA_OFFSET_SPEC_LATEST)?))
 }
 
@@ -276,7 +289,7 @@ fn offset(
     client: &Client<Quiet>,
     topic: &str,
     partition: u32,
-    spec: sys::rd_kafka_OffsetSpec_t,
+    (spec, level): (sys::rd_kafka_OffsetSpec_t, sys::rd_kafka_IsolationLevel_t),
     patience: Duration,
 ) -> Result<u64, Failed> {
     const WHAT: &str = "list offsets";
@@ -284,7 +297,6 @@ fn offset(
     let call = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
     // SAFETY: the call copies the list and the options; all live until it returns.
     let answer = ask(client, WHAT, call, patience, |(rk, options, answers)| unsafe {
-        let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
         let error = sys::rd_kafka_AdminOptions_set_isolation_level(options, level);
         assert!(error.is_null(), "listing offsets has an isolation level");
         let list = sys::rd_kafka_topic_partition_list_new(1);

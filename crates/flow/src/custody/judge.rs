@@ -1,12 +1,13 @@
 //! What is wrong with one key between source and log, once both are known for sure. Pure.
 
-use crate::drift::DriftKind;
+use crate::drift::{Drift, DriftKind};
 use crate::ledger::Entry;
 use crate::source::KeyFacts;
 use seamline_contract::id::Version;
 use seamline_message::digest::Digest;
 use seamline_message::sequence::Sequence;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The verdict on a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,19 @@ pub fn differing(source: &[u8], record: &[u8]) -> (Vec<String>, bool) {
 /// A value that a source gained for an attribute of old cannot be told apart then, until the key is published again.
 pub fn awaits_backfill(written: Option<Version>, current: Version, only_lacks: bool) -> bool {
     only_lacks && written.is_some_and(|written| written < current)
+}
+
+/// What was found on one state topic.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) rows: u64,
+    pub(super) counts: BTreeMap<String, (u64, u64)>,
+    pub(super) drifts: Vec<Drift>,
+    pub(super) awaiting_backfill: u64,
+    pub(super) foreign: Vec<String>,
+    pub(super) waiting: u64,
+    pub(super) aside: u64,
+    pub(super) unsettled: u64,
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use crate::auditor::{Audit, Foreign, Gap, audit, catch_up};
 use crate::case::NewCase;
 use crate::custody::cases::cases;
-use crate::custody::judge::{Verdict, awaits_backfill, differing, judge};
-use crate::custody::mark::{is_marked, mark};
+use crate::custody::judge::{Found, Verdict, awaits_backfill, differing, judge};
+use crate::custody::mark::{BESIDE, is_marked, mark, unknown};
 use crate::digest_key;
 use crate::drift::{Drift, DriftKind, Link, Outcome, Report};
 use crate::ledger::{Entry, Ledger};
@@ -19,7 +19,7 @@ use seamline_contract::value::Value;
 use seamline_message::canonical;
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
 use seamline_message::key::RecordKey;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many keys are compared at once.
 const CHUNK: usize = 500;
@@ -86,8 +86,18 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
             check.reports.push(unknown(outlet, channel, "there is no such topic"));
             continue;
         };
-        let mut comparing =
-            Pass { source, ledger, log, outlet, channel, contract: &contract, key, topic, read };
+        let mut comparing = Pass {
+            source,
+            ledger,
+            log,
+            outlet,
+            channel,
+            contract: &contract,
+            key,
+            topic,
+            read,
+            undecided_tails: 0,
+        };
         match channel.id.kind {
             ChannelKind::State => {
                 let mut found = Found::default();
@@ -106,6 +116,13 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
                     check.reports.push(unknown(outlet, channel, BESIDE));
                     continue;
                 }
+                if comparing.undecided_tails > 0 {
+                    check.reports.push(unknown(
+                        outlet,
+                        channel,
+                        "a transaction of the log is not decided for long",
+                    ));
+                }
                 let pass = &comparing;
                 check.gaps.extend(pass.read.gaps.iter().cloned());
                 check.foreign.extend(pass.read.foreign.iter().map(|foreign| pass.place(foreign)));
@@ -120,34 +137,6 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
     Ok(check)
 }
 
-const BESIDE: &str = "another comparison of it runs at the same time";
-
-/// Returns the report on a topic that could not be read: nothing may be called clean that was not seen.
-fn unknown(outlet: &Outlet, channel: &OutChannel, why: &str) -> Report {
-    Report {
-        subject: outlet.contract.to_string(),
-        link: Link::Source,
-        outcome: Outcome::Inconclusive(vec![format!("`{}`: {why}", channel.topic)]),
-        rows: 0,
-        counts: BTreeMap::new(),
-        drifts: Vec::new(),
-        proves: Vec::new(),
-    }
-}
-
-/// What was found on one state topic.
-#[derive(Default)]
-struct Found {
-    rows: u64,
-    counts: BTreeMap<String, (u64, u64)>,
-    drifts: Vec<Drift>,
-    awaiting_backfill: u64,
-    foreign: Vec<String>,
-    waiting: u64,
-    aside: u64,
-    unsettled: u64,
-}
-
 /// One topic of one contract, being compared.
 struct Pass<'a, S, D, L> {
     source: &'a S,
@@ -159,6 +148,8 @@ struct Pass<'a, S, D, L> {
     key: DigestKey,
     topic: TopicIdentity,
     read: Audit,
+    /// Keys whose last event may be in the log and is not decided.
+    undecided_tails: u64,
 }
 
 impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
@@ -266,13 +257,16 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
     }
 
     /// Looks at keys until each is known for sure: the source says the same before and after the log was read. A log may have
-    /// taken a record a moment before it can be read: what it seems to lack is looked for as often as can be.
+    /// taken a record a moment before it can be read: what it seems to lack is looked for as often as can be, at last once all
+    /// that it took is decided.
     async fn settle(&mut self, mut suspects: Vec<RecordKey>, found: &mut Found) -> Result<(), PortError> {
         for look in 1..=LOOKS_MAX {
             if suspects.is_empty() {
                 return Ok(());
             }
             let before = self.source.look(self.contract, &suspects).await?;
+            // Invariant: what left the outbox before this moment was appended before it.
+            let undecided = self.undecided(if look == LOOKS_MAX { &suspects } else { &[] }).await?;
             let until = (&self.topic, &mut self.read);
             catch_up(self.log, self.ledger, self.outlet, self.channel, &self.key, until).await?;
             let entries = self.ledger.ledger_get(&self.channel.topic, &suspects).await?;
@@ -280,7 +274,8 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             let mut again = Vec::new();
             for ((before, after), entry) in before.iter().zip(&after).zip(&entries) {
                 let lacks = entry.as_ref().map(|entry| entry.sequence) < after.sequence;
-                if before != after || (lacks && !after.waiting && !after.aside && look < LOOKS_MAX) {
+                let open = look < LOOKS_MAX || undecided.contains(&self.partition(&after.key));
+                if before != after || (lacks && !after.waiting && !after.aside && open) {
                     again.push(after.key.clone());
                 } else {
                     self.conclude(after, entry.as_ref(), found).await?;
@@ -290,6 +285,21 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
         }
         found.unsettled += suspects.len() as u64;
         Ok(())
+    }
+
+    fn partition(&self, key: &RecordKey) -> u32 {
+        self.outlet.codec.partition(key, self.topic.partitions)
+    }
+
+    /// Returns the partitions of keys on which something that was appended before is not decided yet.
+    async fn undecided(&self, keys: &[RecordKey]) -> Result<BTreeSet<u32>, PortError> {
+        let mut undecided = BTreeSet::new();
+        for partition in keys.iter().map(|key| self.partition(key)).collect::<BTreeSet<_>>() {
+            if !self.log.decided(&self.topic, partition).await? {
+                undecided.insert(partition);
+            }
+        }
+        Ok(undecided)
     }
 
     async fn conclude(
@@ -371,22 +381,27 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
     /// A log may have taken a record a moment before it can be read: what it seems to lack is looked for as often as can be.
     async fn tails_of(&mut self, name: &str, mut suspects: Vec<RecordKey>) -> Result<(), PortError> {
         let mut gaps = Vec::new();
-        for _ in 0..LOOKS_MAX {
+        for look in 1..=LOOKS_MAX {
             gaps.clear();
             if suspects.is_empty() {
                 return Ok(());
             }
             let facts = self.source.look(self.contract, &suspects).await?;
+            let undecided = self.undecided(if look == LOOKS_MAX { &suspects } else { &[] }).await?;
             let until = (&self.topic, &mut self.read);
             catch_up(self.log, self.ledger, self.outlet, self.channel, &self.key, until).await?;
             let entries = self.ledger.ledger_get(&self.channel.topic, &suspects).await?;
             for (facts, entry) in facts.iter().zip(&entries) {
                 let at = entry.as_ref().map(|entry| entry.sequence);
                 let drawn = facts.chains.get(name).copied();
-                let partition = self.outlet.codec.partition(&facts.key, self.topic.partitions);
+                let partition = self.partition(&facts.key);
                 let cut = at.is_none() && self.read.ranges[partition as usize].0 > 0;
                 if let Some(missing) = drawn.filter(|_| drawn > at && !facts.waiting && !facts.aside && !cut)
                 {
+                    if undecided.contains(&partition) {
+                        self.undecided_tails += 1;
+                        continue;
+                    }
                     gaps.push(Gap { channel: name.to_owned(), key: facts.key.clone(), after: at, missing });
                 }
             }

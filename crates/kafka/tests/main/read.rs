@@ -30,7 +30,15 @@ async fn an_open_transaction_is_behind_the_end_and_an_aborted_one_is_a_hole() {
     let fresh = open().await;
     let fetch = records(fresh.fetch(&identity, 0, 2, 10).await.unwrap());
     assert_eq!((fetch.records.len(), fetch.next, fetch.end), (0, 2, 2), "the end is before what is open");
+    // What is appended is not decided before the transaction in front of it is.
+    let mut decided = std::pin::pin!(fresh.decided(&identity, 0));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut decided).await;
+    assert!(early.is_err(), "the transaction is open");
     stranger.abort_transaction(PATIENCE).unwrap();
+    let begun = Instant::now();
+    assert!(decided.await.unwrap());
+    assert!(fresh.decided(&identity, 0).await.unwrap());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(values(&log, &identity, 0).await, ["1", "2"]);
 }
 
