@@ -112,23 +112,8 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
             }
             ChannelKind::Events => {
                 comparing.tails().await?;
-                if !is_marked(ledger, channel, pass).await? {
-                    check.reports.push(unknown(outlet, channel, BESIDE));
-                    continue;
-                }
-                if comparing.undecided_tails > 0 {
-                    check.reports.push(unknown(
-                        outlet,
-                        channel,
-                        "a transaction of the log is not decided for long",
-                    ));
-                }
-                let pass = &comparing;
-                check.gaps.extend(pass.read.gaps.iter().cloned());
-                check.foreign.extend(pass.read.foreign.iter().map(|foreign| pass.place(foreign)));
-                let at = |key: &RecordKey| (channel.topic.clone(), key.clone());
-                check.conflicts.extend(pass.read.conflicts.keys().map(at));
-                check.disordered.extend(pass.read.disordered.iter().map(at));
+                let is_ours = is_marked(ledger, channel, pass).await?;
+                comparing.chains(&mut check, is_ours);
             }
         }
     }
@@ -358,6 +343,23 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             cause: cause.to_owned(),
         });
         Ok(())
+    }
+
+    /// Adds what was found of the chains of an events topic, unless another pass took the ledger.
+    fn chains(&self, check: &mut SourceCheck, is_ours: bool) {
+        if !is_ours {
+            check.reports.push(unknown(self.outlet, self.channel, BESIDE));
+            return;
+        }
+        if self.undecided_tails > 0 {
+            let why = "a transaction of the log is not decided for long";
+            check.reports.push(unknown(self.outlet, self.channel, why));
+        }
+        let at = |key: &RecordKey| (self.channel.topic.clone(), key.clone());
+        check.gaps.extend(self.read.gaps.iter().cloned());
+        check.foreign.extend(self.read.foreign.iter().map(|foreign| self.place(foreign)));
+        check.conflicts.extend(self.read.conflicts.keys().map(at));
+        check.disordered.extend(self.read.disordered.iter().map(at));
     }
 
     /// Finds events that the source drew and the log does not have at the end of a chain.

@@ -2,7 +2,7 @@
 
 use super::attribute::{Home, Inherited, Side, members};
 use super::change::{Aspect, Effect, Target};
-use super::walk::{NOTED, RELIED_ON, Spot, WORDS_ONLY, Walk, When, matched};
+use super::walk::{NOTED, Named, RELIED_ON, Spot, WORDS_ONLY, Walk, When, matched};
 use seamline_contract::channel::{
     Cadence, ChannelTerms, Command, Encoding, Event, EventGuarantees, Events, Flag, Guarantees, Outcome,
     Replay, StateGuarantees, View,
@@ -108,11 +108,7 @@ fn flagged(walk: &mut Walk, spot: &Spot, (old, new): (&[Flag], &[Flag])) {
 }
 
 /// Reasons are a closed set once there are any.
-fn reasoned<R: Ord + Clone + ToString>(
-    walk: &mut Walk,
-    spot: &Spot,
-    (old, new): (&[(R, String)], &[(R, String)]),
-) {
+fn reasoned<R: Ord + Clone + ToString>(walk: &mut Walk, spot: &Spot, (old, new): Named<'_, R, String>) {
     let was_open = old.is_empty();
     for (old, new) in matched(old, new, |(reason, _)| reason.clone()) {
         let Some((reason, _)) = old.or(new) else { continue };

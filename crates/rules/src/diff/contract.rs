@@ -4,7 +4,9 @@ use super::attribute::{Home, Inherited, Seen, attribute, privacy};
 use super::change::{Aspect, Effect, Target};
 use super::channel::{channel, commands, events, guarantees, views};
 use super::declared::Renames;
-use super::walk::{LIMIT, NOTED, RELIED_ON, Spot, Verdict, WORDS_ONLY, Walk, When, matched, matched_by};
+use super::walk::{
+    LIMIT, NOTED, Named, RELIED_ON, Spot, Verdict, WORDS_ONLY, Walk, When, matched, matched_by,
+};
 use seamline_contract::attribute::{Attribute, Classification};
 use seamline_contract::contract::{Contract, Derived, Expect, Reconciliation, Repair, Serves, Status};
 use seamline_contract::id::AttributePath;
@@ -278,7 +280,7 @@ fn mapped<K: Ord + Clone + ToString, V: ToString>(
     walk: &mut Walk,
     spot: &Spot,
     facet: &'static str,
-    (old, new): (&[(K, V)], &[(K, V)]),
+    (old, new): Named<'_, K, V>,
     reason: &'static str,
 ) {
     for (old, new) in matched(old, new, |(name, _)| name.clone()) {

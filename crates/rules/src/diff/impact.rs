@@ -8,6 +8,7 @@ use seamline_contract::context::RelationKind;
 use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
 use seamline_contract::id::{AttributePath, ContextId, ContractRef, EventName, SubscriptionRef, TeamId};
+use seamline_contract::measure::{Span, Within};
 use seamline_contract::resolve::resolve_all;
 use seamline_contract::subscription::{ColumnSource, Needs, Subscription};
 use seamline_expr::scope::Scope;
@@ -177,17 +178,13 @@ fn reads(reading: &Reading<'_>, channel: &str) -> bool {
 /// Returns whether what is promised now no longer covers a need that it covered.
 fn is_needed(needs: &Needs, promise: &str, change: &Change) -> bool {
     let now = change.new.as_ref().map(|side| side.text.as_str());
-    let within = |need: Option<seamline_contract::measure::Within>| {
+    let within = |need: Option<Within>| {
         need.is_some_and(|need| {
-            !now.and_then(|now| now.parse().ok())
-                .is_some_and(|now: seamline_contract::measure::Within| now.covers(&need))
+            now.and_then(|now| now.parse().ok()).is_none_or(|now: Within| !now.covers(&need))
         })
     };
-    let kept = |need: Option<seamline_contract::measure::Span>| {
-        need.is_some_and(|need| {
-            !now.and_then(|now| now.parse().ok())
-                .is_some_and(|now: seamline_contract::measure::Span| now >= need)
-        })
+    let kept = |need: Option<Span>| {
+        need.is_some_and(|need| now.and_then(|now| now.parse().ok()).is_none_or(|now: Span| now < need))
     };
     match promise {
         "freshness" => within(needs.freshness),

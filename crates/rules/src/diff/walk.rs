@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a change does, and why.
 pub(super) type Verdict = (Effect, &'static str);
 
+/// Things by name, of both sides.
+pub(super) type Named<'a, K, V> = (&'a [(K, V)], &'a [(K, V)]);
+
 /// What it does that something comes, goes, or is another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct When {
