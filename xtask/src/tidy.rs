@@ -97,7 +97,7 @@ fn kept_files(root: &Path) -> Result<Vec<String>> {
     Ok(names.split_terminator('\0').map(str::to_owned).collect())
 }
 
-/// A path counts where it begins: `docs/work/` is no folder of a machine.
+/// A path counts where it begins: a folder of that name further down is none of a machine.
 fn machine_path_faults(text: &str) -> Vec<String> {
     let begins = |at: usize| {
         let before = text[..at].chars().next_back();
