@@ -8,7 +8,7 @@ use crate::site::{Addresses, Site};
 use anyhow::{Context, Result, ensure};
 use seamline_postgres::database::{Database, Options};
 use sqlx::PgPool;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ const PLAIN: &str = "CREATE TABLE plain_outbox (id bigint GENERATED ALWAYS AS ID
     written_at timestamptz NOT NULL DEFAULT clock_timestamp())";
 
 const KEY: &str = "'[\"P-' || lpad(:k::text, 8, '0') || '\"]'";
+
+/// What a service does before it publishes.
+const CHANGE: &str = "BEGIN;\nUPDATE policy_current SET claims_status = 'ineligible' WHERE policy_no = 'P-' || lpad(:k::text, 8, '0');\n";
 
 /// What pgbench says of one run.
 #[derive(Debug, Clone, Copy)]
@@ -50,44 +53,62 @@ pub(crate) async fn at_each_level(
 
 async fn measure(site: &mut Site, rows: usize, rounds: usize, length: Duration, as_json: bool) -> Result<()> {
     let (url, pool) = install(site, rows).await?;
-    let publish =
-        format!("\\set k random(1, {rows})\nSELECT seamline.publish('policy', 'PolicySuspended', {KEY});\n");
-    let plain = plain_insert(&pool, rows).await?;
+    let publish = format!("SELECT seamline.publish('policy', 'PolicySuspended', {KEY});\n");
+    let plain = plain_insert(&pool).await?;
     let directory = tempfile::tempdir()?;
-    let (ours, theirs) = (directory.path().join("publish.sql"), directory.path().join("plain.sql"));
-    std::fs::write(&ours, publish)?;
-    std::fs::write(&theirs, plain)?;
-    for level in LEVELS {
-        let mut pairs = Vec::new();
-        let mut failures = Vec::new();
-        for round in 0..rounds {
-            empty(&pool).await?;
-            // Who comes first changes with each round.
-            let (first, second) = if round % 2 == 0 { (&ours, &theirs) } else { (&theirs, &ours) };
-            let first = load(&url, level, first, length)?;
-            empty(&pool).await?;
-            let second = load(&url, level, second, length)?;
-            let (ours, theirs) = if round % 2 == 0 { (first, second) } else { (second, first) };
-            pairs.push(Pair { ours: Side::of(ours.rate), theirs: Side::of(theirs.rate) });
-            failures.push((ours.failed, theirs.failed));
-        }
-        let figure = Figure {
-            bench: format!("publish {level}"),
-            peer: "one plain outbox insert of the same JSON".to_owned(),
-            unit: "transactions a second",
-            goal: Some(0.6),
-            better: Better::Higher,
+    for (shape, begin, end) in [("alone", "", ""), ("with its change", CHANGE, "COMMIT;\n")] {
+        let script = |name: &str, statement: &str| -> Result<PathBuf> {
+            let path = directory.path().join(format!("{name} {shape}.sql"));
+            std::fs::write(&path, format!("\\set k random(1, {rows})\n{begin}{statement}{end}"))?;
+            Ok(path)
         };
-        figure.print(pairs, as_json);
-        print_failures(level, &failures, as_json);
+        let (ours, theirs) = (script("publish", &publish)?, script("plain", &plain)?);
+        for level in LEVELS {
+            compare(&pool, &url, (shape, level), (&ours, &theirs), rounds, length, as_json).await?;
+        }
     }
     Ok(())
 }
 
-/// Prints the worst round: a ratio of one means that as many failed as may.
-fn print_failures(level: &str, rounds: &[(f64, f64)], as_json: bool) {
+/// Measures and prints one level, of a publish alone or with the change that it tells of.
+async fn compare(
+    pool: &PgPool,
+    url: &str,
+    (shape, level): (&str, &str),
+    (ours, theirs): (&Path, &Path),
+    rounds: usize,
+    length: Duration,
+    as_json: bool,
+) -> Result<()> {
+    let mut pairs = Vec::new();
+    let mut failures = Vec::new();
+    for round in 0..rounds {
+        empty(pool).await?;
+        // Who comes first changes with each round.
+        let (first, second) = if round % 2 == 0 { (ours, theirs) } else { (theirs, ours) };
+        let first = load(url, level, first, length)?;
+        empty(pool).await?;
+        let second = load(url, level, second, length)?;
+        let (ours, theirs) = if round % 2 == 0 { (first, second) } else { (second, first) };
+        pairs.push(Pair { ours: Side::of(ours.rate), theirs: Side::of(theirs.rate) });
+        failures.push((ours.failed, theirs.failed));
+    }
     let figure = Figure {
-        bench: format!("publish failures {level}"),
+        bench: format!("publish {shape}, {level}"),
+        peer: "one plain outbox insert of the same JSON".to_owned(),
+        unit: "transactions a second",
+        goal: Some(0.6),
+        better: Better::Higher,
+    };
+    figure.print(pairs, as_json);
+    print_failures(&format!("{shape}, {level}"), &failures, as_json);
+    Ok(())
+}
+
+/// Prints the worst round: a ratio of one means that as many failed as may.
+fn print_failures(what: &str, rounds: &[(f64, f64)], as_json: bool) {
+    let figure = Figure {
+        bench: format!("publish failures {what}"),
         peer: "those of the plain insert and 0.1 %".to_owned(),
         unit: "share of transactions",
         goal: Some(1.0),
@@ -114,10 +135,10 @@ async fn install(site: &mut Site, rows: usize) -> Result<(String, PgPool)> {
     Ok((url, pool))
 }
 
-/// Returns the script that inserts what a publish of the last key leaves in the outbox.
-async fn plain_insert(pool: &PgPool, rows: usize) -> Result<String> {
+/// Returns the statement that inserts what a publish leaves in the outbox.
+async fn plain_insert(pool: &PgPool) -> Result<String> {
     let publish = "SELECT seamline.publish('policy', 'PolicySuspended', $1)";
-    let _id: i64 = sqlx::query_scalar(publish).bind(format!("[\"P-{rows:08}\"]")).fetch_one(pool).await?;
+    let _id: i64 = sqlx::query_scalar(publish).bind("[\"P-00000001\"]").fetch_one(pool).await?;
     let row = "SELECT version, state, moved, previous FROM (SELECT * FROM seamline.outbox_0 UNION ALL \
         SELECT * FROM seamline.outbox_1 UNION ALL SELECT * FROM seamline.outbox_2) o ORDER BY id DESC LIMIT 1";
     let row: (String, Option<String>, Option<String>, String) = sqlx::query_as(row).fetch_one(pool).await?;
@@ -126,7 +147,7 @@ async fn plain_insert(pool: &PgPool, rows: usize) -> Result<String> {
         text.map_or("NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
     };
     Ok(format!(
-        "\\set k random(1, {rows})\nINSERT INTO plain_outbox (contract, version, key, change, state, moved, previous) \
+        "INSERT INTO plain_outbox (contract, version, key, change, state, moved, previous) \
          VALUES ('policy', '{version}', {KEY}, 'PolicySuspended', {}, {}, '{previous}');\n",
         text(state),
         text(moved)
@@ -135,7 +156,7 @@ async fn plain_insert(pool: &PgPool, rows: usize) -> Result<String> {
 
 /// Lets each run begin with empty outboxes and without debts of the one before.
 async fn empty(pool: &PgPool) -> Result<()> {
-    let empty = "TRUNCATE seamline.outbox_0, seamline.outbox_1, seamline.outbox_2, plain_outbox; VACUUM ANALYZE seamline.key; \
+    let empty = "TRUNCATE seamline.outbox_0, seamline.outbox_1, seamline.outbox_2, plain_outbox; VACUUM ANALYZE seamline.key, policy_current; \
         CHECKPOINT";
     for statement in empty.split("; ") {
         run(&mut *pool.acquire().await?, statement).await?;

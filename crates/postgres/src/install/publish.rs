@@ -1,11 +1,13 @@
 //! The functions that a service publishes with, as PL/pgSQL: one for each contract, with SQL whose plans PostgreSQL keeps.
 //!
 //! Invariants: the key's row is locked and its sequence drawn by one statement, which evaluates the new values after it
-//! has the lock; the state is read by a later statement, whose snapshot at READ COMMITTED is younger than the lock: by the
-//! one that inserts the outbox row. At REPEATABLE READ and SERIALIZABLE a change of the key since the snapshot fails that
-//! first statement.
+//! has the lock; the state is read by a later statement, whose snapshot at READ COMMITTED is younger than the lock. At
+//! REPEATABLE READ and SERIALIZABLE a change of the key since the snapshot fails that first statement.
+//!
+//! Each expression costs each publish: a busy server has the caches of many sessions to fill. So there are few of them, and
+//! no statement returns what another knows already.
 
-use super::source_view::{self, is_indexed, is_printed, key_column};
+use super::source_view::{self, MOVES, is_indexed, is_printed, key_column};
 use crate::sql::{literal, quoted};
 use seamline_contract::channel::{ChannelId, ChannelKind, Event};
 use seamline_contract::resolve::ResolvedContract;
@@ -167,7 +169,7 @@ DECLARE
   IF p_state IS NOT NULL THEN
     PERFORM seamline.check_object({id}, 'state', p_state);
   END IF;
-{early}{lock}{write}{moved}{bell}  RETURN drawn;
+{early}{lock}{read}{write}{moved}{bell}  RETURN drawn;
 END $seamline$",
         name = quoted(&format!("publish_{id}")),
         settings = if is_printed(contract) { PRINTED } else { "" },
@@ -178,11 +180,8 @@ END $seamline$",
         parse = parse(contract),
         id = literal(id.as_str()),
         lock = lock(contract),
-        early = if mutant::is(Mutant::StateBeforeLock) {
-            format!("  found_state := {};\n", state(contract))
-        } else {
-            String::new()
-        },
+        early = if mutant::is(Mutant::StateBeforeLock) { read(contract) } else { String::new() },
+        read = if mutant::is(Mutant::StateBeforeLock) { String::new() } else { read(contract) },
         write = write(contract),
         moved = moved(contract),
         bell = bell(),
@@ -208,9 +207,10 @@ fn parse(contract: &ResolvedContract) -> String {
     let parts = contract.key.len();
     let slow: String = (0..parts).map(|idx| format!("    text{idx} := texts[{}];\n", idx + 1)).collect();
     let slow = format!("    texts := seamline.texts_of({id}, p_key, {parts});\n{slow}");
+    // A text that prints as it stands between the quotes is the key's own: JSON has to escape nothing in it.
     let texts = if parts == 1 {
         format!(
-            "  IF p_key ~ '^\\[\"[^\"\\\\\\x01-\\x1f]*\"\\]$' THEN\n    text0 := substr(p_key, 3, length(p_key) - 4);\n  ELSE\n{slow}  END IF;\n"
+            "  text0 := left(substr(p_key, 3), -2);\n  IF p_key IS NULL OR p_key <> '[' || to_json(text0)::text || ']' THEN\n{slow}  END IF;\n"
         )
     } else {
         slow
@@ -263,17 +263,34 @@ END $seamline$",
 /// Returns an expression that depends on the event, by the events channels that carry it.
 fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[ChannelId]) -> String) -> String {
     let channels = contract.channels();
-    let mut cases = String::new();
-    for event in events(contract) {
+    let carrying = |event: &Event| -> Vec<ChannelId> {
         let carries = |channel: &&ChannelId| {
             channel.kind == ChannelKind::Events && contract.on_channel(&event.name, channel)
         };
-        let carrying: Vec<ChannelId> = channels.iter().filter(carries).cloned().collect();
-        if !carrying.is_empty() {
-            cases.push_str(&format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(&carrying)));
+        channels.iter().filter(carries).cloned().collect()
+    };
+    let events: Vec<(&Event, Vec<ChannelId>)> =
+        events(contract).iter().map(|event| (event, carrying(event))).collect();
+    match events.first() {
+        // As it mostly is: every event travels the same way, and which one it is need not be looked at.
+        Some((_, first)) if !first.is_empty() && events.iter().all(|(_, channels)| channels == first) => {
+            format!("CASE WHEN p_change IS NULL THEN {otherwise} ELSE {} END", then(first))
+        }
+        _ => {
+            let cases: String = events
+                .iter()
+                .filter(|(_, channels)| !channels.is_empty())
+                .map(|(event, channels)| {
+                    format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(channels))
+                })
+                .collect();
+            if cases.is_empty() {
+                otherwise.to_owned()
+            } else {
+                format!("CASE p_change{cases} ELSE {otherwise} END")
+            }
         }
     }
-    if cases.is_empty() { otherwise.to_owned() } else { format!("CASE p_change{cases} ELSE {otherwise} END") }
 }
 
 /// One statement locks the key's row, draws its sequence and links it into its chains. PostgreSQL computes the new values once
@@ -312,45 +329,31 @@ fn lock(contract: &ResolvedContract) -> String {
     )
 }
 
-/// Returns an expression for the state of the key: the one given, or what the source view shows to the statement it is in.
-fn state(contract: &ResolvedContract) -> String {
-    format!(
-        "CASE WHEN p_state IS NOT NULL OR NOT may_be THEN p_state ELSE (SELECT s.state FROM {} AS s WHERE {} LIMIT 1) END",
-        source_view::name(&contract.contract.name.contract),
-        has_key(contract),
-    )
-}
-
-/// Returns an expression for what the next row of a key finds as published before: the values of attributes with moves, and
-/// nothing once the key ended. It is one of the outbox row.
-fn published(contract: &ResolvedContract) -> String {
-    let moving = contract.attributes.iter().filter(|attribute| attribute.shape.moves.is_some());
-    let members: Vec<String> = moving
-        .map(|attribute| {
-            let name = attribute.name.as_str();
-            format!(
-                "{} || coalesce((state::json -> {})::text, 'null')",
-                literal(&format!("\"{name}\":")),
-                literal(name)
-            )
-        })
-        .collect();
-    let value = if members.is_empty() {
-        "'{}'".to_owned()
-    } else {
-        format!("'{{' || {} || '}}'", members.join(" || ',' || "))
-    };
+/// Reads the state of the key, and what the next row of the key finds as published before: the values of attributes with
+/// moves, and nothing once the key ended. A statement of its own, so that its snapshot is younger than the lock.
+fn read(contract: &ResolvedContract) -> String {
+    let view = source_view::name(&contract.contract.name.contract);
     let ends: Vec<String> = events(contract)
         .iter()
         .filter(|event| event.ends)
         .map(|event| literal(event.name.as_str()))
         .collect();
-    let lives = if ends.is_empty() {
-        "state IS NOT NULL".to_owned()
+    let ended = if ends.is_empty() {
+        String::new()
     } else {
-        format!("state IS NOT NULL AND (p_change IS NULL OR p_change NOT IN ({}))", ends.join(", "))
+        format!("  IF p_change IN ({}) THEN\n    after := NULL;\n  END IF;\n", ends.join(", "))
     };
-    format!("CASE WHEN {lives} THEN {value} END")
+    format!(
+        "  IF p_state IS NOT NULL THEN
+    found_state := p_state;
+    after := {};
+  ELSIF may_be THEN
+    SELECT s.state, s.{MOVES} INTO found_state, after FROM {view} AS s WHERE {} LIMIT 1;
+  END IF;
+{ended}",
+        source_view::moves(contract, |name| format!("(p_state::json -> {})::text", literal(name))),
+        has_key(contract),
+    )
 }
 
 /// Remembers what was published, where it differs.
@@ -364,17 +367,14 @@ fn moved(contract: &ResolvedContract) -> String {
     )
 }
 
-/// The row goes to the outbox of the minute, and takes the state with it.
+/// The row goes to the outbox of the minute.
 fn write(contract: &ResolvedContract) -> String {
-    let state = if mutant::is(Mutant::StateBeforeLock) { "found_state".to_owned() } else { state(contract) };
-    let after = published(contract);
     let insert = |table: usize| {
         format!(
             "    INSERT INTO seamline.outbox_{table} (id, contract, version, key, change, details, effective, reason, state, moved, \
 previous, correlation, causation, traceparent)
-      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, {state}, before, \
-chain, p_correlation, p_causation, p_traceparent)
-      RETURNING {after} INTO after;
+      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, found_state, before, \
+chain, p_correlation, p_causation, p_traceparent);
 ",
             literal(contract.contract.name.contract.as_str()),
             literal(&contract.contract.version.to_string()),

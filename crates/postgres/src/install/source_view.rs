@@ -26,6 +26,25 @@ pub(crate) fn table_name(publication: &Publication) -> String {
     publication.table.splitn(2, '.').map(quoted).collect::<Vec<_>>().join(".")
 }
 
+/// The column of the source view that holds what the next row of a key is compared with: the values of attributes with moves.
+pub(crate) const MOVES: &str = "moves";
+
+/// Returns an expression for a JSON object, as text, of the attributes with moves; `value` gives the JSON text of one by name.
+pub(crate) fn moves(contract: &ResolvedContract, value: impl Fn(&str) -> String) -> String {
+    let moving = contract.attributes.iter().filter(|attribute| attribute.shape.moves.is_some());
+    let members: Vec<String> = moving
+        .map(|attribute| {
+            let name = attribute.name.as_str();
+            format!("{} || coalesce({}, 'null')", literal(&format!("\"{name}\":")), value(name))
+        })
+        .collect();
+    if members.is_empty() {
+        "'{}'::text".to_owned()
+    } else {
+        format!("'{{' || {} || '}}'", members.join(" || ',' || "))
+    }
+}
+
 /// What is read from the service's table.
 pub(crate) struct SourceView {
     /// The statement that makes the view.
@@ -59,12 +78,17 @@ pub(crate) fn source_view(
         }
         there.push(format!("{column} IS NOT NULL"));
     }
+    let value = |name: &str| {
+        let member = members.iter().find(|(member, _)| member == name);
+        member.map_or("NULL".to_owned(), |(_, value)| format!("to_json({value})::text"))
+    };
     let statement = format!(
-        "CREATE OR REPLACE VIEW {} AS SELECT\n{}  '[' || {} || ']' AS key,\n  {}::text AS state\nFROM {} AS t\nWHERE {}",
+        "CREATE OR REPLACE VIEW {} AS SELECT\n{}  '[' || {} || ']' AS key,\n  {}::text AS state,\n  {} AS {MOVES}\nFROM {} AS t\nWHERE {}",
         name(&contract.contract.name.contract),
         columns.concat(),
         texts.join(" || ',' || "),
         object(&members),
+        moves(contract, value),
         table_name(publication),
         there.join(" AND "),
     );
