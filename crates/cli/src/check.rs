@@ -61,11 +61,6 @@ fn text(opened: &Opened, findings: &[Finding]) {
         counted(estate.contracts.len() as u64, "contract"),
         counted(estate.subscriptions.len() as u64, "subscription")
     );
-    if !estate.unexamined.is_empty() {
-        let kinds: Vec<String> =
-            estate.unexamined.iter().map(|it| format!("{} ({})", it.document, it.kind)).collect();
-        println!("not examined by this version: {}", kinds.join(", "));
-    }
     let next = match findings.iter().map(|finding| finding.level).max() {
         Some(_) => format!("seamline explain {}", findings[0].rule),
         None => "seamline show".to_owned(),
@@ -99,13 +94,6 @@ fn document(opened: &Opened, findings: &[Finding]) -> Value {
             })
         })
         .collect();
-    let unexamined: Vec<Value> = opened
-        .reading
-        .estate
-        .unexamined
-        .iter()
-        .map(|it| json!({ "document": it.document.0, "kind": it.kind }))
-        .collect();
     json!({
         "schema": "seamline/check/v1",
         "findings": found,
@@ -114,6 +102,5 @@ fn document(opened: &Opened, findings: &[Finding]) -> Value {
             "warn": count(findings, Level::Warn),
             "advice": count(findings, Level::Advice),
         },
-        "unexamined": unexamined,
     })
 }

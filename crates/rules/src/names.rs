@@ -1,5 +1,8 @@
 //! Names that documents write of one another lead somewhere. Names within one contract are judged by the language.
 
+mod moving;
+mod scope;
+
 use crate::review::{Review, nearest};
 use crate::rule::{Category, Rule};
 use crate::uses::Reading;
@@ -59,6 +62,12 @@ fn names_resolve(review: &Review<'_>) -> Vec<Finding> {
         }
         findings.extend(names.findings);
     }
+    for migration in &review.estate.migrations {
+        let mut names = Names { review, owner: migration.context(), findings: Vec::new() };
+        moving::check(&mut names, migration);
+        findings.extend(names.findings);
+    }
+    findings.extend(review.estate.waivers.iter().filter_map(|waiver| scope::check(review, waiver)));
     findings
 }
 

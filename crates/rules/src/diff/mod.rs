@@ -11,6 +11,7 @@ pub mod verdict;
 mod attribute;
 mod channel;
 mod contract;
+mod governance;
 mod others;
 mod walk;
 
@@ -96,11 +97,37 @@ pub fn diff(old: &Estate, new: &Estate) -> Diff {
         others::environment,
         |it| it.path(),
     );
+    governed(&mut rest, (old, new));
     diff.changes.append(&mut rest);
     let mut walk = Walk::new(Subject::Settings);
     others::settings(&mut walk, (&old.settings, &new.settings));
     diff.changes.append(&mut walk.changes);
     diff
+}
+
+/// What stands beside contracts. Shared types are told of each attribute that is of one.
+fn governed(changes: &mut Vec<Change>, (old, new): (&Estate, &Estate)) {
+    pairs(
+        changes,
+        (&old.migrations, &new.migrations),
+        |it| Subject::Migration(it.name.clone()),
+        governance::migration,
+        |it| it.path(),
+    );
+    pairs(
+        changes,
+        (&old.standards, &new.standards),
+        |it| Subject::Standard(it.id.clone()),
+        governance::standard,
+        |it| it.path(),
+    );
+    pairs(
+        changes,
+        (&old.waivers, &new.waivers),
+        |it| Subject::Waiver(it.id.clone()),
+        governance::waiver,
+        |it| it.path(),
+    );
 }
 
 /// Holds the documents of one kind against each other, those with one identity together.
