@@ -95,7 +95,7 @@ pub struct Review<'a> {
 }
 
 impl<'a> Review<'a> {
-    fn new(estate: &'a Estate, facts: &'a Facts, resolutions: &'a Resolutions) -> Self {
+    pub(crate) fn new(estate: &'a Estate, facts: &'a Facts, resolutions: &'a Resolutions) -> Self {
         let mut contracts = BTreeMap::new();
         for contract in &estate.contracts {
             contracts.entry(contract.reference()).or_insert(contract);

@@ -271,3 +271,6 @@ fn broken(standard: &Standard, case: &Case<'_>) -> Finding {
         .owed_by(case.owner);
     Finding { standard: Some(standard.id.clone()), ..finding }
 }
+
+#[cfg(test)]
+mod tests;

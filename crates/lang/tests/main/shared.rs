@@ -28,7 +28,7 @@ fn second(reading: &Reading) -> &Attribute {
 
 /// Returns paths with types and meanings, inner ones after outer ones.
 fn told(attribute: &Attribute, path: &str, into: &mut Vec<String>) {
-    let shape = attribute.own_shape().unwrap();
+    let shape = attribute.own_shape().expect("it is decided here");
     let optional = if attribute.optional { "?" } else { "" };
     into.push(format!("{path}: {}{optional} {}", shape.ty, attribute.meaning));
     if let Type::Object(members) = &shape.ty {

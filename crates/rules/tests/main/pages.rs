@@ -109,9 +109,9 @@ fn each_rule_has_a_page_and_each_page_a_rule() {
 fn is_current(name: &str, text: &str) {
     let page = docs().join(name);
     if std::env::var_os("SEAMLINE_WRITE_DOCS").is_some() {
-        std::fs::write(&page, text).unwrap();
+        std::fs::write(&page, text).expect("the page is ours to write");
     }
-    let written = std::fs::read_to_string(page).unwrap();
+    let written = std::fs::read_to_string(page).expect("the page is there");
     assert!(written == text, "docs/reference/{name} is out of date: `cargo x docs` writes it anew");
 }
 
