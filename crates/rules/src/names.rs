@@ -190,6 +190,28 @@ impl Names<'_, '_> {
                 self.attribute(resolved, path, publication.path().key("columns").key(path).the_key());
             }
         }
+        self.of_row_changes(publication, contract);
+    }
+
+    /// The events that row changes are told as, and their details.
+    fn of_row_changes(&mut self, publication: &Publication, contract: &Contract) {
+        for mapping in &publication.events {
+            let at = publication.path().key("events").key(&mapping.event);
+            let Some(event) = contract.event(&mapping.event) else {
+                let events = contract.events.iter().flat_map(|events| &events.events);
+                let help = nearest(mapping.event.as_str(), events.map(|event| &event.name));
+                let message = format!("`{}` has no event `{}`", contract.name, mapping.event);
+                self.wrong(at.the_key(), message, help);
+                continue;
+            };
+            for (name, _) in &mapping.details {
+                if !event.details.iter().any(|detail| detail.name == *name) {
+                    let help = nearest(name.as_str(), event.details.iter().map(|detail| &detail.name));
+                    let place = at.clone().key("details").key(name).the_key();
+                    self.wrong(place, format!("`{}` has no detail `{name}`", event.name), help);
+                }
+            }
+        }
     }
 
     fn of_target(&mut self, subscription: &Subscription) {

@@ -11,6 +11,7 @@ pub mod verdict;
 mod attribute;
 mod channel;
 mod contract;
+mod full;
 mod governance;
 mod others;
 mod walk;
@@ -213,6 +214,9 @@ fn one_contract(
     walk.subject = subject;
     if let Some(declared) = &declared {
         declared.settle(&mut walk.changes);
+    }
+    if let Some(sides) = before.zip(after) {
+        full::settle(&mut walk.changes, sides);
     }
     if walk.changes.is_empty() && before.map(|it| it.version) == after.map(|it| it.version) {
         return;

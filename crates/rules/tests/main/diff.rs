@@ -261,6 +261,28 @@ fn check_file(name: &str, (from, to): (&str, &str), expected: &[&str]) {
 }
 
 #[test]
+fn what_is_promised_to_be_readable_both_ways_may_not_become_narrower() {
+    let full = CONTRACT.replace("tombstones: 14d", "tombstones: 14d, compatibility: full");
+    let changed = |from: &str, to: &str| {
+        assert!(full.contains(from), "{from}");
+        full.replace(from, to)
+    };
+    let new = "  note: {";
+    for (text, expected) in [
+        (
+            changed(new, "  extra: { type: string, optional: true, meaning: More. }\n  note: {"),
+            "additive SHAPE extra -",
+        ),
+        (changed(new, "  extra: { type: string, meaning: More. }\n  note: {"), "breaking SHAPE extra -"),
+        (changed("optional: true, ", ""), "breaking SHAPE note optional"),
+        (changed("length: 80", "length: 60"), "breaking SHAPE holder length"),
+        (changed("with: [coverFrom]", "with: [coverFrom, note]"), "breaking SHAPE PolicyBound with"),
+    ] {
+        check_file(POLICY, (&full, &text), &[expected]);
+    }
+}
+
+#[test]
 fn reference_data_is_promised_anew() {
     let plain = CONTRACT.replace("state: {}\n", "state: {}\nreference: {}\n");
     let promised = |reference: &str| {

@@ -6,4 +6,5 @@ mod estates;
 mod governance;
 mod levels;
 mod pages;
+mod promises;
 mod uses;
