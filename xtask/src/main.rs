@@ -92,7 +92,9 @@ fn docs() -> Result<()> {
         "seamline-rules",
         "--test",
         "main",
+        "--",
         "the_index_is_the_table_of_rules",
+        "the_reference_of_standards_is_its_table",
     ];
     run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
     let page = root().join(faults::page::PATH);

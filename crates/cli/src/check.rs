@@ -1,12 +1,13 @@
 //! `seamline check`: every finding of an estate, and whether it may ship.
 
 use crate::exit::Exit;
-use crate::opened::{findings, opened};
+use crate::opened::{findings_and_waived, opened};
 use crate::terminal::{Format, colour, counted};
 use anyhow::Result;
 use seamline_contract::finding::{Finding, Level};
 use seamline_estate::open::Opened;
 use seamline_lang::print::{Paint, text as rendered};
+use seamline_rules::review::Waived;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -30,10 +31,10 @@ pub(crate) struct Args {
 /// When there is no estate at the path.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.path)?;
-    let findings = findings(&opened);
+    let (findings, waived) = findings_and_waived(&opened);
     match args.format {
-        Format::Text => text(&opened, &findings),
-        Format::Json => println!("{}", document(&opened, &findings)),
+        Format::Text => text(&opened, &findings, &waived),
+        Format::Json => println!("{}", document(&opened, &findings, &waived)),
     }
     let fails = findings.iter().any(|finding| finding.level >= args.fail_on);
     Ok(if fails { Exit::Findings } else { Exit::Clean })
@@ -43,7 +44,7 @@ fn count(findings: &[Finding], level: Level) -> usize {
     findings.iter().filter(|finding| finding.level == level).count()
 }
 
-fn text(opened: &Opened, findings: &[Finding]) {
+fn text(opened: &Opened, findings: &[Finding], waived: &[Waived]) {
     let paint = if colour() { Paint::Coloured } else { Paint::Plain };
     print!("{}", rendered(&opened.reading.sources, findings, paint));
     let estate = &opened.reading.estate;
@@ -61,10 +62,12 @@ fn text(opened: &Opened, findings: &[Finding]) {
         counted(estate.contracts.len() as u64, "contract"),
         counted(estate.subscriptions.len() as u64, "subscription")
     );
-    if !estate.unexamined.is_empty() {
-        let kinds: Vec<String> =
-            estate.unexamined.iter().map(|it| format!("{} ({})", it.document, it.kind)).collect();
-        println!("not examined by this version: {}", kinds.join(", "));
+    for Waived { finding, waiver } in waived {
+        let at = opened.reading.sources.locate(&finding.at);
+        println!(
+            "waived by {} until {}: {} at {}:{}:{}",
+            waiver.approver, waiver.until, waiver.rule, at.document, at.line, at.column
+        );
     }
     let next = match findings.iter().map(|finding| finding.level).max() {
         Some(_) => format!("seamline explain {}", findings[0].rule),
@@ -73,47 +76,51 @@ fn text(opened: &Opened, findings: &[Finding]) {
     println!("next: {next}");
 }
 
-fn document(opened: &Opened, findings: &[Finding]) -> Value {
+fn document(opened: &Opened, findings: &[Finding], waived: &[Waived]) -> Value {
     let sources = &opened.reading.sources;
     let place = |at| {
         let place = sources.locate(at);
         json!({ "document": place.document.0, "line": place.line, "column": place.column })
     };
-    let found: Vec<Value> = findings
+    let told = |finding: &Finding| {
+        let notes: Vec<Value> = finding
+            .notes
+            .iter()
+            .map(|note| json!({ "message": note.message, "at": place(&note.at) }))
+            .collect();
+        json!({
+            "rule": finding.rule,
+            "standard": finding.standard.as_ref().map(ToString::to_string),
+            "level": finding.level.to_string(),
+            "message": finding.message,
+            "at": place(&finding.at),
+            "path": finding.at.to_string(),
+            "help": finding.help,
+            "notes": notes,
+            "owedBy": finding.context.as_ref().map(ToString::to_string),
+        })
+    };
+    let found: Vec<Value> = findings.iter().map(told).collect();
+    let waived: Vec<Value> = waived
         .iter()
-        .map(|finding| {
-            let notes: Vec<Value> = finding
-                .notes
-                .iter()
-                .map(|note| json!({ "message": note.message, "at": place(&note.at) }))
-                .collect();
+        .map(|Waived { finding, waiver }| {
             json!({
-                "rule": finding.rule,
-                "level": finding.level.to_string(),
-                "message": finding.message,
-                "at": place(&finding.at),
-                "path": finding.at.to_string(),
-                "help": finding.help,
-                "notes": notes,
-                "owedBy": finding.context.as_ref().map(ToString::to_string),
+                "finding": told(finding),
+                "waiver": waiver.id.to_string(),
+                "approver": waiver.approver.to_string(),
+                "because": waiver.because,
+                "until": waiver.until,
             })
         })
-        .collect();
-    let unexamined: Vec<Value> = opened
-        .reading
-        .estate
-        .unexamined
-        .iter()
-        .map(|it| json!({ "document": it.document.0, "kind": it.kind }))
         .collect();
     json!({
         "schema": "seamline/check/v1",
         "findings": found,
+        "waived": waived,
         "counts": {
             "error": count(findings, Level::Error),
             "warn": count(findings, Level::Warn),
             "advice": count(findings, Level::Advice),
         },
-        "unexamined": unexamined,
     })
 }

@@ -9,7 +9,7 @@ use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_contract::subscription::Subscription;
 use seamline_estate::open::{Opened, open};
-use seamline_rules::review::{Facts, review, runbooks};
+use seamline_rules::review::{Facts, Waived, reviewed, runbooks};
 use std::path::Path;
 
 /// Opens an estate.
@@ -27,16 +27,30 @@ pub(crate) fn opened(path: &Path) -> Result<Opened> {
 
 /// Returns all findings of an estate, of the language and of the rules, by document and position.
 pub(crate) fn findings(opened: &Opened) -> Vec<Finding> {
+    findings_and_waived(opened).0
+}
+
+/// Returns all findings that are not waived, and apart from them what is.
+pub(crate) fn findings_and_waived(opened: &Opened) -> (Vec<Finding>, Vec<Waived>) {
     let reading = &opened.reading;
     let wanted = runbooks(&reading.estate);
-    let facts = Facts { runbooks: wanted.into_iter().filter(|path| opened.exists(path)).collect() };
+    let facts = Facts {
+        runbooks: wanted.into_iter().filter(|path| opened.exists(path)).collect(),
+        today: Some(today()),
+    };
+    let outcome = reviewed(&reading.estate, &facts);
     let mut findings = reading.findings.clone();
-    findings.extend(review(&reading.estate, &facts));
+    findings.extend(outcome.findings);
     findings.sort_by_cached_key(|finding| {
         let place = reading.sources.locate(&finding.at);
         (place.document.clone(), place.bytes.start, place.bytes.end, finding.rule)
     });
-    findings
+    (findings, outcome.waived)
+}
+
+/// The day in UTC, so that a check says the same wherever it runs.
+fn today() -> String {
+    jiff::Timestamp::now().to_string()[.."2027-03-31".len()].to_owned()
 }
 
 /// Opens an estate to run it: errors in it are a refusal.

@@ -21,6 +21,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "EXPRESSIONS_TYPE_CHECK"
     "KEY_ALWAYS_PRESENT"
     "KEY_HOLDS_NO_PII"
+    "LEGACY_HAS_END"
     "MAJOR_LIVES"
     "MEANING_ACCEPTED"
     "MEANING_PRESENT"
@@ -36,6 +37,10 @@ const PAGES: &[(&str, &str)] = pages! {
     "RETENTION_COVERS_REPLAY"
     "RULE_EXISTS"
     "RUNBOOK_EXISTS"
+    "STANDARD_HOLDS"
+    "STANDARD_SOUND"
+    "WAIVER_IN_TIME"
+    "WAIVER_NEEDED"
     "WORDS_DIFFER_OPENLY"
 };
 

@@ -167,6 +167,8 @@ pub struct Outcome {
     pub meaning: String,
     /// The event that tells of it.
     pub event: Option<EventName>,
+    /// What the answer says.
+    pub details: Vec<Attribute>,
 }
 
 /// A command: what another context may ask of the owner.
@@ -205,9 +207,46 @@ impl fmt::Display for Replay {
     }
 }
 
+/// In what order a channel's records come. Across keys nothing is promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Ordering {
+    /// Those of one key in the order of its sequence.
+    #[default]
+    PerKey,
+}
+
+impl fmt::Display for Ordering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ordering::PerKey => "perKey",
+        })
+    }
+}
+
+/// Which texts of one major can read which records. Ordered: later is more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Compatibility {
+    /// Who reads by an older text can read what is written under a newer one.
+    #[default]
+    Backward,
+    /// And who reads by a newer text can read what was written under an older one.
+    Full,
+}
+
+impl fmt::Display for Compatibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Compatibility::Backward => "backward",
+            Compatibility::Full => "full",
+        })
+    }
+}
+
 /// What is promised of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventGuarantees {
+    /// In what order they come.
+    pub ordering: Ordering,
     /// How long they are kept; none when not written, which is a finding.
     pub retention: Option<Span>,
     /// What a replay yields.
@@ -216,6 +255,8 @@ pub struct EventGuarantees {
     pub lateness: Option<Within>,
     /// From commit to applied.
     pub freshness: Option<Within>,
+    /// Which texts can read which records.
+    pub compatibility: Compatibility,
 }
 
 /// What is promised of state.
@@ -227,6 +268,22 @@ pub struct StateGuarantees {
     pub replay: Replay,
     /// How long a tombstone is kept; none when not written, which is a finding.
     pub tombstones: Option<Span>,
+    /// Which texts can read which records.
+    pub compatibility: Compatibility,
+}
+
+/// How many sets of reference data are kept where the contract says nothing.
+pub const DEFAULT_SETS: u32 = 2;
+
+/// What is promised of reference data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferenceGuarantees {
+    /// From the cadence's moment to applied; none when it could not be read.
+    pub freshness: Option<Within>,
+    /// How many whole sets are kept, the newest among them.
+    pub sets: u32,
+    /// Which texts can read which records.
+    pub compatibility: Compatibility,
 }
 
 /// What is promised, by channel.
@@ -236,8 +293,12 @@ pub struct Guarantees {
     pub events: Option<EventGuarantees>,
     /// Of state.
     pub state: Option<StateGuarantees>,
+    /// Of reference data.
+    pub reference: Option<ReferenceGuarantees>,
     /// How soon a command is answered.
     pub commands_answer: Option<Within>,
+    /// How old the state behind an answer to a request may be.
+    pub requests_freshness: Option<Within>,
     /// How soon a request is answered.
     pub requests_answer: Option<Within>,
 }

@@ -182,6 +182,8 @@ pub struct Contract {
     pub requests: Option<ChannelTerms>,
     /// The commands.
     pub commands: Vec<Command>,
+    /// What the channel of the commands says; the defaults when nothing is written.
+    pub command_terms: ChannelTerms,
     /// The views.
     pub views: Vec<View>,
     /// Its sources, when derived.

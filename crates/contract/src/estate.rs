@@ -6,9 +6,13 @@ use crate::contract::Contract;
 use crate::environment::Environment;
 use crate::finding::Level;
 use crate::id::{ContextId, ContractName, ContractRef, PurposeId, SubscriptionRef};
+use crate::migration::Migration;
 use crate::path::DocumentId;
 use crate::publication::Publication;
+use crate::shared::SharedTypes;
+use crate::standard::Standard;
 use crate::subscription::Subscription;
+use crate::waiver::Waiver;
 
 /// Where an estate's documents come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,15 +56,6 @@ pub struct Settings {
     pub rules: Vec<(String, Option<Level>)>,
 }
 
-/// A document whose kind is known but not read yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unexamined {
-    /// Which.
-    pub document: DocumentId,
-    /// Its kind.
-    pub kind: String,
-}
-
 /// All documents of an estate as written, each list sorted by document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Estate {
@@ -76,8 +71,14 @@ pub struct Estate {
     pub subscriptions: Vec<Subscription>,
     /// The environments.
     pub environments: Vec<Environment>,
-    /// Documents that were not examined.
-    pub unexamined: Vec<Unexamined>,
+    /// The types that attributes share; every attribute of one has it filled in.
+    pub types: Vec<SharedTypes>,
+    /// The standards of the enterprise.
+    pub standards: Vec<Standard>,
+    /// The waivers.
+    pub waivers: Vec<Waiver>,
+    /// The migrations.
+    pub migrations: Vec<Migration>,
 }
 
 impl Estate {

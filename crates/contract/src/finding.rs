@@ -1,6 +1,6 @@
 //! Findings: what is wrong with an estate, as values; text and positions are added where they are printed.
 
-use crate::id::ContextId;
+use crate::id::{ContextId, StandardId};
 use crate::path::ModelPath;
 use std::fmt;
 use std::str::FromStr;
@@ -64,6 +64,8 @@ pub struct Finding {
     pub notes: Vec<Note>,
     /// The context that must act; none while the document's context is unknown.
     pub context: Option<ContextId>,
+    /// The standard that does not hold, where the rule is that standards hold.
+    pub standard: Option<StandardId>,
 }
 
 impl Finding {
@@ -77,6 +79,7 @@ impl Finding {
             help: None,
             notes: Vec::new(),
             context: None,
+            standard: None,
         }
     }
 

@@ -60,6 +60,14 @@ names! {
     PurposeId: is_id, "an id such as `claims-handling`";
     /// A team.
     TeamId: is_id, "an id such as `policy-core`";
+    /// A standard of the enterprise.
+    StandardId: is_id, "an id such as `pii-by-view-only`";
+    /// A waiver.
+    WaiverId: is_id, "an id such as `overloaded-status`";
+    /// A document of shared types.
+    TypesId: is_id, "an id such as `geography`";
+    /// A migration within its context.
+    MigrationId: is_id, "an id such as `policy-etl`";
     /// An environment.
     EnvironmentId: is_id, "an id such as `production`";
     /// An attribute within its contract or object.
@@ -70,6 +78,8 @@ names! {
     EventName: is_pascal, "a PascalCase name such as `PolicyBound`";
     /// A command of a contract.
     CommandName: is_pascal, "a PascalCase name such as `CorrectShippingAddress`";
+    /// A shared type.
+    TypeName: is_pascal, "a PascalCase name such as `PostalAddress`";
     /// A value of an enumeration.
     EnumValue: is_value, "a value such as `eligible`";
     /// A reason code of an event.
@@ -318,6 +328,51 @@ impl FromStr for SubscriptionRef {
             context: context.parse().map_err(|_| error())?,
             subscription: subscription.parse().map_err(|_| error())?,
         })
+    }
+}
+
+/// A reference to an event or a command of one major of a contract: `context/contract@major.Event`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventRef {
+    /// The contract at a major.
+    pub contract: ContractRef,
+    /// The event within it.
+    pub event: EventName,
+}
+
+impl fmt::Display for EventRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.contract, self.event)
+    }
+}
+
+/// A reference to a view of one major of a contract: `context/contract@major/view`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ViewRef {
+    /// The contract at a major.
+    pub contract: ContractRef,
+    /// The view within it.
+    pub view: ViewId,
+}
+
+impl fmt::Display for ViewRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.contract, self.view)
+    }
+}
+
+/// A reference to a migration: `context/migration`. No subscription of the context has the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MigrationRef {
+    /// The consuming context.
+    pub context: ContextId,
+    /// The migration within it.
+    pub migration: MigrationId,
+}
+
+impl fmt::Display for MigrationRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.context, self.migration)
     }
 }
 

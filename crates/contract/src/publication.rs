@@ -1,6 +1,6 @@
 //! Publications: the producer's private side, where the state is read and how it gets out.
 
-use crate::id::{AttributePath, ContractName, EventName, SystemId};
+use crate::id::{AttributeName, AttributePath, ContractName, EventName, SystemId};
 use crate::path::{DocumentId, ModelPath};
 
 /// How changes get out of the producer's database.
@@ -38,6 +38,8 @@ pub struct EventMapping {
     pub reason: Option<String>,
     /// CEL for the effective time.
     pub effective: Option<String>,
+    /// CEL for each detail of the event.
+    pub details: Vec<(AttributeName, String)>,
 }
 
 /// A publication; its id is its contract's.

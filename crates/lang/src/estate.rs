@@ -1,14 +1,14 @@
 //! Reads the documents of an estate together: kinds, inherited contexts, identities.
 
-use crate::lock::{Lock, lock};
+use crate::lock::{Lock, disagreements, lock};
 use crate::read;
-use crate::read::header::{FileName, file_name, folder};
+use crate::read::header::{file_name, folder};
+use crate::read::shared::Shelf;
 use crate::read::{At, FINDINGS_MAX, Reader};
 use crate::rule;
-use crate::schema::UNEXAMINED;
 use crate::source::{Document, Sources};
 use crate::yaml::{self, Problem};
-use seamline_contract::estate::{Estate, Settings, Unexamined};
+use seamline_contract::estate::{Estate, Settings};
 use seamline_contract::finding::Finding;
 use seamline_contract::id::ContextId;
 use seamline_contract::path::{DocumentId, ModelPath};
@@ -48,10 +48,11 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
     let mut owners: BTreeMap<DocumentId, ContextId> = BTreeMap::new();
     let mut folders: BTreeMap<String, Vec<ContextId>> = BTreeMap::new();
     let sources = std::mem::take(&mut reading.sources);
+    let shelf = Shelf::of(sources.documents());
     let (contexts, others): (Vec<&Document>, Vec<&Document>) =
         sources.documents().partition(|document| is_context(document));
     for document in contexts {
-        if let Some(id) = read_document(document, &settings, None, &mut reading) {
+        if let Some(id) = read_document(document, &settings, (None, &shelf), &mut reading) {
             folders.entry(folder(&document.id).to_owned()).or_default().push(id.clone());
             owners.insert(document.id.clone(), id);
         } else if let Some(id) = name_of_context(document) {
@@ -63,7 +64,7 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
         let inherited = inherited(&folders, folder(&document.id));
         // A text that cannot be read is still the business of the context in whose folder it lies.
         let owner = match document.root {
-            Some(_) => read_document(document, &settings, inherited, &mut reading),
+            Some(_) => read_document(document, &settings, (inherited, &shelf), &mut reading),
             None => inherited.cloned(),
         };
         if let Some(id) = owner {
@@ -72,6 +73,9 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
     }
     reading.sources = sources;
     refuse_twins(&mut reading);
+    let lock = reading.lock.iter();
+    let disagreements: Vec<Finding> = lock.flat_map(|lock| disagreements(lock, &reading.estate)).collect();
+    reading.findings.extend(disagreements);
     finish(&mut reading, &owners);
     reading
 }
@@ -124,27 +128,26 @@ fn inherited<'f>(folders: &'f BTreeMap<String, Vec<ContextId>>, folder: &str) ->
 }
 
 /// Reads one document into the estate and returns whose it is, when that is known.
-fn read_document(
-    document: &Document,
+fn read_document<'n>(
+    document: &'n Document,
     settings: &DocumentId,
-    inherited: Option<&ContextId>,
+    (inherited, shelf): (Option<&ContextId>, &'n Shelf<'n>),
     reading: &mut Reading,
 ) -> Option<ContextId> {
     let root = document.root.as_ref()?;
     let top = At { node: root, path: ModelPath::top(&document.id) };
     let mut reader = Reader::new(&document.text, Some(root), &document.id);
-    let estate = &mut reading.estate;
+    reader.shelf = Some(shelf);
     let is_lock = document.id.0.rsplit('/').next() == Some(LOCK_FILE);
-    let name = file_name(&document.id);
     let expected = match (&document.id == settings, is_lock) {
         (true, _) => Some("Estate"),
         (_, true) => Some("Lock"),
-        _ => name.kind,
+        _ => file_name(&document.id).kind,
     };
     let kind = reader.kind(&top, expected);
     let owner = match kind {
         Some("Estate") if &document.id == settings => {
-            estate.settings = read::settings::settings(&mut reader, &top);
+            reading.estate.settings = read::settings::settings(&mut reader, &top);
             None
         }
         Some("Lock") if is_lock => {
@@ -154,31 +157,14 @@ fn read_document(
         Some("Context") => {
             let context = read::context::context(&mut reader, &top);
             let id = context.as_ref().map(|context| context.id.clone());
-            estate.contexts.extend(context);
+            reading.estate.contexts.extend(context);
             id
         }
-        Some("Contract") => {
-            let contract = read::contract::contract(&mut reader, &top, inherited);
-            estate.contracts.extend(contract);
-            owner_of(&top, inherited)
-        }
-        Some("Publication") => {
-            let publication = read::publication::publication(&mut reader, &top, inherited);
-            estate.publications.extend(publication);
-            owner_of(&top, inherited)
-        }
-        Some("Subscription") => {
-            let subscription = read::subscription::subscription(&mut reader, &top, inherited);
-            estate.subscriptions.extend(subscription);
-            owner_of(&top, inherited)
-        }
         Some("Environment") => {
-            estate.environments.extend(read::environment::environment(&mut reader, &top));
+            reading.estate.environments.extend(read::environment::environment(&mut reader, &top));
             None
         }
-        Some(kind) if UNEXAMINED.contains(&kind) => {
-            unexamined(&mut reader, &top, &name);
-            estate.unexamined.push(Unexamined { document: document.id.clone(), kind: kind.to_owned() });
+        Some(kind) if read_owned(kind, &mut reader, (&top, inherited), &mut reading.estate) => {
             owner_of(&top, inherited)
         }
         _ => {
@@ -191,22 +177,34 @@ fn read_document(
     owner
 }
 
+/// Reads a document of a kind that lies below the folder of a context, or may; false for any other kind.
+fn read_owned<'n>(
+    kind: &str,
+    reader: &mut Reader<'n>,
+    (top, inherited): (&At<'n>, Option<&ContextId>),
+    estate: &mut Estate,
+) -> bool {
+    match kind {
+        "Contract" => estate.contracts.extend(read::contract::contract(reader, top, inherited)),
+        "Publication" => estate.publications.extend(read::publication::publication(reader, top, inherited)),
+        "Subscription" => {
+            estate.subscriptions.extend(read::subscription::subscription(reader, top, inherited));
+        }
+        "Migration" => estate.migrations.extend(read::migration::migration(reader, top, inherited)),
+        "Types" => estate.types.extend(read::shared::types(reader, top)),
+        "Standard" => estate.standards.extend(read::standard::standard(reader, top)),
+        "Waiver" => estate.waivers.extend(read::waiver::waiver(reader, top)),
+        _ => return false,
+    }
+    true
+}
+
 /// Returns whose a document is, however broken it is otherwise.
 fn owner_of(top: &At<'_>, inherited: Option<&ContextId>) -> Option<ContextId> {
     match top.node.entry("context") {
         Some(entry) => entry.value.text()?.parse().ok(),
         None => inherited.cloned(),
     }
-}
-
-fn unexamined<'n>(reader: &mut Reader<'n>, top: &At<'n>, name: &FileName) {
-    for key in ["apiVersion", "kind"] {
-        if top.node.entry(key).is_none() {
-            let message = format!("the document has no `{key}`");
-            reader.report(Finding::new(rule::REQUIRED, top.path.clone(), message));
-        }
-    }
-    reader.id::<seamline_contract::id::ContractId>(top, name);
 }
 
 fn misplaced(reader: &mut Reader<'_>, top: &At<'_>, kind: Option<&str>) {
@@ -220,9 +218,8 @@ fn misplaced(reader: &mut Reader<'_>, top: &At<'_>, kind: Option<&str>) {
     reader.report(Finding::new(rule::KIND, top.path.clone(), message).help(help));
 }
 
-/// Reports documents that have the identity of an earlier one; both stay in the estate.
-fn refuse_twins(reading: &mut Reading) {
-    let estate = &reading.estate;
+/// Returns what each document is, where that must be said once, in the order in which the later one is blamed.
+fn identities(estate: &Estate) -> Vec<(String, &DocumentId)> {
     let mut identities: Vec<(String, &DocumentId)> = Vec::new();
     identities.extend(estate.contexts.iter().map(|it| (format!("the context `{}`", it.id), &it.document)));
     for contract in &estate.contracts {
@@ -235,11 +232,21 @@ fn refuse_twins(reading: &mut Reading) {
     identities.extend(
         estate.publications.iter().map(|it| (format!("the publication of `{}`", it.contract), &it.document)),
     );
-    identities.extend(
-        estate.subscriptions.iter().map(|it| (format!("the subscription `{}`", it.name), &it.document)),
-    );
+    // Both are named `context/id`, so one name may lead to one of them only.
+    let consumer = |name: String| format!("the subscription or migration `{name}`");
+    identities.extend(estate.subscriptions.iter().map(|it| (consumer(it.name.to_string()), &it.document)));
+    identities.extend(estate.migrations.iter().map(|it| (consumer(it.name.to_string()), &it.document)));
     identities
         .extend(estate.environments.iter().map(|it| (format!("the environment `{}`", it.id), &it.document)));
+    identities.extend(estate.types.iter().map(|it| (format!("the types `{}`", it.id), &it.document)));
+    identities.extend(estate.standards.iter().map(|it| (format!("the standard `{}`", it.id), &it.document)));
+    identities.extend(estate.waivers.iter().map(|it| (format!("the waiver `{}`", it.id), &it.document)));
+    identities
+}
+
+/// Reports documents that have the identity of an earlier one; both stay in the estate.
+fn refuse_twins(reading: &mut Reading) {
+    let identities = identities(&reading.estate);
     let mut first: BTreeMap<String, &DocumentId> = BTreeMap::new();
     let mut twins: Vec<(&DocumentId, Finding)> = Vec::new();
     for (identity, document) in identities {

@@ -6,12 +6,17 @@ pub(crate) mod context;
 pub(crate) mod contract;
 pub(crate) mod environment;
 pub(crate) mod header;
+pub(crate) mod migration;
 pub(crate) mod names;
 pub(crate) mod publication;
 pub(crate) mod settings;
+pub(crate) mod shared;
+pub(crate) mod standard;
 pub(crate) mod subscription;
+pub(crate) mod waiver;
 
 use crate::node::{Content, Entry, Node, Style};
+use crate::read::shared::Shelf;
 use crate::rule;
 use crate::schema::Table;
 use seamline_contract::finding::{Finding, Level};
@@ -56,6 +61,16 @@ pub(crate) struct Reader<'n> {
     pub(crate) findings: Vec<Finding>,
     /// How many findings came after the last that is kept.
     pub(crate) dropped: usize,
+    /// The shared types of the estate, where there is one around.
+    pub(crate) shelf: Option<&'n Shelf<'n>>,
+    /// The types among which a name without a document is looked for; none: all.
+    pub(crate) home: Option<&'n Node>,
+    /// Through how many attributes and types the present one was reached.
+    pub(crate) depth: usize,
+    /// How many attributes were taken from elsewhere.
+    pub(crate) taken: usize,
+    /// Something was refused that belongs to what is read in silence.
+    pub(crate) refused: bool,
 }
 
 /// The greatest number of findings that are kept of one document, and of names that are searched for a near one.
@@ -63,7 +78,18 @@ pub(crate) const FINDINGS_MAX: usize = 500;
 
 impl<'n> Reader<'n> {
     pub(crate) fn new(text: &'n str, root: Option<&'n Node>, document: &'n DocumentId) -> Self {
-        Reader { text, root, document, findings: Vec::new(), dropped: 0 }
+        Reader {
+            text,
+            root,
+            document,
+            findings: Vec::new(),
+            dropped: 0,
+            shelf: None,
+            home: None,
+            depth: 0,
+            taken: 0,
+            refused: false,
+        }
     }
 
     pub(crate) fn report(&mut self, finding: Finding) {

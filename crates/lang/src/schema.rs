@@ -1,6 +1,7 @@
 //! The keys of every mapping of the language, as data: what readers accept and what the reference prints.
 
 pub mod estate;
+pub mod governance;
 
 /// A key that is due somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,6 @@ pub const KINDS: &[(&str, &str)] = &[
     ("Estate", ""),
     ("Lock", ""),
 ];
-
-/// Kinds whose header alone is checked.
-pub const UNEXAMINED: &[&str] = &["Standard", "Waiver", "Types", "Migration"];
 
 /// A context.
 pub const CONTEXT: Table = Table {
@@ -122,9 +120,10 @@ pub const ATTRIBUTE: Table = Table {
     what: "an attribute",
     keys: &[
         may("from", "context/contract@major.attribute: carried, decides nothing"),
-        may("type", "the type"),
+        may("type", "the type, or a shared one: types-id.Type"),
         may("like", "path of an attribute of this contract"),
         MEANING,
+        may("meanings", "{path of a member: text} of a shared type"),
         may("of", "scalar type or attribute: what a list or map holds"),
         may("attributes", "{attribute: …} of an object"),
         may("values", "{value: meaning} of an enum"),
@@ -248,11 +247,11 @@ pub const REFERENCE_GUARANTEES: Table = Table {
 /// Guarantees of requests.
 pub const REQUEST_GUARANTEES: Table = Table {
     what: "a guarantee of requests",
-    keys: &[must("freshness", "duration [pN]"), may("answer", "duration [pN]"), COMPATIBILITY],
+    keys: &[must("freshness", "duration [pN]"), may("answer", "duration [pN]")],
 };
 /// Guarantees of commands.
 pub const COMMAND_GUARANTEES: Table =
-    Table { what: "a guarantee of commands", keys: &[may("answer", "duration [pN]"), COMPATIBILITY] };
+    Table { what: "a guarantee of commands", keys: &[may("answer", "duration [pN]")] };
 /// Reconciliation of a contract.
 pub const RECONCILIATION: Table = Table {
     what: "`reconciliation`",
@@ -436,6 +435,15 @@ pub const TABLES: &[Table] = &[
     estate::LOCK,
     estate::LOCK_ROOT,
     estate::LOCK_DOCUMENT,
+    governance::TYPES,
+    governance::SHARED_TYPE,
+    governance::SHARED_MEMBER,
+    governance::STANDARD,
+    governance::WAIVER,
+    governance::MIGRATION,
+    governance::LEGACY,
+    governance::MOVER,
+    governance::GATES,
 ];
 
 #[cfg(test)]

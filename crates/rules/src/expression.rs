@@ -7,9 +7,10 @@ use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{AttributeName, ContextId, ContractRef, Major};
 use seamline_contract::path::ModelPath;
+use seamline_contract::publication::Publication;
 use seamline_contract::resolve::{ResolvedAttribute, ResolvedContract};
 use seamline_contract::subscription::ColumnSource;
-use seamline_expr::kind::{Kind, kind_of};
+use seamline_expr::kind::{Kind, Variable, kind_of};
 use seamline_expr::program::{ExprError, Program, compile};
 use seamline_expr::scope::Scope;
 
@@ -50,6 +51,15 @@ fn expressions_type_check(review: &Review<'_>) -> Vec<Finding> {
         }
         findings.extend(checks.findings);
     }
+    for publication in &review.estate.publications {
+        let current = review.current(&publication.contract).map(Contract::reference);
+        let Some(reference) = current else { continue };
+        let mut checks = Checks { owner: &publication.contract.context, findings: Vec::new() };
+        if let (Some(resolved), Some(scope)) = (review.resolved(&reference), review.scope(&reference)) {
+            checks.row_changes(publication, resolved, scope);
+        }
+        findings.extend(checks.findings);
+    }
     findings
 }
 
@@ -82,6 +92,65 @@ impl Checks<'_> {
                 let at = top.clone().key("events").key(&event.name).key("flags").key(&flag.name).key("is");
                 self.expression(&flag.is, scope, &Kind::Boolean, Null::Refused, at);
             }
+        }
+    }
+
+    /// Row changes that are told as events: over the attributes before and after, and the columns of the row.
+    fn row_changes(&mut self, publication: &Publication, contract: &ResolvedContract, attributes: &Scope) {
+        let state = |name: &str| Variable {
+            name: name.to_owned(),
+            kind: Kind::Object(attributes.variables.clone()),
+            optional: true,
+        };
+        // What types columns have is known to the database alone.
+        let row = Variable { name: "row".to_owned(), kind: Kind::Unknown, optional: false };
+        let scope = &Scope { variables: vec![state("before"), state("after"), row] };
+        for mapping in &publication.events {
+            let Some(event) = contract.contract.event(&mapping.event) else { continue };
+            let at = publication.path().key("events").key(&mapping.event);
+            self.expression(&mapping.when, scope, &Kind::Boolean, Null::Refused, at.clone().key("when"));
+            let reasons = event.reasons.iter().map(|(reason, _)| reason.to_string()).collect();
+            match &mapping.reason {
+                Some(text) => {
+                    let due = Kind::Enum(reasons, false);
+                    self.expression(text, scope, &due, Null::Refused, at.clone().key("reason"));
+                }
+                None if !event.reasons.is_empty() => self.unsaid(&at, "reason", "reason"),
+                None => {}
+            }
+            if let Some(text) = &mapping.effective {
+                self.moment(text, scope, at.clone().key("effective"));
+            }
+            for detail in &event.details {
+                let text =
+                    mapping.details.iter().find(|(name, _)| *name == detail.name).map(|(_, text)| text);
+                match (text, detail.own_shape()) {
+                    (Some(text), Some(shape)) => {
+                        let null = if detail.optional { Null::Allowed } else { Null::Refused };
+                        let at = at.clone().key("details").key(&detail.name);
+                        self.expression(text, scope, &kind_of(shape), null, at);
+                    }
+                    (None, _) if !detail.optional => self.unsaid(&at, "details", detail.name.as_str()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn unsaid(&mut self, at: &ModelPath, key: &str, what: &str) {
+        let message = format!("the event always has its `{what}`, and nothing says which");
+        let finding = EXPRESSIONS_TYPE_CHECK.finding(at.clone().key(key), message);
+        self.findings.push(finding.help(format!("add it under `{key}`")).owed_by(self.owner));
+    }
+
+    /// When something takes effect is a day or an instant.
+    fn moment(&mut self, text: &str, scope: &Scope, at: ModelPath) {
+        match compile(text, scope) {
+            Ok(program) if *program.kind() == Kind::Date => {
+                self.yields(&program, &Kind::Date, Null::Refused, at);
+            }
+            Ok(program) => self.yields(&program, &Kind::Timestamp, Null::Refused, at),
+            Err(errors) => self.errors(&at, &errors),
         }
     }
 

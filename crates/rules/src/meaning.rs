@@ -115,6 +115,15 @@ fn meant<'a>(review: &Review<'a>, wrong: fn(&str, &str) -> bool) -> Vec<Meant<'a
             asking.ask("column", &column.name, meaning, at);
         }
     }
+    for migration in &review.estate.migrations {
+        let mut asking = Asking { wrong, owner: migration.context(), found: &mut found };
+        let name = migration.name.migration.as_str();
+        asking.ask("migration", name, &migration.meaning, || migration.path().key("meaning"));
+        if let Some(legacy) = &migration.legacy {
+            let at = || migration.path().key("legacy").key("meaning");
+            asking.ask("legacy path of", name, &legacy.meaning, at);
+        }
+    }
     found
 }
 

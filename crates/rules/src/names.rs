@@ -1,5 +1,8 @@
 //! Names that documents write of one another lead somewhere. Names within one contract are judged by the language.
 
+mod moving;
+mod scope;
+
 use crate::review::{Review, nearest};
 use crate::rule::{Category, Rule};
 use crate::uses::Reading;
@@ -59,6 +62,12 @@ fn names_resolve(review: &Review<'_>) -> Vec<Finding> {
         }
         findings.extend(names.findings);
     }
+    for migration in &review.estate.migrations {
+        let mut names = Names { review, owner: migration.context(), findings: Vec::new() };
+        moving::check(&mut names, migration);
+        findings.extend(names.findings);
+    }
+    findings.extend(review.estate.waivers.iter().filter_map(|waiver| scope::check(review, waiver)));
     findings
 }
 
@@ -179,6 +188,28 @@ impl Names<'_, '_> {
         if let Some(resolved) = self.review.resolved(&contract.reference()) {
             for (path, _) in &publication.columns {
                 self.attribute(resolved, path, publication.path().key("columns").key(path).the_key());
+            }
+        }
+        self.of_row_changes(publication, contract);
+    }
+
+    /// The events that row changes are told as, and their details.
+    fn of_row_changes(&mut self, publication: &Publication, contract: &Contract) {
+        for mapping in &publication.events {
+            let at = publication.path().key("events").key(&mapping.event);
+            let Some(event) = contract.event(&mapping.event) else {
+                let events = contract.events.iter().flat_map(|events| &events.events);
+                let help = nearest(mapping.event.as_str(), events.map(|event| &event.name));
+                let message = format!("`{}` has no event `{}`", contract.name, mapping.event);
+                self.wrong(at.the_key(), message, help);
+                continue;
+            };
+            for (name, _) in &mapping.details {
+                if !event.details.iter().any(|detail| detail.name == *name) {
+                    let help = nearest(name.as_str(), event.details.iter().map(|detail| &detail.name));
+                    let place = at.clone().key("details").key(name).the_key();
+                    self.wrong(place, format!("`{}` has no detail `{name}`", event.name), help);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::review::Review;
 use crate::rule::{Category, Rule};
 use seamline_contract::channel::{ChannelKind, Replay};
 use seamline_contract::finding::{Finding, Level};
+use seamline_contract::measure::Within;
 use seamline_contract::path::ModelPath;
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::subscription::{Consistency, Needs, Subscription};
@@ -154,18 +155,14 @@ struct Gap {
 fn gaps(subscription: &Subscription, contract: &ResolvedContract, needs: &Needs) -> Vec<Gap> {
     let guarantees = &contract.contract.guarantees;
     let (events, state) = (guarantees.events.as_ref(), guarantees.state.as_ref());
-    let kept = if subscription.projection().is_some() { ChannelKind::State } else { ChannelKind::Events };
-    let fresh = match kept {
-        ChannelKind::State => state.and_then(|state| state.freshness),
-        ChannelKind::Events => events.and_then(|events| events.freshness),
-    };
+    let (fresh, fresh_at) = freshness(subscription, contract);
     let answer =
         if subscription.sends.is_empty() { guarantees.requests_answer } else { guarantees.commands_answer };
     let answering = if subscription.sends.is_empty() { "requests" } else { "commands" };
     let late = events.and_then(|events| events.lateness);
     let mut gaps = Vec::new();
     let within = [
-        ("freshness", needs.freshness, fresh, promise_path(contract, kept, "freshness")),
+        ("freshness", needs.freshness, fresh, fresh_at),
         ("lateness", needs.lateness, late, promise_path(contract, ChannelKind::Events, "lateness")),
         (
             "answer",
@@ -203,6 +200,23 @@ fn gaps(subscription: &Subscription, contract: &ResolvedContract, needs: &Needs)
         });
     }
     gaps
+}
+
+/// Returns how fresh it is promised to be what a subscription reads, and where: a table is kept from state, reactions come from
+/// events, and what is asked for is as fresh as its answer.
+fn freshness(subscription: &Subscription, contract: &ResolvedContract) -> (Option<Within>, ModelPath) {
+    let guarantees = &contract.contract.guarantees;
+    if subscription.projection().is_some() {
+        let state = guarantees.state.as_ref();
+        let at = promise_path(contract, ChannelKind::State, "freshness");
+        return (state.and_then(|state| state.freshness), at);
+    }
+    if subscription.reacts_to.is_empty() && !subscription.asks.is_empty() {
+        let at = contract.contract.path().key("guarantees").key("requests").key("freshness");
+        return (guarantees.requests_freshness, at);
+    }
+    let events = guarantees.events.as_ref();
+    (events.and_then(|events| events.freshness), promise_path(contract, ChannelKind::Events, "freshness"))
 }
 
 /// State yields each key as it is now; only events yield what was.

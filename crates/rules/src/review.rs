@@ -2,6 +2,7 @@
 
 use crate::rule::{Category, RULES, Rule, rule};
 use crate::uses::Reading;
+use crate::waiver::{apply, is_of_waivers};
 use seamline_contract::context::Context;
 use seamline_contract::contract::{Contract, Status};
 use seamline_contract::estate::Estate;
@@ -9,6 +10,7 @@ use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{AttributePath, ContextId, ContractName, ContractRef, Major, PurposeId};
 use seamline_contract::path::ModelPath;
 use seamline_contract::resolve::{Resolutions, ResolvedContract, Unresolved, resolve_all};
+use seamline_contract::waiver::Waiver;
 use seamline_expr::scope::Scope;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Facts {
     /// Those of `runbooks` that exist, as written.
     pub runbooks: BTreeSet<String>,
+    /// The day, `YYYY-MM-DD`; none: not known, and nothing is over.
+    pub today: Option<String>,
 }
 
 /// Returns the runbooks that an estate names, as written, for the caller to look up.
@@ -27,24 +31,51 @@ pub fn runbooks(estate: &Estate) -> BTreeSet<String> {
     contracts.chain(subscriptions).filter_map(|reconciliation| reconciliation.runbook.clone()).collect()
 }
 
-/// Returns what is wrong with an estate, sorted by document and place, at the levels its settings give.
+/// A finding that somebody answers for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waived {
+    /// What was found.
+    pub finding: Finding,
+    /// The waiver that covers it.
+    pub waiver: Waiver,
+}
+
+/// What a review says. Each list is sorted by document and place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// What is wrong, and not waived.
+    pub findings: Vec<Finding>,
+    /// What is waived.
+    pub waived: Vec<Waived>,
+}
+
+/// Returns what is wrong with an estate and not waived, sorted by document and place, at the levels its settings give.
 pub fn review(estate: &Estate, facts: &Facts) -> Vec<Finding> {
+    reviewed(estate, facts).findings
+}
+
+/// Returns what is wrong with an estate, and what of it is waived, at the levels its settings give.
+pub fn reviewed(estate: &Estate, facts: &Facts) -> Outcome {
     let resolutions = resolve_all(estate);
-    let review = Review::new(estate, facts, &resolutions);
+    let mut review = Review::new(estate, facts, &resolutions);
     let levels: BTreeMap<&str, Option<Level>> =
         estate.settings.rules.iter().map(|(id, level)| (id.as_str(), *level)).collect();
-    let mut findings = Vec::new();
-    for rule in RULES {
-        match levels.get(rule.id) {
-            Some(None) => {}
-            Some(Some(level)) => {
-                findings.extend((rule.check)(&review).into_iter().map(|it| it.level(*level)))
-            }
-            None => findings.extend((rule.check)(&review)),
-        }
-    }
+    let found = |rule: &Rule, review: &Review<'_>| match levels.get(rule.id) {
+        Some(None) => Vec::new(),
+        Some(Some(level)) => (rule.check)(review).into_iter().map(|it| it.level(*level)).collect(),
+        None => (rule.check)(review),
+    };
+    let (last, first): (Vec<&Rule>, Vec<&Rule>) = RULES.iter().partition(|rule| is_of_waivers(rule));
+    review.found = first.into_iter().flat_map(|rule| found(rule, &review)).collect();
+    let of_waivers: Vec<Finding> = last.into_iter().flat_map(|rule| found(rule, &review)).collect();
+    let all = std::mem::take(&mut review.found);
+    let (mut findings, waived) = apply(&review, all);
+    findings.extend(of_waivers);
     findings.sort_by(|one, two| (&one.at, one.rule).cmp(&(&two.at, two.rule)));
-    findings
+    let mut waived: Vec<Waived> =
+        waived.into_iter().map(|(finding, waiver)| Waived { finding, waiver }).collect();
+    waived.sort_by(|one, two| (&one.finding.at, one.finding.rule).cmp(&(&two.finding.at, two.finding.rule)));
+    Outcome { findings, waived }
 }
 
 /// An estate with what several rules need, each thing made once.
@@ -53,6 +84,8 @@ pub struct Review<'a> {
     pub(crate) estate: &'a Estate,
     pub(crate) facts: &'a Facts,
     pub(crate) readings: Vec<Reading<'a>>,
+    /// What was found before the rules that speak of waivers.
+    pub(crate) found: Vec<Finding>,
     contexts: BTreeMap<&'a ContextId, &'a Context>,
     contracts: BTreeMap<ContractRef, &'a Contract>,
     current: BTreeMap<&'a ContractName, &'a Contract>,
@@ -62,7 +95,7 @@ pub struct Review<'a> {
 }
 
 impl<'a> Review<'a> {
-    fn new(estate: &'a Estate, facts: &'a Facts, resolutions: &'a Resolutions) -> Self {
+    pub(crate) fn new(estate: &'a Estate, facts: &'a Facts, resolutions: &'a Resolutions) -> Self {
         let mut contracts = BTreeMap::new();
         for contract in &estate.contracts {
             contracts.entry(contract.reference()).or_insert(contract);
@@ -84,6 +117,7 @@ impl<'a> Review<'a> {
             estate,
             facts,
             readings,
+            found: Vec::new(),
             contexts: estate.contexts.iter().map(|context| (&context.id, context)).collect(),
             contracts,
             current: estate.contracts.iter().filter(|it| !it.frozen).map(|it| (&it.name, it)).collect(),

@@ -2,8 +2,8 @@
 
 use crate::review::Review;
 use crate::{
-    accepted, bootstrap, carried, derived, entitlement, events, expression, key, majors, meaning, names,
-    needs, owner, purpose, quantity, reconciliation, review, terms,
+    accepted, bootstrap, carried, derived, entitlement, events, expression, key, majors, meaning, migration,
+    names, needs, owner, purpose, quantity, reconciliation, review, standard, terms, waiver,
 };
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::path::ModelPath;
@@ -30,6 +30,8 @@ pub enum Category {
     Fit,
     /// That expressions are sound.
     Expression,
+    /// That what was agreed for all holds, and exceptions end.
+    Governance,
 }
 
 impl fmt::Display for Category {
@@ -44,6 +46,7 @@ impl fmt::Display for Category {
             Category::Shape => "SHAPE",
             Category::Fit => "FIT",
             Category::Expression => "EXPRESSION",
+            Category::Governance => "GOVERNANCE",
         })
     }
 }
@@ -99,8 +102,13 @@ pub const RULES: &[Rule] = &[
     derived::DERIVED_IS_COMPOSED,
     majors::MAJOR_LIVES,
     names::NAMES_RESOLVE,
+    migration::LEGACY_HAS_END,
     review::RULE_EXISTS,
     expression::EXPRESSIONS_TYPE_CHECK,
+    standard::STANDARD_SOUND,
+    standard::STANDARD_HOLDS,
+    waiver::WAIVER_IN_TIME,
+    waiver::WAIVER_NEEDED,
 ];
 
 /// Returns the rule of an id.

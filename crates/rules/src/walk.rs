@@ -20,18 +20,19 @@ pub(crate) fn attributes(contract: &Contract) -> Vec<Placed<'_>> {
     placed
 }
 
-/// Returns the details of events and commands, outer before inner.
+/// Returns the details of events, commands and their outcomes, outer before inner.
 pub(crate) fn details(contract: &Contract) -> Vec<Placed<'_>> {
     let mut placed = Vec::new();
     for event in contract.events.iter().flat_map(|events| &events.events) {
         below(&event.details, &contract.path().key("events").key(&event.name).key("details"), &mut placed);
     }
     for command in &contract.commands {
-        below(
-            &command.details,
-            &contract.path().key("commands").key(&command.name).key("details"),
-            &mut placed,
-        );
+        let at = contract.path().key("commands").key(&command.name);
+        below(&command.details, &at.clone().key("details"), &mut placed);
+        for outcome in &command.outcomes {
+            let at = at.clone().key("outcomes").key(&outcome.name).key("details");
+            below(&outcome.details, &at, &mut placed);
+        }
     }
     placed
 }

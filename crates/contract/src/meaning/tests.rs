@@ -3,7 +3,8 @@
 use super::{Aspect, facets, meaning_digest};
 use crate::attribute::{Attribute, Classification, Move, Origin, Shape, Type, Unit};
 use crate::channel::{
-    ChannelId, ChannelKind, ChannelTerms, Event, EventGuarantees, Events, Guarantees, Replay, StateGuarantees,
+    ChannelId, ChannelKind, ChannelTerms, Compatibility, Event, EventGuarantees, Events, Guarantees,
+    Ordering, Replay, StateGuarantees,
 };
 use crate::contract::{Contract, Expect, Status};
 use crate::estate::Estate;
@@ -90,19 +91,23 @@ fn contract() -> Contract {
         reference: None,
         requests: None,
         commands: Vec::new(),
+        command_terms: ChannelTerms::default(),
         views: Vec::new(),
         derived: None,
         guarantees: Guarantees {
             events: Some(EventGuarantees {
+                ordering: Ordering::PerKey,
                 retention: "30d".parse().ok(),
                 replay: Replay::AuditState,
                 lateness: "1h".parse().ok(),
                 freshness: "1m".parse().ok(),
+                compatibility: Compatibility::Backward,
             }),
             state: Some(StateGuarantees {
                 freshness: "1m".parse().ok(),
                 replay: Replay::CurrentState,
                 tombstones: "14d".parse().ok(),
+                compatibility: Compatibility::Backward,
             }),
             ..Guarantees::default()
         },

@@ -1,15 +1,13 @@
 //! Reads attributes and their shapes.
 
+use super::shared::{is_shared, liked, shared};
 use super::{At, Fields, One, Reader, mend_name};
-use crate::node::{Content, Node};
+use crate::node::Content;
 use crate::rule;
-use crate::schema;
+use crate::schema::{self, Table};
 use seamline_contract::attribute::{Attribute, Move, Origin, Shape, Type, Unit};
 use seamline_contract::finding::Finding;
-use seamline_contract::id::{AttributeName, AttributePath, EnumValue};
-
-/// Through how many attributes `like` may lead.
-const LIKE_DEPTH_MAX: usize = 8;
+use seamline_contract::id::{AttributeName, EnumValue};
 
 /// Names that the expression language keeps for itself.
 const RESERVED: [&str; 21] = [
@@ -67,7 +65,10 @@ pub(crate) fn attributes<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec
 }
 
 fn attribute<'n>(reader: &mut Reader<'n>, name: AttributeName, at: &At<'n>) -> Option<Attribute> {
-    let fields = reader.fields(at, &schema::ATTRIBUTE)?;
+    if !reader.may_take() {
+        return None;
+    }
+    let fields = reader.fields(at, of_table(reader))?;
     let origin = origin(reader, &fields);
     let meaning = reader.meaning(&fields);
     let optional = reader.opt(&fields, "optional", Reader::boolean).unwrap_or(false);
@@ -89,8 +90,13 @@ fn attribute<'n>(reader: &mut Reader<'n>, name: AttributeName, at: &At<'n>) -> O
     })
 }
 
+/// Returns the keys that are due of an attribute: within shared types it has no meaning of its own.
+pub(crate) fn of_table(reader: &Reader<'_>) -> &'static Table {
+    if reader.home.is_some() { &schema::governance::SHARED_MEMBER } else { &schema::ATTRIBUTE }
+}
+
 fn origin<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> Option<Origin> {
-    if let Some(from) = fields.get("from") {
+    if let Some(from) = fields.get("from").filter(|_| reader.home.is_none()) {
         for entry in fields.at.node.entries().unwrap_or_default() {
             let key = entry.key.as_str();
             let known = schema::ATTRIBUTE.keys.iter().any(|due| due.name == key);
@@ -103,23 +109,37 @@ fn origin<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> Option<Origin> {
         }
         return reader.parse(&from).map(Origin::Carried);
     }
-    shape(reader, fields, 0).map(Origin::Own)
+    shape(reader, fields).map(Origin::Own)
 }
 
-fn shape<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, depth: usize) -> Option<Shape> {
+/// Reads a shape, written out here or taken from elsewhere and narrowed.
+pub(crate) fn shape<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> Option<Shape> {
     let mut shape = match (fields.get("type"), fields.get("like")) {
         (Some(ty), None) => {
             let text = reader.word(&ty)?;
-            refuse_foreign_keys(reader, fields, text);
-            Shape::of(type_of(reader, &ty, text, Some(fields))?)
+            if is_shared(text) {
+                let taken = shared(reader, &ty, text, fields)?;
+                refuse_keys_of_the_taken(reader, fields, &taken);
+                taken
+            } else {
+                refuse_foreign_keys(reader, fields, text);
+                refuse_meanings(reader, fields);
+                Shape::of(type_of(reader, &ty, text, Some(fields))?)
+            }
         }
-        (None, Some(like)) => liked(reader, &like, depth)?,
+        (None, Some(like)) => {
+            let taken = liked(reader, &like)?;
+            refuse_keys_of_the_taken(reader, fields, &taken);
+            refuse_meanings(reader, fields);
+            taken
+        }
         (Some(_), Some(_)) => {
             let finding =
                 Finding::new(rule::VALUE, fields.path("like").the_key(), "`like` stands instead of `type`");
             reader.report(finding.help("keep one of them"));
             return None;
         }
+        (None, None) if reader.home.is_some() => return None,
         (None, None) => {
             let message = "an attribute is decided here by its `type`, or carried `from` its owner";
             let finding = Finding::new(rule::REQUIRED, fields.at.path.clone().the_key(), message);
@@ -129,6 +149,28 @@ fn shape<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, depth: usize) -> Opti
     };
     narrow(reader, fields, &mut shape);
     Some(shape)
+}
+
+/// What a shape from elsewhere may be narrowed by: not by what makes it another type.
+fn refuse_keys_of_the_taken<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, taken: &Shape) {
+    let of_another = ["of", "attributes"].into_iter().filter(|key| fields.has(key));
+    let of_another: Vec<&str> = of_another.collect();
+    for key in &of_another {
+        let message = format!("`{key}` comes with the type");
+        let finding = Finding::new(rule::VALUE, fields.path(key).the_key(), message);
+        reader.report(finding.help("leave it out, or write the type out here"));
+    }
+    if of_another.is_empty() {
+        refuse_foreign_keys(reader, fields, &taken.ty.to_string());
+    }
+}
+
+fn refuse_meanings<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) {
+    if fields.has("meanings") {
+        let message = "`meanings` are those of the members of a shared type";
+        let finding = Finding::new(rule::VALUE, fields.path("meanings").the_key(), message);
+        reader.report(finding.help("write each `meaning` where its attribute is declared"));
+    }
 }
 
 fn narrow<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, shape: &mut Shape) {
@@ -232,16 +274,6 @@ fn type_of<'n>(
 }
 
 fn unknown_type<'n>(reader: &mut Reader<'n>, at: &At<'n>, text: &str) {
-    let named =
-        text.split_once('.').is_some_and(|(_, name)| name.starts_with(|c: char| c.is_ascii_uppercase()));
-    if named || text.starts_with(|c: char| c.is_ascii_uppercase()) {
-        let message = format!("the shared type `{text}` is not read by this version");
-        let finding = Finding::new(rule::UNSUPPORTED, at.path.clone(), message);
-        reader.report(
-            finding.help("write the type out here, or use `like:` with an attribute of this contract"),
-        );
-        return;
-    }
     if text.starts_with("decimal") {
         refuse(
             reader,
@@ -255,7 +287,7 @@ fn unknown_type<'n>(reader: &mut Reader<'n>, at: &At<'n>, text: &str) {
     refuse(reader, at, format!("`{text}` is not a type"), Some(help));
 }
 
-fn refuse<'n>(reader: &mut Reader<'n>, at: &At<'n>, message: String, help: Option<String>) {
+pub(crate) fn refuse<'n>(reader: &mut Reader<'n>, at: &At<'n>, message: String, help: Option<String>) {
     let mut finding = Finding::new(rule::VALUE, at.path.clone(), message);
     finding.help = help;
     reader.report(finding);
@@ -293,15 +325,16 @@ fn due<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, key: &str) -> Option<At
 /// Reads what a list or a map holds: the name of a scalar type, or a whole attribute.
 fn element<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<Attribute> {
     if matches!(at.node.content, Content::Mapping(_)) {
-        let name = name.parse().expect("element and value are names");
+        let name = name.parse().expect("`element` and `value` are names");
         return attribute(reader, name, at);
     }
     scalar_type(reader, at).map(|ty| plain(name, Shape::of(ty)))
 }
 
-fn plain(name: &str, shape: Shape) -> Attribute {
+/// Returns an attribute that is nothing but a name with a shape.
+pub(crate) fn plain(name: &str, shape: Shape) -> Attribute {
     Attribute {
-        name: name.parse().expect("element and value are names"),
+        name: name.parse().expect("`element` and `value` are names"),
         origin: Origin::Own(shape),
         meaning: String::new(),
         optional: false,
@@ -382,34 +415,4 @@ pub(crate) fn zone<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<String> {
     }
     refuse(reader, at, format!("`{text}` is not a zone such as `Europe/Berlin` or `UTC`"), None);
     None
-}
-
-/// Returns the shape of another attribute of the same contract.
-fn liked<'n>(reader: &mut Reader<'n>, at: &At<'n>, depth: usize) -> Option<Shape> {
-    let path: AttributePath = reader.parse(at)?;
-    let target = if depth < LIKE_DEPTH_MAX { reader.attribute_node(&path) } else { None };
-    let Some(node) = target else {
-        let message = format!("`{path}` leads to no attribute that this contract decides");
-        refuse(reader, at, message, Some("name an attribute that has a `type`".to_owned()));
-        return None;
-    };
-    // What is wrong there is reported there: here only the shape counts.
-    let mut silent = Reader { findings: Vec::new(), dropped: 0, ..*reader };
-    let fields = silent.fields(&At { node, path: at.path.clone() }, &schema::ATTRIBUTE)?;
-    let liked = shape(&mut silent, &fields, depth + 1);
-    if liked.is_none() {
-        refuse(reader, at, format!("`{path}` has no type that can be read"), None);
-    }
-    liked
-}
-
-impl<'n> Reader<'n> {
-    /// Returns the node of an attribute of this contract by its path through objects.
-    fn attribute_node(&self, path: &AttributePath) -> Option<&'n Node> {
-        let mut node = self.root?;
-        for name in path.names() {
-            node = &node.entry("attributes")?.value.entry(name.as_str())?.value;
-        }
-        node.entry("from").is_none().then_some(node)
-    }
 }

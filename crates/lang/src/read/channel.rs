@@ -6,13 +6,13 @@ use crate::rule;
 use crate::schema::{self, Table};
 use seamline_contract::attribute::Attribute;
 use seamline_contract::channel::{
-    Cadence, ChannelTerms, Command, Encoding, Event, EventGuarantees, Events, Flag, Guarantees, Outcome,
-    Replay, StateGuarantees, View,
+    Cadence, ChannelTerms, Command, Compatibility, DEFAULT_SETS, Encoding, Event, EventGuarantees, Events,
+    Flag, Guarantees, Ordering, Outcome, ReferenceGuarantees, Replay, StateGuarantees, View,
 };
 use seamline_contract::contract::{Reconciliation, Repair};
-use seamline_contract::finding::{Finding, Level};
+use seamline_contract::finding::Finding;
 use seamline_contract::id::{AttributeName, CommandName, EventName, IdError, InvariantName, ViewId};
-use seamline_contract::measure::{Span, Within};
+use seamline_contract::measure::Span;
 
 /// The words for what a replay yields.
 pub(crate) const REPLAYS: [(&str, Replay); 3] = [
@@ -21,9 +21,10 @@ pub(crate) const REPLAYS: [(&str, Replay); 3] = [
     ("bestEffort", Replay::BestEffort),
 ];
 const ENCODINGS: [(&str, Encoding); 2] = [("json", Encoding::Json), ("avro", Encoding::Avro)];
-const COMPATIBILITY: [(&str, bool); 2] = [("backward", false), ("full", true)];
+const COMPATIBILITY: [(&str, Compatibility); 2] =
+    [("backward", Compatibility::Backward), ("full", Compatibility::Full)];
 /// The one order that can be promised.
-pub(crate) const ORDERINGS: [(&str, &str); 1] = [("perKey", "perKey")];
+pub(crate) const ORDERINGS: [(&str, Ordering); 1] = [("perKey", Ordering::PerKey)];
 /// Ids of views that topics of a contract's own use.
 const TAKEN_VIEWS: [&str; 3] = ["events", "state", "ledger"];
 
@@ -199,21 +200,17 @@ fn flags<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Flag>> {
     Some(named.filter_map(flag).collect())
 }
 
-/// Reads the commands. What their channel says is checked and not kept: every command names its senders itself.
-pub(crate) fn commands<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Command>> {
+/// Reads the commands, and what their channel says.
+pub(crate) fn commands<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<(ChannelTerms, Vec<Command>)> {
     let declared = declared(reader, at, "`commands`");
-    let fields = Fields { at: at.clone() };
-    terms_of(reader, &fields);
-    for key in schema::CHANNEL.keys {
-        reader.unsupported(&fields, key.name);
-    }
+    let terms = terms_of(reader, &Fields { at: at.clone() });
     let mut commands = Vec::with_capacity(declared.len());
     for (key, at) in declared {
         if let Some(name) = name(reader, key, &at) {
             commands.extend(command(reader, name, &at));
         }
     }
-    Some(commands)
+    Some((terms, commands))
 }
 
 fn command<'n>(reader: &mut Reader<'n>, name: CommandName, at: &At<'n>) -> Option<Command> {
@@ -230,9 +227,9 @@ fn command<'n>(reader: &mut Reader<'n>, name: CommandName, at: &At<'n>) -> Optio
 
 fn outcome<'n>(reader: &mut Reader<'n>, name: AttributeName, at: &At<'n>) -> Option<Outcome> {
     let fields = reader.fields(at, &schema::OUTCOME)?;
-    reader.unsupported(&fields, "details");
     let meaning = reader.meaning(&fields);
-    Some(Outcome { name, meaning, event: reader.opt(&fields, "event", Reader::parse) })
+    let event = reader.opt(&fields, "event", Reader::parse);
+    Some(Outcome { name, meaning, event, details: details(reader, &fields) })
 }
 
 /// Reads the views.
@@ -274,56 +271,61 @@ fn event_detail<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<(EventName, 
 /// Reads what is promised.
 pub(crate) fn guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Guarantees> {
     let fields = reader.fields(at, &schema::GUARANTEES)?;
-    let events = reader.opt(&fields, "events", event_guarantees);
-    let state = reader.opt(&fields, "state", state_guarantees);
-    reader.unsupported(&fields, "reference");
-    reader.opt(&fields, "reference", |reader, at| {
-        let fields = copied(reader, at, &schema::REFERENCE_GUARANTEES)?;
-        reader.opt(&fields, "freshness", Reader::parse::<Within>);
-        reader.opt(&fields, "sets", |reader, at| reader.number(at, 1_u32))
-    });
-    let requests_answer = reader.opt(&fields, "requests", |reader, at| {
-        let fields = copied(reader, at, &schema::REQUEST_GUARANTEES)?;
-        reader.opt(&fields, "freshness", Reader::parse::<Within>);
-        reader.opt(&fields, "answer", Reader::parse)
-    });
-    let commands_answer = reader.opt(&fields, "commands", |reader, at| {
-        let fields = copied(reader, at, &schema::COMMAND_GUARANTEES)?;
-        reader.opt(&fields, "answer", Reader::parse)
-    });
-    Some(Guarantees { events, state, commands_answer, requests_answer })
+    let mut guarantees = Guarantees {
+        events: reader.opt(&fields, "events", event_guarantees),
+        state: reader.opt(&fields, "state", state_guarantees),
+        reference: reader.opt(&fields, "reference", reference_guarantees),
+        ..Guarantees::default()
+    };
+    let of = |reader: &mut Reader<'n>, key: &str, table: &Table| {
+        reader.opt(&fields, key, |reader, at| reader.fields(at, table))
+    };
+    if let Some(requests) = of(reader, "requests", &schema::REQUEST_GUARANTEES) {
+        guarantees.requests_freshness = reader.opt(&requests, "freshness", Reader::parse);
+        guarantees.requests_answer = reader.opt(&requests, "answer", Reader::parse);
+    }
+    if let Some(commands) = of(reader, "commands", &schema::COMMAND_GUARANTEES) {
+        guarantees.commands_answer = reader.opt(&commands, "answer", Reader::parse);
+    }
+    Some(guarantees)
 }
 
-/// Checks the keys of a channel's guarantees, and its compatibility, which `apiVersion` fixes at its least.
-fn copied<'n>(reader: &mut Reader<'n>, at: &At<'n>, table: &Table) -> Option<Fields<'n>> {
-    let fields = reader.fields(at, table)?;
-    let full = reader.opt(&fields, "compatibility", |reader, at| reader.keyword(at, &COMPATIBILITY));
-    if full == Some(true) {
-        reader.unsupported(&fields, "compatibility");
-    }
-    Some(fields)
+fn compatibility<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> Compatibility {
+    reader.opt(fields, "compatibility", |reader, at| reader.keyword(at, &COMPATIBILITY)).unwrap_or_default()
 }
 
 fn event_guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<EventGuarantees> {
-    let fields = copied(reader, at, &schema::EVENT_GUARANTEES)?;
-    reader.opt(&fields, "ordering", |reader, at| reader.keyword(at, &ORDERINGS));
+    let fields = reader.fields(at, &schema::EVENT_GUARANTEES)?;
+    let ordering = reader.opt(&fields, "ordering", |reader, at| reader.keyword(at, &ORDERINGS));
     let replay = reader.opt(&fields, "replay", |reader, at| reader.keyword(at, &REPLAYS));
     Some(EventGuarantees {
+        ordering: ordering.unwrap_or_default(),
         retention: reader.opt(&fields, "retention", Reader::parse),
         replay: replay.unwrap_or(Replay::BestEffort),
         lateness: reader.opt(&fields, "lateness", Reader::parse),
         freshness: reader.opt(&fields, "freshness", Reader::parse),
+        compatibility: compatibility(reader, &fields),
     })
 }
 
 fn state_guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<StateGuarantees> {
-    let fields = copied(reader, at, &schema::STATE_GUARANTEES)?;
+    let fields = reader.fields(at, &schema::STATE_GUARANTEES)?;
     // Audit state is read, so that the rule about compacted channels can speak of it.
     let replay = reader.opt(&fields, "replay", |reader, at| reader.keyword(at, &REPLAYS));
     Some(StateGuarantees {
         freshness: reader.opt(&fields, "freshness", Reader::parse),
         replay: replay.unwrap_or(Replay::CurrentState),
         tombstones: reader.opt(&fields, "tombstones", Reader::parse),
+        compatibility: compatibility(reader, &fields),
+    })
+}
+
+fn reference_guarantees<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ReferenceGuarantees> {
+    let fields = reader.fields(at, &schema::REFERENCE_GUARANTEES)?;
+    Some(ReferenceGuarantees {
+        freshness: reader.opt(&fields, "freshness", Reader::parse),
+        sets: reader.opt(&fields, "sets", |reader, at| reader.number(at, 1)).unwrap_or(DEFAULT_SETS),
+        compatibility: compatibility(reader, &fields),
     })
 }
 
@@ -343,15 +345,4 @@ pub(crate) fn reconciliation<'n>(
         repair: reader.opt(&fields, "repair", |reader, at| reader.keyword(at, repairs)),
         runbook: reader.opt(&fields, "runbook", Reader::verbatim),
     })
-}
-
-impl<'n> Reader<'n> {
-    /// Says of a key that is right that this version does not act on it.
-    pub(crate) fn unsupported(&mut self, fields: &Fields<'n>, key: &str) {
-        if fields.has(key) {
-            let message = format!("this version does not act on `{key}` here");
-            let finding = Finding::new(rule::UNSUPPORTED, fields.path(key).the_key(), message);
-            self.report(finding.level(Level::Warn).help("leave it out, or expect nothing of it yet"));
-        }
-    }
 }

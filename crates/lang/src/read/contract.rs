@@ -47,6 +47,7 @@ pub(crate) fn contract<'n>(
     let status = reader.opt(&fields, "status", |reader, at| reader.keyword(at, &STATUSES));
     let meaning = reader.meaning(&fields);
     let key = reader.names(&fields, "key", One::May).filter(|key| !key.is_empty());
+    let (command_terms, commands) = reader.opt(&fields, "commands", commands).unwrap_or_default();
     let contract = Contract {
         document: reader.document.clone(),
         name: ContractName { context: context?, contract: id? },
@@ -66,7 +67,8 @@ pub(crate) fn contract<'n>(
         state: reader.opt(&fields, "state", terms),
         reference: reader.opt(&fields, "reference", terms),
         requests: reader.opt(&fields, "requests", terms),
-        commands: reader.opt(&fields, "commands", commands).unwrap_or_default(),
+        commands,
+        command_terms,
         views: reader.opt(&fields, "views", views).unwrap_or_default(),
         derived: reader.opt(&fields, "derived", derived),
         guarantees: reader.opt(&fields, "guarantees", guarantees).unwrap_or_default(),
@@ -104,7 +106,7 @@ fn expect<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Expect> {
 }
 
 /// Reads expressions by name; they are checked where expressions are.
-fn named<'n, K>(reader: &mut Reader<'n>, fields: &Fields<'n>, key: &str) -> Vec<(K, String)>
+pub(crate) fn named<'n, K>(reader: &mut Reader<'n>, fields: &Fields<'n>, key: &str) -> Vec<(K, String)>
 where
     K: std::str::FromStr<Err = seamline_contract::id::IdError>,
 {

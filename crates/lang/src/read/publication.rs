@@ -1,7 +1,7 @@
 //! Reads publications.
 
 use super::header::file_name;
-use super::{At, One, Reader};
+use super::{At, Fields, One, Reader};
 use crate::node::Content;
 use crate::rule;
 use crate::schema;
@@ -53,6 +53,9 @@ pub(crate) fn publication<'n>(
         let named = reader.each_named(at, "`events`");
         Some(named.into_iter().filter_map(|(event, at)| event_mapping(reader, event, &at)).collect())
     });
+    let columns: Vec<_> = columns.unwrap_or_default();
+    let events: Vec<_> = events.unwrap_or_default();
+    refuse_without_rows(reader, &fields, feed, &columns);
     Some(Publication {
         document: reader.document.clone(),
         contract: ContractName { context: context?, contract: contract? },
@@ -61,9 +64,36 @@ pub(crate) fn publication<'n>(
         strict,
         feed,
         until,
-        columns: columns.unwrap_or_default(),
-        events: events.unwrap_or_default(),
+        columns,
+        events,
     })
+}
+
+/// A service that publishes by key gives no row change to look at; a composed contract reads no table of its own.
+fn refuse_without_rows<'n>(
+    reader: &mut Reader<'n>,
+    fields: &Fields<'n>,
+    feed: Feed,
+    columns: &[(AttributePath, Column)],
+) {
+    if fields.has("events") && !matches!(feed, Feed::Cdc | Feed::Store) {
+        let finding = Finding::new(
+            rule::VALUE,
+            fields.path("events").the_key(),
+            "events are told from row changes by a feed of `cdc` or `store` only",
+        );
+        reader.report(finding.help("leave it out: the service names the event when it publishes"));
+    }
+    let computed = columns.iter().find(|(_, column)| matches!(column, Column::Is(_)));
+    if let Some((path, _)) = computed.filter(|_| !matches!(feed, Feed::Cdc | Feed::Store | Feed::Snapshot)) {
+        let at = fields.path("columns").key(path).key("is").the_key();
+        let finding = Finding::new(
+            rule::VALUE,
+            at,
+            "a column is computed by a feed of `cdc`, `store` or `snapshot` only",
+        );
+        reader.report(finding.help("name a view of yours as `table` that computes it"));
+    }
 }
 
 fn column<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Column> {
@@ -79,6 +109,6 @@ fn event_mapping<'n>(reader: &mut Reader<'n>, event: EventName, at: &At<'n>) -> 
     let when = reader.opt(&fields, "when", Reader::verbatim);
     let reason = reader.opt(&fields, "reason", Reader::verbatim);
     let effective = reader.opt(&fields, "effective", Reader::verbatim);
-    reader.unsupported(&fields, "details");
-    Some(EventMapping { event, when: when?, reason, effective })
+    let details = super::contract::named(reader, &fields, "details");
+    Some(EventMapping { event, when: when?, reason, effective, details })
 }

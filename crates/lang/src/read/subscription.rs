@@ -75,6 +75,12 @@ pub(crate) fn subscription<'n>(
 
 fn require_use<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) {
     let table = fields.get("into").is_some_and(|into| into.node.entry("table").is_some());
+    if fields.has("asks") && fields.has("into") {
+        let at = fields.path("into").the_key();
+        let finding =
+            Finding::new(rule::VALUE, at, "what is asked for is not kept: `asks` stands without `into`");
+        reader.report(finding.help("keep one of them, or write two subscriptions"));
+    }
     if !table && !["reactsTo", "sends", "asks"].iter().any(|key| fields.has(key)) {
         let message = "the subscription keeps nothing, reacts to nothing, sends nothing and asks nothing";
         let at = fields.at.path.clone().key("into").the_key();
@@ -111,7 +117,7 @@ fn needs<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Needs> {
         lateness: reader.opt(&fields, "lateness", Reader::parse),
         ordering: reader
             .opt(&fields, "ordering", |reader, at| reader.keyword(at, &ORDERINGS))
-            .map(ToOwned::to_owned),
+            .map(|ordering| ordering.to_string()),
         replay: reader.opt(&fields, "replay", |reader, at| reader.keyword(at, &REPLAYS)),
         retention: reader.opt(&fields, "retention", Reader::parse),
         tombstones: reader.opt(&fields, "tombstones", Reader::parse),

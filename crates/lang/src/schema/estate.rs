@@ -78,7 +78,7 @@ pub const LOCK_ROOT: Table = Table {
     what: "a resolved root",
     keys: &[
         must("root", "as in the estate"),
-        may("resolved", "commit or release"),
+        must("resolved", "commit or release"),
         must("digest", "b3-<hex>"),
     ],
 };

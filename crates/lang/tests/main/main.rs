@@ -2,8 +2,10 @@
 
 mod accepting;
 mod diagnostics;
+mod kinds;
 mod places;
 mod robustness;
+mod shared;
 
 use seamline_contract::path::DocumentId;
 use seamline_lang::estate::{Reading, read_estate};

@@ -1,8 +1,8 @@
 //! A difference between two texts, with what it touches and what it does to readers.
 
 use seamline_contract::id::{
-    AttributePath, CommandName, ContextId, ContractName, EnumValue, EnvironmentId, EventName,
-    SubscriptionRef, ViewId,
+    AttributePath, CommandName, ContextId, ContractName, EnumValue, EnvironmentId, EventName, MigrationRef,
+    StandardId, SubscriptionRef, ViewId, WaiverId,
 };
 use seamline_contract::path::ModelPath;
 use std::fmt;
@@ -114,6 +114,12 @@ pub enum Subject {
     Context(ContextId),
     /// An environment.
     Environment(EnvironmentId),
+    /// A migration.
+    Migration(MigrationRef),
+    /// A standard.
+    Standard(StandardId),
+    /// A waiver.
+    Waiver(WaiverId),
     /// The estate's settings.
     Settings,
 }
@@ -127,6 +133,9 @@ impl fmt::Display for Subject {
             Subject::Publication(name) => write!(f, "the publication of {name}"),
             Subject::Context(id) => write!(f, "{id}"),
             Subject::Environment(id) => write!(f, "environment {id}"),
+            Subject::Migration(name) => write!(f, "migration {name}"),
+            Subject::Standard(id) => write!(f, "standard {id}"),
+            Subject::Waiver(id) => write!(f, "waiver {id}"),
             Subject::Settings => f.write_str("the estate"),
         }
     }

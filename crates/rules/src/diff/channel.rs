@@ -3,9 +3,10 @@
 use super::attribute::{Home, Inherited, Side, members};
 use super::change::{Aspect, Effect, Target};
 use super::walk::{NOTED, Named, RELIED_ON, Spot, WORDS_ONLY, Walk, When, matched};
+use seamline_contract::attribute::Attribute;
 use seamline_contract::channel::{
-    Cadence, ChannelTerms, Command, Encoding, Event, EventGuarantees, Events, Flag, Guarantees, Outcome,
-    Replay, StateGuarantees, View,
+    Cadence, ChannelTerms, Command, Compatibility, Encoding, Event, EventGuarantees, Events, Flag,
+    Guarantees, Ordering, Outcome, ReferenceGuarantees, Replay, StateGuarantees, View,
 };
 use seamline_contract::measure::{Span, Within};
 
@@ -227,13 +228,18 @@ pub(super) fn views(walk: &mut Walk, spot: &Spot, (old, new): (&[View], &[View])
     }
 }
 
+/// What the channel of commands says, and the commands in it.
+type Commands<'a> = (&'a ChannelTerms, &'a [Command]);
+
 /// Commands: others write them, the owner answers.
 pub(super) fn commands(
     walk: &mut Walk,
     spot: &Spot,
-    (old, new): (&[Command], &[Command]),
+    ((old_terms, old), (new_terms, new)): (Commands<'_>, Commands<'_>),
     inherited: (Inherited<'_>, Inherited<'_>),
 ) {
+    let channel = spot.key("commands").of(Target::Channel("commands"));
+    channel_terms(walk, &channel, (old_terms, new_terms));
     for (old, new) in matched(old, new, |command| command.name.clone()) {
         let Some(name) = old.or(new).map(|command| &command.name) else { continue };
         let spot = &spot.key("commands").key(name.as_str()).of(Target::Command(name.clone()));
@@ -250,32 +256,40 @@ pub(super) fn commands(
             ..NOTED
         };
         walk.names(spot, "for", Aspect::Privacy, (senders, &new.senders), when);
-        said(walk, spot, (details, &new.details), inherited);
-        answers(walk, spot, (outcomes, &new.outcomes));
+        let inner = &spot.key("details");
+        said(walk, inner, "details", (details, &new.details), inherited, Side::Written);
+        answers(walk, spot, (outcomes, &new.outcomes), inherited);
     }
 }
 
-/// What a command says stands under the command's own name: `changes` has none for it.
+/// What a command or an answer says stands under the command's own name: `changes` has none for it. `spot` is that of the mapping.
 fn said(
     walk: &mut Walk,
     spot: &Spot,
-    sides: (&[seamline_contract::attribute::Attribute], &[seamline_contract::attribute::Attribute]),
+    facet: &'static str,
+    sides: (&[Attribute], &[Attribute]),
     inherited: (Inherited<'_>, Inherited<'_>),
+    side: Side,
 ) {
     let mut inner = Walk::new(walk.subject.clone());
-    members(&mut inner, (Home::State, None), &spot.key("details"), sides, inherited, Side::Written);
+    members(&mut inner, (Home::State, None), spot, sides, inherited, side);
     for mut change in inner.changes {
         change.target = spot.target.clone();
         if change.facet.is_empty() {
-            change.facet = "details";
+            change.facet = facet;
         }
         walk.changes.push(change);
     }
 }
 
-fn answers(walk: &mut Walk, spot: &Spot, (old, new): (&[Outcome], &[Outcome])) {
+fn answers(
+    walk: &mut Walk,
+    spot: &Spot,
+    (old, new): (&[Outcome], &[Outcome]),
+    inherited: (Inherited<'_>, Inherited<'_>),
+) {
     for (old, new) in matched(old, new, |outcome| outcome.name.clone()) {
-        let Some(Outcome { name, meaning: _, event: _ }) = old.or(new) else { continue };
+        let Some(Outcome { name, meaning: _, event: _, details: _ }) = old.or(new) else { continue };
         let spot = spot.key("outcomes").key(name.as_str());
         let (Some(old), Some(new)) = (old, new) else {
             let text = |outcome: Option<&Outcome>| outcome.map(|outcome| outcome.name.to_string());
@@ -292,41 +306,89 @@ fn answers(walk: &mut Walk, spot: &Spot, (old, new): (&[Outcome], &[Outcome])) {
         let when =
             When { comes: (Effect::Additive, "an event tells of it"), goes: verdict, changes: verdict };
         walk.field(&spot, "event", Aspect::Meaning, (text(old), text(new)), when);
+        let inner = &spot.key("details");
+        said(walk, inner, "outcomes", (&old.details, &new.details), inherited, Side::Read);
     }
 }
 
 /// What is promised, by channel.
 pub(super) fn guarantees(walk: &mut Walk, spot: &Spot, (old, new): (&Guarantees, &Guarantees)) {
-    let Guarantees { events, state, commands_answer, requests_answer } = old;
+    let Guarantees { events, state, reference, commands_answer, requests_freshness, requests_answer } = old;
     let spot = spot.key("guarantees");
-    let nothing =
-        EventGuarantees { retention: None, replay: Replay::BestEffort, lateness: None, freshness: None };
+    let nothing = EventGuarantees {
+        ordering: Ordering::PerKey,
+        retention: None,
+        replay: Replay::BestEffort,
+        lateness: None,
+        freshness: None,
+        compatibility: Compatibility::Backward,
+    };
     if events.is_some() || new.events.is_some() {
         let sides = (events.as_ref().unwrap_or(&nothing), new.events.as_ref().unwrap_or(&nothing));
         of_events(walk, &spot.key("events"), sides);
     }
-    let nothing = StateGuarantees { freshness: None, replay: Replay::BestEffort, tombstones: None };
+    let nothing = StateGuarantees {
+        freshness: None,
+        replay: Replay::BestEffort,
+        tombstones: None,
+        compatibility: Compatibility::Backward,
+    };
     if state.is_some() || new.state.is_some() {
         let sides = (state.as_ref().unwrap_or(&nothing), new.state.as_ref().unwrap_or(&nothing));
         of_state(walk, &spot.key("state"), sides);
     }
+    of_reference(walk, &spot.key("reference"), (reference.as_ref(), new.reference.as_ref()));
     within(walk, &spot.key("commands"), ("commands", "answer"), (commands_answer, &new.commands_answer));
-    within(walk, &spot.key("requests"), ("requests", "answer"), (requests_answer, &new.requests_answer));
+    let requests = &spot.key("requests");
+    within(walk, requests, ("requests", "freshness"), (requests_freshness, &new.requests_freshness));
+    within(walk, requests, ("requests", "answer"), (requests_answer, &new.requests_answer));
 }
 
 fn of_events(walk: &mut Walk, spot: &Spot, (old, new): (&EventGuarantees, &EventGuarantees)) {
-    let EventGuarantees { retention, replay, lateness, freshness } = old;
+    let EventGuarantees { ordering, retention, replay, lateness, freshness, compatibility } = old;
+    // There is one order to promise, so that two texts never differ in it.
+    let (Ordering::PerKey, Ordering::PerKey) = (ordering, new.ordering);
     kept(walk, spot, ("events", "retention"), (retention, &new.retention));
     replayed(walk, spot, "events", (*replay, new.replay));
     within(walk, spot, ("events", "lateness"), (lateness, &new.lateness));
     within(walk, spot, ("events", "freshness"), (freshness, &new.freshness));
+    readable(walk, spot, "events", (*compatibility, new.compatibility));
 }
 
 fn of_state(walk: &mut Walk, spot: &Spot, (old, new): (&StateGuarantees, &StateGuarantees)) {
-    let StateGuarantees { freshness, replay, tombstones } = old;
+    let StateGuarantees { freshness, replay, tombstones, compatibility } = old;
     within(walk, spot, ("state", "freshness"), (freshness, &new.freshness));
     replayed(walk, spot, "state", (*replay, new.replay));
     kept(walk, spot, ("state", "tombstones"), (tombstones, &new.tombstones));
+    readable(walk, spot, "state", (*compatibility, new.compatibility));
+}
+
+fn of_reference(
+    walk: &mut Walk,
+    spot: &Spot,
+    (old, new): (Option<&ReferenceGuarantees>, Option<&ReferenceGuarantees>),
+) {
+    if old.is_none() && new.is_none() {
+        return;
+    }
+    let of = |it: Option<&ReferenceGuarantees>| match it {
+        Some(ReferenceGuarantees { freshness, sets, compatibility }) => {
+            (*freshness, Some(*sets), *compatibility)
+        }
+        None => (None, None, Compatibility::Backward),
+    };
+    let (old, new) = (of(old), of(new));
+    within(walk, spot, ("reference", "freshness"), (&old.0, &new.0));
+    let sets = spot.of(Target::Guarantee("reference", "sets"));
+    let sides = (old.1.as_ref(), new.1.as_ref());
+    walk.promise(&sets, "sets", Aspect::Guarantee, sides, |old, new| new >= old);
+    readable(walk, spot, "reference", (old.2, new.2));
+}
+
+fn readable(walk: &mut Walk, spot: &Spot, channel: &'static str, (old, new): (Compatibility, Compatibility)) {
+    let spot = spot.of(Target::Guarantee(channel, "compatibility"));
+    let sides = (Some(&old), Some(&new));
+    walk.promise(&spot, "compatibility", Aspect::Guarantee, sides, |old, new| new >= old);
 }
 
 type Promise = (&'static str, &'static str);

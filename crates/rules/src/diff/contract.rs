@@ -62,6 +62,7 @@ pub(super) fn contract(walk: &mut Walk, (old, new): (Text<'_>, Text<'_>), rename
         reference,
         requests,
         commands: old_commands,
+        command_terms,
         views: old_views,
         derived,
         guarantees: old_guarantees,
@@ -101,7 +102,8 @@ pub(super) fn contract(walk: &mut Walk, (old, new): (Text<'_>, Text<'_>), rename
     channel(walk, spot, "state", (state.as_ref(), new.state.as_ref()));
     channel(walk, spot, "reference", (reference.as_ref(), new.reference.as_ref()));
     channel(walk, spot, "requests", (requests.as_ref(), new.requests.as_ref()));
-    commands(walk, spot, (old_commands, &new.commands), inherited);
+    let sides = ((command_terms, &old_commands[..]), (&new.command_terms, &new.commands[..]));
+    commands(walk, spot, sides, inherited);
     views(walk, spot, (old_views, &new.views));
     composed(walk, spot, (derived.as_ref(), new.derived.as_ref()));
     guarantees(walk, spot, (old_guarantees, &new.guarantees));

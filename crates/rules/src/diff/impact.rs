@@ -93,9 +93,13 @@ fn fate(old: &Estate, new: &Estate, change: &Change) -> Option<(ContractRef, Fat
     let name = match &change.subject {
         Subject::Contract(name) | Subject::Publication(name) => name,
         Subject::Frozen(reference) => return Some((reference.clone(), Fate::Breaks)),
-        Subject::Subscription(_) | Subject::Context(_) | Subject::Environment(_) | Subject::Settings => {
-            return None;
-        }
+        Subject::Subscription(_)
+        | Subject::Context(_)
+        | Subject::Environment(_)
+        | Subject::Migration(_)
+        | Subject::Standard(_)
+        | Subject::Waiver(_)
+        | Subject::Settings => return None,
     };
     let before = old.current(name)?.reference();
     let after = new.current(name);

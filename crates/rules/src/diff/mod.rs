@@ -11,6 +11,8 @@ pub mod verdict;
 mod attribute;
 mod channel;
 mod contract;
+mod full;
+mod governance;
 mod others;
 mod walk;
 
@@ -96,11 +98,37 @@ pub fn diff(old: &Estate, new: &Estate) -> Diff {
         others::environment,
         |it| it.path(),
     );
+    governed(&mut rest, (old, new));
     diff.changes.append(&mut rest);
     let mut walk = Walk::new(Subject::Settings);
     others::settings(&mut walk, (&old.settings, &new.settings));
     diff.changes.append(&mut walk.changes);
     diff
+}
+
+/// What stands beside contracts. Shared types are told of each attribute that is of one.
+fn governed(changes: &mut Vec<Change>, (old, new): (&Estate, &Estate)) {
+    pairs(
+        changes,
+        (&old.migrations, &new.migrations),
+        |it| Subject::Migration(it.name.clone()),
+        governance::migration,
+        |it| it.path(),
+    );
+    pairs(
+        changes,
+        (&old.standards, &new.standards),
+        |it| Subject::Standard(it.id.clone()),
+        governance::standard,
+        |it| it.path(),
+    );
+    pairs(
+        changes,
+        (&old.waivers, &new.waivers),
+        |it| Subject::Waiver(it.id.clone()),
+        governance::waiver,
+        |it| it.path(),
+    );
 }
 
 /// Holds the documents of one kind against each other, those with one identity together.
@@ -186,6 +214,9 @@ fn one_contract(
     walk.subject = subject;
     if let Some(declared) = &declared {
         declared.settle(&mut walk.changes);
+    }
+    if let Some(sides) = before.zip(after) {
+        full::settle(&mut walk.changes, sides);
     }
     if walk.changes.is_empty() && before.map(|it| it.version) == after.map(|it| it.version) {
         return;

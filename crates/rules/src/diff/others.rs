@@ -91,7 +91,9 @@ pub(super) fn publication(walk: &mut Walk, (old, new): (&Publication, &Publicati
         );
     }
     for (old, new) in matched(events, &new.events, |mapping| mapping.event.clone()) {
-        let Some(EventMapping { event, when: _, reason: _, effective: _ }) = old.or(new) else { continue };
+        let Some(EventMapping { event, when: _, reason: _, effective: _, details: _ }) = old.or(new) else {
+            continue;
+        };
         let spot = spot.key("events").key(event.as_str()).of(Target::Event(event.clone()));
         let unhandled =
             (Effect::Unhandled, "it is told at other moments, and `changes` does not say what that means");
@@ -102,6 +104,10 @@ pub(super) fn publication(walk: &mut Walk, (old, new): (&Publication, &Publicati
         walk.field(&spot, "reason", Aspect::Meaning, (text(old), text(new)), when);
         let text = |it: Option<&EventMapping>| it.and_then(|it| it.effective.clone());
         walk.field(&spot, "effective", Aspect::Meaning, (text(old), text(new)), when);
+        let texts = |it: Option<&EventMapping>| -> Vec<String> {
+            it.into_iter().flat_map(|it| &it.details).map(|(name, is)| format!("{name}: {is}")).collect()
+        };
+        walk.names(&spot, "details", Aspect::Meaning, (&texts(old), &texts(new)), when);
     }
 }
 

@@ -128,7 +128,8 @@ fn owner(subject: &Subject) -> Option<&ContextId> {
         Subject::Frozen(reference) => Some(&reference.name.context),
         Subject::Subscription(name) => Some(&name.context),
         Subject::Context(id) => Some(id),
-        Subject::Environment(_) | Subject::Settings => None,
+        Subject::Migration(name) => Some(&name.context),
+        Subject::Environment(_) | Subject::Standard(_) | Subject::Waiver(_) | Subject::Settings => None,
     }
 }
 

@@ -155,6 +155,22 @@ const CASES: &[(&str, &str, &str)] = &[
     ("freshness: 1m", "freshness: 2m", "breaking GUARANTEE guarantees.state.freshness freshness"),
     ("freshness: 1m", "freshness: 1m p90", "breaking GUARANTEE guarantees.state.freshness freshness"),
     ("tombstones: 14d", "tombstones: 7d", "breaking GUARANTEE guarantees.state.tombstones tombstones"),
+    (
+        "tombstones: 14d",
+        "tombstones: 14d, compatibility: full",
+        "additive GUARANTEE guarantees.state.compatibility compatibility",
+    ),
+    (
+        "lateness: 1h",
+        "lateness: 1h, compatibility: full",
+        "additive GUARANTEE guarantees.events.compatibility compatibility",
+    ),
+    (
+        "guarantees: { events",
+        "guarantees: { requests: { freshness: 5s }, events",
+        "additive GUARANTEE guarantees.requests.freshness freshness",
+    ),
+    ("state: {}", "state: {}\ncommands: { limit: 512KiB }", "breaking GUARANTEE commands limit"),
     ("status: active", "status: deprecated", "additive GUARANTEE the whole status"),
     ("status: active", "status: retired", "breaking GUARANTEE the whole status"),
     ("'cover != null'", "'coverFrom != null'", "breaking GUARANTEE invariant someCover -"),
@@ -231,6 +247,139 @@ fn backwards_the_same_changed_with_what_came_and_went_exchanged() {
             .collect();
         assert_eq!(forth, exchanged, "{from} {to}");
     }
+}
+
+/// Expects that these changes of a file, the text before and after, are exactly this.
+fn check_file(name: &str, (from, to): (&str, &str), expected: &[&str]) {
+    let with = |text: &str| {
+        let mut files = files(CONTRACT);
+        files.insert(DocumentId(name.to_owned()), text.to_owned());
+        estate(&files)
+    };
+    let lines: Vec<String> = diff(&with(from), &with(to)).changes.iter().map(told).collect();
+    assert_eq!(lines, expected, "{name}");
+}
+
+#[test]
+fn what_is_promised_to_be_readable_both_ways_may_not_become_narrower() {
+    let full = CONTRACT.replace("tombstones: 14d", "tombstones: 14d, compatibility: full");
+    let changed = |from: &str, to: &str| {
+        assert!(full.contains(from), "{from}");
+        full.replace(from, to)
+    };
+    let new = "  note: {";
+    for (text, expected) in [
+        (
+            changed(new, "  extra: { type: string, optional: true, meaning: More. }\n  note: {"),
+            "additive SHAPE extra -",
+        ),
+        (changed(new, "  extra: { type: string, meaning: More. }\n  note: {"), "breaking SHAPE extra -"),
+        (changed("optional: true, ", ""), "breaking SHAPE note optional"),
+        (changed("length: 80", "length: 60"), "breaking SHAPE holder length"),
+        (changed("with: [coverFrom]", "with: [coverFrom, note]"), "breaking SHAPE PolicyBound with"),
+    ] {
+        check_file(POLICY, (&full, &text), &[expected]);
+    }
+}
+
+#[test]
+fn reference_data_is_promised_anew() {
+    let plain = CONTRACT.replace("state: {}\n", "state: {}\nreference: {}\n");
+    let promised = |reference: &str| {
+        let guarantees = format!("guarantees: {{ reference: {reference}, events");
+        plain.replace("guarantees: { events", &guarantees)
+    };
+    let (one, two) = (promised("{ freshness: 1d, sets: 3 }"), promised("{ freshness: 2d }"));
+    check_file(
+        POLICY,
+        (&one, &two),
+        &[
+            "breaking GUARANTEE guarantees.reference.freshness freshness",
+            "breaking GUARANTEE guarantees.reference.sets sets",
+        ],
+    );
+    check_file(
+        POLICY,
+        (&plain, &two),
+        &[
+            "additive GUARANTEE guarantees.reference.freshness freshness",
+            "additive GUARANTEE guarantees.reference.sets sets",
+        ],
+    );
+}
+
+#[test]
+fn what_an_answer_says_is_told_under_its_command() {
+    let with = |details: &str| {
+        let command = format!(
+            "state: {{}}\ncommands:\n  Mend:\n    meaning: Asks for it.\n    for: [claims]\n    outcomes: {{ done: {{ meaning: It is., details: {{ {details} }} }} }}\n"
+        );
+        CONTRACT.replace("state: {}\n", &command)
+    };
+    let one = with("at: { type: timestamp, meaning: When. }");
+    check_file(POLICY, (&one, &with("")), &["breaking SHAPE Mend outcomes"]);
+    check_file(POLICY, (&with(""), &one), &["additive SHAPE Mend outcomes"]);
+}
+
+#[test]
+fn a_detail_of_a_row_change_that_is_mapped_otherwise_is_unhandled() {
+    let with = |details: &str| {
+        format!(
+            "apiVersion: seamline/v1\nkind: Publication\ncontract: policy\nsystem: core\ntable: t\nfeed: cdc\nuntil: 2027-12-31\nevents: {{ PolicyBound: {{ when: before == null, details: {{ {details} }} }} }}\n"
+        )
+    };
+    let (one, two) = (with("agent: row.AGENT"), with("agent: row.BROKER"));
+    let expected = "unhandled MEANING PolicyBound details";
+    check_file("policies/policy.publication.yaml", (&one, &two), &[expected, expected]);
+}
+
+#[test]
+fn a_shared_type_that_changes_is_told_of_each_attribute_of_it() {
+    let contract = CONTRACT.replace(
+        "  note: {",
+        "  home: { type: geo.Place, meaning: Where., meanings: { city: Register. } }\n  note: {",
+    );
+    let with = |length: u8| {
+        let mut files = files(&contract);
+        let types = format!(
+            "apiVersion: seamline/v1\nkind: Types\ntypes:\n  Place: {{ type: object, attributes: {{ city: {{ type: string, length: {length} }} }} }}\n"
+        );
+        files.insert(DocumentId("geo.types.yaml".to_owned()), types);
+        estate(&files)
+    };
+    let lines: Vec<String> = diff(&with(80), &with(90)).changes.iter().map(told).collect();
+    assert_eq!(lines, ["breaking SHAPE home.city length"]);
+}
+
+#[test]
+fn standards_waivers_and_migrations_differ_field_by_field() {
+    let standard = "apiVersion: seamline/v1\nkind: Standard\nowner: architecture\nmeaning: A key.\nfor: contract\nmust: contract.key != []\n";
+    let other = standard.replace("architecture", "security").replace("must:", "level: warn\nmust:");
+    check_file(
+        "a.standard.yaml",
+        (standard, &other),
+        &["additive OWNERSHIP the whole owner", "additive GUARANTEE the whole level"],
+    );
+    let waiver = "apiVersion: seamline/v1\nkind: Waiver\nrule: KEY_HOLDS_NO_PII\nscope: policies\nbecause: It is so.\napprover: architecture\nuntil: 2027-03-31\n";
+    let other = waiver.replace("2027", "2028").replace("It is so.", "It was so.");
+    check_file(
+        "a.waiver.yaml",
+        (waiver, &other),
+        &["editorial MEANING the whole because", "additive GUARANTEE the whole until"],
+    );
+    let migration = "apiVersion: seamline/v1\nkind: Migration\nmeaning: The copy goes.\ncontract: policies/policy@1\nlegacy: { path: batch, meaning: Every night., table: etl }\nconsumers:\n  - subscription: cover\n    stage: mapped\n    key: { policy_no: POL_NO }\n    compare: { is_covered: S == 'A' }\n    gates: { parity: 99% over 1d, approval: [claims] }\n";
+    let other =
+        migration.replace("mapped", "dualRun").replace("99%", "98%").replace("table: etl", "table: etl2");
+    check_file(
+        "claims/etl.migration.yaml",
+        (migration, &other),
+        &[
+            "editorial CHANNEL the whole table",
+            "additive CHANNEL consumer cover stage",
+            "additive GUARANTEE consumer cover gates",
+            "additive GUARANTEE consumer cover gates",
+        ],
+    );
 }
 
 const WORDS: (&str, &str) = ("'First day of cover.'", "'First day a claim may be made for.'");

@@ -38,7 +38,7 @@ fn the_examples_have_nothing_that_must_be_mended() {
         files(&root, &root, &mut texts);
         let reading = read_estate(&texts, DocumentId("seamline.yaml".to_owned()));
         let there = runbooks(&reading.estate).into_iter().filter(|runbook| root.join(runbook).exists());
-        let findings = review(&reading.estate, &Facts { runbooks: there.collect() });
+        let findings = review(&reading.estate, &Facts { runbooks: there.collect(), ..Facts::default() });
         let serious: Vec<String> = reading
             .findings
             .iter()

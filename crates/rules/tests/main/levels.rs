@@ -19,7 +19,7 @@ fn estate() -> Estate {
 }
 
 fn reviewed(estate: &Estate) -> Vec<Finding> {
-    review(estate, &Facts { runbooks: runbooks(estate) })
+    review(estate, &Facts { runbooks: runbooks(estate), ..Facts::default() })
 }
 
 #[test]

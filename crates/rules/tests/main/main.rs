@@ -3,6 +3,8 @@
 mod cases;
 mod diff;
 mod estates;
+mod governance;
 mod levels;
 mod pages;
+mod promises;
 mod uses;
