@@ -5,7 +5,7 @@ use crate::rule_pages::page;
 use crate::terminal::{Format, columns};
 use anyhow::Result;
 use seamline_lang::rule::RULES as LANGUAGE;
-use seamline_rules::rule::RULES;
+use seamline_rules::rule::{RULES, thresholds};
 use serde_json::json;
 
 /// Lists what `check` looks for.
@@ -32,6 +32,9 @@ pub(crate) fn list(args: &ListArgs) -> Exit {
                 .map(|rule| vec![rule.id.to_owned(), rule.level.to_string(), rule.reason.to_owned()])
                 .collect();
             print!("{}", columns(&rows));
+            let rows: Vec<Vec<String>> =
+                thresholds().into_iter().map(|(id, text)| vec![id.to_owned(), text]).collect();
+            print!("\nthresholds\n{}", columns(&rows));
             println!(
                 "\n{} rules, and {} of the language itself\nnext: seamline explain {}",
                 RULES.len(),
@@ -46,7 +49,12 @@ pub(crate) fn list(args: &ListArgs) -> Exit {
                     json!({ "id": rule.id, "category": rule.category.to_string(), "level": rule.level.to_string(), "reason": rule.reason })
                 })
                 .collect();
-            println!("{}", json!({ "schema": "seamline/rules/v1", "rules": rules }));
+            let thresholds: serde_json::Map<_, _> =
+                thresholds().into_iter().map(|(id, text)| (id.to_owned(), json!(text))).collect();
+            println!(
+                "{}",
+                json!({ "schema": "seamline/rules/v1", "rules": rules, "thresholds": thresholds })
+            );
         }
     }
     Exit::Clean

@@ -221,7 +221,7 @@ fn repeats(name: &str, text: &str) -> bool {
 }
 
 /// Splits at capitals and at what is no letter or digit; in lower case, without a plural's ending.
-fn words(text: &str) -> impl Iterator<Item = String> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
     let mut words = vec![String::new()];
     let mut lower_before = false;
     for letter in text.chars() {

@@ -1,7 +1,6 @@
 //! The reference page of all rules, from the table.
 
-use crate::events::{CATCH_ALL_ATTRIBUTES_MIN, CATCH_ALL_PERCENT};
-use crate::rule::{RULES, Rule};
+use crate::rule::{RULES, Rule, thresholds};
 use crate::standard::fields::{Bound, Field, THINGS, bindings};
 use seamline_contract::standard::Judged;
 use std::fmt::Write;
@@ -17,11 +16,10 @@ pub fn rules_markdown() -> String {
         }
         let _ = writeln!(text, "| [{id}](rules/{id}.md) | {} | {} |", rule.level, rule.reason, id = rule.id);
     }
-    let _ = write!(
-        text,
-        "\n## Thresholds\n\n| rule | threshold |\n|---|---|\n| `EVENT_NOT_CATCH_ALL_BY_SHAPE` | {CATCH_ALL_PERCENT} % of \
-         at least {CATCH_ALL_ATTRIBUTES_MIN} attributes beside the key |\n"
-    );
+    text.push_str("\n## Thresholds\n\n| rule | threshold |\n|---|---|\n");
+    for (id, threshold) in thresholds() {
+        let _ = writeln!(text, "| [{id}](rules/{id}.md) | {threshold} |");
+    }
     text.push_str(EXAMPLES);
     text
 }
@@ -145,7 +143,7 @@ id: insurer
 roots: [.]
 purposes: { claims-handling: Deciding on a claim., advertising: Selling one policy more. }
 defaults: { zone: Europe/Berlin, classification: internal }
-rules: { MEANING_ACCEPTED: off }
+rules: { MEANING_ACCEPTED: off, PUBLISHED_IS_USED: off, COPY_IS_NEEDED: off }
 ```
 
 ```yaml file=policies/policies.context.yaml
