@@ -1,14 +1,11 @@
-//! `seamline check`: every finding of an estate, and whether it may ship.
+//! `seamline check`: every finding of an estate, with what changed since a revision where one is named, and whether it may ship.
 
+use crate::compared::Compared;
 use crate::exit::Exit;
 use crate::opened::{findings_and_waived, opened};
-use crate::terminal::{Format, colour, counted};
+use crate::output::{Format, Report, Verb};
 use anyhow::Result;
-use seamline_contract::finding::{Finding, Level};
-use seamline_estate::open::Opened;
-use seamline_lang::print::{Paint, text as rendered};
-use seamline_rules::review::Waived;
-use serde_json::{Value, json};
+use seamline_contract::finding::Level;
 use std::path::PathBuf;
 
 /// Checks an estate: contracts, who owns what, what is promised and needed.
@@ -17,6 +14,9 @@ pub(crate) struct Args {
     /// A folder of the estate.
     #[arg(default_value = ".")]
     path: PathBuf,
+    /// Shows besides what changed since HEAD left this git revision, and whom it breaks.
+    #[arg(long, value_name = "REVISION")]
+    against: Option<String>,
     /// The level from which on the command fails.
     #[arg(long, default_value = "error", value_name = "advice|warn|error")]
     fail_on: Level,
@@ -28,99 +28,13 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When there is no estate at the path.
+/// When there is no estate at the path, or no such revision.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.path)?;
+    let compared = args.against.as_ref().map(|revision| Compared::since(revision, &opened)).transpose()?;
     let (findings, waived) = findings_and_waived(&opened);
-    match args.format {
-        Format::Text => text(&opened, &findings, &waived),
-        Format::Json => println!("{}", document(&opened, &findings, &waived)),
-    }
-    let fails = findings.iter().any(|finding| finding.level >= args.fail_on);
-    Ok(if fails { Exit::Findings } else { Exit::Clean })
-}
-
-fn count(findings: &[Finding], level: Level) -> usize {
-    findings.iter().filter(|finding| finding.level == level).count()
-}
-
-fn text(opened: &Opened, findings: &[Finding], waived: &[Waived]) {
-    let paint = if colour() { Paint::Coloured } else { Paint::Plain };
-    print!("{}", rendered(&opened.reading.sources, findings, paint));
-    let estate = &opened.reading.estate;
-    let [errors, warnings, advice] =
-        [Level::Error, Level::Warn, Level::Advice].map(|level| count(findings, level));
-    if !findings.is_empty() {
-        println!();
-    }
-    println!(
-        "{}, {}, {} of advice; {}, {}, {}",
-        counted(errors as u64, "error"),
-        counted(warnings as u64, "warning"),
-        counted(advice as u64, "piece"),
-        counted(estate.contexts.len() as u64, "context"),
-        counted(estate.contracts.len() as u64, "contract"),
-        counted(estate.subscriptions.len() as u64, "subscription")
-    );
-    for Waived { finding, waiver } in waived {
-        let at = opened.reading.sources.locate(&finding.at);
-        println!(
-            "waived by {} until {}: {} at {}:{}:{}",
-            waiver.approver, waiver.until, waiver.rule, at.document, at.line, at.column
-        );
-    }
-    let next = match findings.iter().map(|finding| finding.level).max() {
-        Some(_) => format!("seamline explain {}", findings[0].rule),
-        None => "seamline show".to_owned(),
-    };
-    println!("next: {next}");
-}
-
-fn document(opened: &Opened, findings: &[Finding], waived: &[Waived]) -> Value {
-    let sources = &opened.reading.sources;
-    let place = |at| {
-        let place = sources.locate(at);
-        json!({ "document": place.document.0, "line": place.line, "column": place.column })
-    };
-    let told = |finding: &Finding| {
-        let notes: Vec<Value> = finding
-            .notes
-            .iter()
-            .map(|note| json!({ "message": note.message, "at": place(&note.at) }))
-            .collect();
-        json!({
-            "rule": finding.rule,
-            "standard": finding.standard.as_ref().map(ToString::to_string),
-            "level": finding.level.to_string(),
-            "message": finding.message,
-            "at": place(&finding.at),
-            "path": finding.at.to_string(),
-            "help": finding.help,
-            "notes": notes,
-            "owedBy": finding.context.as_ref().map(ToString::to_string),
-        })
-    };
-    let found: Vec<Value> = findings.iter().map(told).collect();
-    let waived: Vec<Value> = waived
-        .iter()
-        .map(|Waived { finding, waiver }| {
-            json!({
-                "finding": told(finding),
-                "waiver": waiver.id.to_string(),
-                "approver": waiver.approver.to_string(),
-                "because": waiver.because,
-                "until": waiver.until,
-            })
-        })
-        .collect();
-    json!({
-        "schema": "seamline/check/v1",
-        "findings": found,
-        "waived": waived,
-        "counts": {
-            "error": count(findings, Level::Error),
-            "warn": count(findings, Level::Warn),
-            "advice": count(findings, Level::Advice),
-        },
-    })
+    let mut report = Report::new(Verb::Check, &opened, findings, compared.as_ref(), args.fail_on);
+    report.waive(waived);
+    report.print(args.format);
+    Ok(report.exit())
 }

@@ -4,8 +4,11 @@ use crate::exit::{Exit, usage};
 use crate::rule_pages::page;
 use crate::terminal::{Format, columns};
 use anyhow::Result;
+use seamline_contract::finding::Level;
 use seamline_lang::rule::RULES as LANGUAGE;
-use seamline_rules::rule::{RULES, thresholds};
+use seamline_rules::diff::change::CLASSES;
+use seamline_rules::diff::verdict::CHANGE_RULES;
+use seamline_rules::rule::{RULES, rule, thresholds};
 use serde_json::json;
 
 /// Lists what `check` looks for.
@@ -66,13 +69,49 @@ pub(crate) fn list(args: &ListArgs) -> Exit {
 /// When there is no such rule.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit> {
     let id = args.rule.to_uppercase();
-    if let Some(page) = page(&id) {
-        println!("{page}");
-        return Ok(Exit::Clean);
+    let Some(known) = known(&id) else {
+        return Err(usage(format!("there is no rule `{}`", args.rule), "`seamline rules` lists them"));
+    };
+    println!("{}\nnext: {}", known.page.trim_end(), known.next);
+    Ok(Exit::Clean)
+}
+
+/// What is known of the id of a finding, or of a class of changes.
+pub(crate) struct Known {
+    /// The level where the estate sets none.
+    pub(crate) level: Level,
+    /// Why it matters, in one sentence.
+    pub(crate) reason: &'static str,
+    /// All that is to say of it, as Markdown.
+    pub(crate) page: String,
+    /// The next sensible command.
+    next: &'static str,
+}
+
+/// Returns what is known of an id.
+pub(crate) fn known(id: &str) -> Option<Known> {
+    let (check, diff) = ("seamline check", "seamline diff main");
+    let page = |level: &dyn std::fmt::Display, reason: &str, advice: &str| {
+        page(id).map_or_else(|| format!("# {id}\n\n**{level}.** {reason}\n\n{advice}\n"), ToOwned::to_owned)
+    };
+    if let Some(rule) = rule(id) {
+        return Some(Known {
+            level: rule.level,
+            reason: rule.reason,
+            page: page(&rule.level, rule.reason, ""),
+            next: check,
+        });
+    }
+    if let Some(rule) = CHANGE_RULES.iter().find(|rule| rule.id == id) {
+        let page = page(&rule.level, rule.reason, "");
+        return Some(Known { level: rule.level, reason: rule.reason, page, next: diff });
     }
     if let Some(rule) = LANGUAGE.iter().find(|rule| rule.id == id) {
-        println!("{}: {}\n\nnext: the finding itself says what to write instead", rule.id, rule.reason);
-        return Ok(Exit::Clean);
+        let advice = "The language itself insists: the finding says what to write instead.";
+        let page = page(&Level::Error, rule.reason, advice);
+        return Some(Known { level: Level::Error, reason: rule.reason, page, next: check });
     }
-    Err(usage(format!("there is no rule `{}`", args.rule), "`seamline rules` lists them"))
+    let class = CLASSES.iter().find(|class| class.id == id)?;
+    let page = page(&"A class of changes", class.reason, class.advice);
+    Some(Known { level: Level::Advice, reason: class.reason, page, next: diff })
 }

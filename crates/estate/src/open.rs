@@ -1,6 +1,7 @@
 //! Opens an estate: from a folder to its settings, its roots, its documents and what is wrong with them.
 
-use crate::walk::{Found, read};
+use crate::tree::{Folder, Kind, Nothing, Tree, below};
+use crate::walk::{Found, TooMany};
 use seamline_contract::estate::Root;
 use seamline_contract::finding::Finding;
 use seamline_contract::path::{DocumentId, ModelPath};
@@ -8,15 +9,16 @@ use seamline_lang::estate::{LOCK_FILE, Reading, read_estate};
 use seamline_lang::rule;
 use seamline_lang::source::Document;
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The file that the settings of an estate are written in.
 pub const SETTINGS_FILE: &str = "seamline.yaml";
 
-/// An estate as it lies on disk.
+/// An estate as it lies on disk, or in a revision.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// The folder of the estate, absolute.
+    /// The folder of the estate, absolute; of a revision that which the working tree has, or would have, for it.
     pub root: PathBuf,
     /// The texts of its documents, the settings and the lock among them.
     pub files: BTreeMap<DocumentId, String>,
@@ -24,6 +26,7 @@ pub struct Opened {
     pub settings: DocumentId,
     /// What was read.
     pub reading: Reading,
+    tree: Rc<dyn Tree>,
 }
 
 /// Why no estate can be opened at a path. What is wrong inside one is a finding.
@@ -48,7 +51,7 @@ pub enum OpenError {
 impl Opened {
     /// Returns whether a file or folder exists, by its path relative to the estate; never for one outside it.
     pub fn exists(&self, relative: &str) -> bool {
-        below(relative).is_some_and(|path| self.root.join(path).exists())
+        below(relative).is_some_and(|path| self.tree.kind(&path).is_some())
     }
 }
 
@@ -62,40 +65,47 @@ pub fn open(path: &Path) -> Result<Opened, OpenError> {
         path.canonicalize().map_err(|source| OpenError::NotThere { path: path.to_owned(), source })?;
     let folder = if given.is_dir() { given.as_path() } else { given.parent().unwrap_or(&given) };
     let root = folder.ancestors().find(|above| above.join(SETTINGS_FILE).is_file()).unwrap_or(folder);
+    let tree = Rc::new(Folder { root: root.to_owned() });
+    read(tree, root).map_err(|TooMany| OpenError::TooMany { path: root.to_owned() })
+}
+
+/// Returns an estate in which there is nothing yet; `root` is the folder that it is to have.
+pub fn nothing(root: &Path) -> Opened {
+    let tree = Rc::new(Nothing);
+    finish(root, DocumentId(SETTINGS_FILE.to_owned()), Found::default(), tree)
+}
+
+/// Reads the estate that a tree holds; `root` is the folder that it stands for.
+pub(crate) fn read(tree: Rc<dyn Tree>, root: &Path) -> Result<Opened, TooMany> {
     let settings = DocumentId(SETTINGS_FILE.to_owned());
     let mut found = Found::default();
-    let too_many = |_| OpenError::TooMany { path: root.to_owned() };
-    if !root.join(SETTINGS_FILE).is_file() {
-        found.walk(root, "").map_err(too_many)?;
-        return Ok(finish(root, settings, found));
-    }
-    match read(&root.join(SETTINGS_FILE)) {
+    let one = |found: &mut Found, name: &str| match tree.read(name) {
         Ok(text) => {
-            found.files.insert(settings.clone(), text);
+            found.files.insert(DocumentId(name.to_owned()), text);
         }
-        Err(reason) => found.unreadable(SETTINGS_FILE, &reason),
+        Err(reason) => found.unreadable(name, &reason),
+    };
+    if tree.kind(SETTINGS_FILE) != Some(Kind::File) {
+        found.walk(&*tree, "")?;
+        return Ok(finish(root, settings, found, tree));
     }
+    one(&mut found, SETTINGS_FILE);
     let roots = read_estate(&found.files, settings.clone()).estate.settings.roots;
     for (idx, declared) in roots.iter().enumerate() {
         let at = ModelPath::top(&settings).key("roots").index(idx);
-        match resolve(root, declared, at) {
-            Ok(within) => found.walk(root, &within).map_err(too_many)?,
+        match resolve(&*tree, declared, at) {
+            Ok(within) => found.walk(&*tree, &within)?,
             Err(finding) => found.findings.push(*finding),
         }
     }
-    if root.join(LOCK_FILE).exists() {
-        match read(&root.join(LOCK_FILE)) {
-            Ok(text) => {
-                found.files.insert(DocumentId(LOCK_FILE.to_owned()), text);
-            }
-            Err(reason) => found.unreadable(LOCK_FILE, &reason),
-        }
+    if tree.kind(LOCK_FILE).is_some() {
+        one(&mut found, LOCK_FILE);
     }
-    Ok(finish(root, settings, found))
+    Ok(finish(root, settings, found, tree))
 }
 
 /// Returns the folder of a root relative to the estate, or why it cannot be read.
-fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Box<Finding>> {
+fn resolve(tree: &dyn Tree, declared: &Root, at: ModelPath) -> Result<String, Box<Finding>> {
     let folder = match declared {
         Root::Directory(folder) => folder,
         Root::Git { .. } | Root::Hub { .. } => {
@@ -111,30 +121,20 @@ fn resolve(root: &Path, declared: &Root, at: ModelPath) -> Result<String, Box<Fi
             Finding::new(rule::ROOT, at, format!("the root `{folder}` lies outside the estate's folder"));
         return Err(Box::new(finding.help("move `seamline.yaml` up, so that all roots lie below it")));
     };
-    if root.join(&within).is_dir() {
-        return Ok(within);
-    }
-    let finding = Finding::new(rule::ROOT, at, format!("there is no folder `{folder}`"));
-    Err(Box::new(finding.help("create it, or remove the root")))
-}
-
-/// Returns a relative path without `.` and `..`, with `/` between folders; none when it leaves the estate.
-fn below(relative: &str) -> Option<String> {
-    let mut names: Vec<&str> = Vec::new();
-    for part in Path::new(relative).components() {
-        match part {
-            Component::Normal(name) => names.push(name.to_str()?),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                names.pop()?;
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
+    match tree.kind(&within) {
+        Some(Kind::Folder) => Ok(within),
+        Some(Kind::Submodule) => {
+            let message = format!("the root `{folder}` is a submodule: it is not read at a revision");
+            Err(Box::new(Finding::new(rule::ROOT, at, message).help("compare checkouts of both, as folders")))
+        }
+        Some(Kind::File) | None => {
+            let finding = Finding::new(rule::ROOT, at, format!("there is no folder `{folder}`"));
+            Err(Box::new(finding.help("create it, or remove the root")))
         }
     }
-    Some(names.join("/"))
 }
 
-fn finish(root: &Path, settings: DocumentId, found: Found) -> Opened {
+fn finish(root: &Path, settings: DocumentId, found: Found, tree: Rc<dyn Tree>) -> Opened {
     let mut reading = read_estate(&found.files, settings.clone());
     reading.findings.extend(found.findings);
     for (id, text) in found.misnamed {
@@ -154,7 +154,7 @@ fn finish(root: &Path, settings: DocumentId, found: Found) -> Opened {
     }
     check_lock(&found.files, &mut reading);
     reading.sort();
-    Opened { root: root.to_owned(), files: found.files, settings, reading }
+    Opened { root: root.to_owned(), files: found.files, settings, reading, tree }
 }
 
 /// Holds the folders that a lock lists against their digests.

@@ -1,16 +1,14 @@
 //! Walks the folders of an estate: which files are documents, and which cannot be read.
 
+use crate::tree::{Kind, Tree, join};
 use seamline_contract::finding::Finding;
 use seamline_contract::path::{DocumentId, ModelPath};
 use seamline_lang::rule;
 use seamline_lang::schema::KINDS;
-use seamline_lang::yaml::FILE_BYTES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
-use std::path::Path;
 
 /// How many folders and files are looked at before an estate is refused.
-const ENTRIES_MAX: usize = 200_000;
+pub(crate) const ENTRIES_MAX: usize = 200_000;
 /// Folders that never hold documents.
 const SKIPPED: [&str; 2] = ["target", "node_modules"];
 /// How files of documents end.
@@ -33,18 +31,18 @@ pub(crate) struct Found {
 pub(crate) struct TooMany;
 
 impl Found {
-    /// Reads the documents below a folder, `within` relative to `root`, empty for the root itself.
+    /// Reads the documents below a folder of a tree; the empty one is the tree itself.
     /// Links to folders are not followed, so that a walk ends.
-    pub(crate) fn walk(&mut self, root: &Path, within: &str) -> Result<(), TooMany> {
+    pub(crate) fn walk(&mut self, tree: &dyn Tree, within: &str) -> Result<(), TooMany> {
         let mut folders = vec![within.to_owned()];
         while let Some(folder) = folders.pop() {
             if !self.seen.insert(folder.clone()) {
                 continue;
             }
-            let entries = match std::fs::read_dir(root.join(&folder)) {
+            let entries = match tree.entries(&folder) {
                 Ok(entries) => entries,
-                Err(error) => {
-                    self.unreadable(&folder, &error.to_string());
+                Err(reason) => {
+                    self.unreadable(&folder, &reason);
                     continue;
                 }
             };
@@ -54,29 +52,25 @@ impl Found {
                 }
                 let entry = match entry {
                     Ok(entry) => entry,
-                    Err(error) => {
-                        self.unreadable(&folder, &error.to_string());
+                    Err(reason) => {
+                        self.unreadable(&folder, &reason);
                         continue;
                     }
                 };
-                let Some(name) = entry.file_name().to_str().map(ToOwned::to_owned) else { continue };
-                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-                match entry.file_type() {
-                    Ok(kind)
-                        if kind.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) =>
-                    {
-                        folders.push(path);
-                    }
-                    Ok(kind) if !kind.is_dir() => self.file(root, path, &name),
-                    Ok(_) => {}
-                    Err(error) => self.unreadable(&path, &error.to_string()),
+                let path = join(&folder, &entry.name);
+                let is_skipped = entry.name.starts_with('.') || SKIPPED.contains(&entry.name.as_str());
+                match entry.kind {
+                    Kind::File => self.file(tree, path, &entry.name),
+                    Kind::Folder if !is_skipped => folders.push(path),
+                    Kind::Submodule if !is_skipped => self.submodule(&path),
+                    Kind::Folder | Kind::Submodule => {}
                 }
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, root: &Path, path: String, name: &str) {
+    fn file(&mut self, tree: &dyn Tree, path: String, name: &str) {
         if name.starts_with('.') || !self.seen.insert(path.clone()) {
             return;
         }
@@ -86,7 +80,7 @@ impl Found {
         }
         let suffix = base.rsplit_once('.').map_or("", |(_, suffix)| suffix);
         let named = KINDS.iter().any(|(_, part)| !part.is_empty() && *part == suffix);
-        match read(&root.join(&path)) {
+        match tree.read(&path) {
             Ok(text) if named => {
                 self.files.insert(DocumentId(path), text);
             }
@@ -98,27 +92,18 @@ impl Found {
         }
     }
 
+    fn submodule(&mut self, path: &str) {
+        let at = ModelPath::top(&DocumentId(path.to_owned()));
+        let message = format!("`{path}` is a submodule: what is in it is not read at a revision");
+        let help = "name the folders of the estate as `roots` in `seamline.yaml`, and leave it out; or compare checkouts";
+        self.findings.push(Finding::new(rule::UNREADABLE, at, message).help(help));
+    }
+
     pub(crate) fn unreadable(&mut self, path: &str, reason: &str) {
         let at = ModelPath::top(&DocumentId(path.to_owned()));
         let message = format!("`{}` cannot be read: {reason}", if path.is_empty() { "." } else { path });
         self.findings.push(Finding::new(rule::UNREADABLE, at, message));
     }
-}
-
-/// Reads a text of at most the greatest size, or says in words why not.
-pub(crate) fn read(path: &Path) -> Result<String, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is no file".to_owned());
-    }
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() > FILE_BYTES_MAX {
-        return Err(format!("it has more than the {FILE_BYTES_MAX} bytes a document may have"));
-    }
-    String::from_utf8(bytes)
-        .map_err(|error| format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
 }
 
 /// Whether a text says the version of this language and one of its kinds, as documents do.

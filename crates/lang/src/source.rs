@@ -74,6 +74,14 @@ impl Sources {
         place(document, bytes, anchored)
     }
 
+    /// Returns the line and the column behind the last character of a place, both counted from one.
+    pub fn end(&self, place: &Location) -> (usize, usize) {
+        match self.documents.get(&place.document) {
+            Some(document) => line_and_column(&document.text, place.bytes.end.min(document.text.len())),
+            None => (place.line, place.column),
+        }
+    }
+
     /// Returns the place of some bytes of a document.
     pub(crate) fn locate_bytes(&self, id: &DocumentId, bytes: Range<usize>) -> Location {
         self.locate(&ModelPath::top(id).part(bytes))

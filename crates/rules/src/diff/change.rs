@@ -64,6 +64,90 @@ impl fmt::Display for Effect {
     }
 }
 
+impl Effect {
+    /// Returns the id of the class of changes that have this effect, as `CLASSES` explain it.
+    pub fn id(self) -> &'static str {
+        match self {
+            Effect::Editorial => "EDITORIAL",
+            Effect::Additive => "ADDITIVE",
+            Effect::Unhandled => "UNHANDLED",
+            Effect::Breaking => "BREAKING",
+        }
+    }
+}
+
+/// A class of changes: those of one effect, or about one aspect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Class {
+    /// The id, UPPER_SNAKE.
+    pub id: &'static str,
+    /// What belongs to it, in one sentence.
+    pub reason: &'static str,
+    /// What to do about it, in sentences.
+    pub advice: &'static str,
+}
+
+/// The classes of changes: effects, worst first, then aspects.
+pub const CLASSES: &[Class] = &[
+    Class {
+        id: "BREAKING",
+        reason: "Who reads by the older text is wrong, or lacks what was promised.",
+        advice: "It takes a new major version. Keep the older text as `<id>@<major>.contract.yaml` and serve it by `serves` until \
+                 its consumers moved: then they must move, and do not break.",
+    },
+    Class {
+        id: "UNHANDLED",
+        reason: "Words changed, and nobody said what that does to who reads by the older ones.",
+        advice: "It counts as breaking until `changes` in the contract say it: `clarified` when it says the same in other words, \
+                 `refined` when old readers stay right, `redefined` when they do not.",
+    },
+    Class {
+        id: "ADDITIVE",
+        reason: "Who reads by the older text stays right, and may know more.",
+        advice: "It takes a new minor version and an entry in `changes`.",
+    },
+    Class {
+        id: "EDITORIAL",
+        reason: "Readers are not touched.",
+        advice: "It takes a new patch version where the text of a contract is another.",
+    },
+    Class {
+        id: "SHAPE",
+        reason: "What values there are, and of what form: types, optional values, patterns, limits.",
+        advice: "Less than before is safe where readers get it; more, or other, is not.",
+    },
+    Class {
+        id: "MEANING",
+        reason: "What values and events mean, and when they happen: meanings, units, zones, moves, `becomes`.",
+        advice: "Declare it in `changes`: consumers pin what they accepted, and their check fails until they read it.",
+    },
+    Class {
+        id: "GUARANTEE",
+        reason: "What is promised: freshness, lateness, retention, replay, tombstones.",
+        advice: "A promise that becomes weaker breaks whoever needs more. One that becomes stronger is additive.",
+    },
+    Class {
+        id: "OWNERSHIP",
+        reason: "Who decides on an attribute, and from whom it is carried.",
+        advice: "Readers ask the owner: one that changed is another source of truth.",
+    },
+    Class {
+        id: "PRIVACY",
+        reason: "Who may see what, and why: classification, purposes, views and whom they are for.",
+        advice: "A consumer that is entitled no more has nothing left.",
+    },
+    Class {
+        id: "RECONCILIATION",
+        reason: "How divergence is found and mended: cadence, thresholds, repair, runbook.",
+        advice: "What is looked for less often is found later.",
+    },
+    Class {
+        id: "CHANNEL",
+        reason: "How it travels: which channels there are, what they carry, how long an older major is served.",
+        advice: "A consumer that reads a channel that is gone has nothing left.",
+    },
+];
+
 /// How far a version must rise. Ordered: later is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bump {

@@ -1,7 +1,7 @@
 //! Whom a change breaks: each consumer that uses what changed, by which text of its own, and what it must do.
 
-use super::Diff;
 use super::change::{Change, Effect, Subject, Target};
+use super::{Diff, Sides};
 use crate::uses::Reading;
 use seamline_contract::channel::{ChannelKind, Replay};
 use seamline_contract::context::RelationKind;
@@ -9,7 +9,6 @@ use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
 use seamline_contract::id::{AttributePath, ContextId, ContractRef, EventName, SubscriptionRef, TeamId};
 use seamline_contract::measure::{Span, Within};
-use seamline_contract::resolve::resolve_all;
 use seamline_contract::subscription::{ColumnSource, Needs, Subscription};
 use seamline_expr::scope::Scope;
 use std::collections::BTreeSet;
@@ -59,11 +58,14 @@ pub struct Impact {
 
 /// Returns whom the changes of a diff touch, by change, then by subscription. Changes that leave readers right touch nobody.
 /// Consumers are those of the new estate: one that was moved or mended together with the contract is not touched.
-pub fn impacts(old: &Estate, new: &Estate, diff: &Diff) -> Vec<Impact> {
-    let resolutions = resolve_all(old);
+pub fn impacts(sides: &Sides<'_>, diff: &Diff) -> Vec<Impact> {
+    if diff.changes.iter().all(|it| it.effect < Effect::Unhandled) {
+        return Vec::new();
+    }
+    let (old, new) = (sides.old.estate, sides.new.estate);
     let mut readings: Vec<(Reading<'_>, &Subscription)> = Vec::new();
     for subscription in &new.subscriptions {
-        let contract = resolutions.get(&subscription.contract).and_then(|it| it.as_ref().ok());
+        let contract = sides.old.resolutions.get(&subscription.contract).and_then(|it| it.as_ref().ok());
         let scope = contract.map(Scope::of).unwrap_or_default();
         readings.push((Reading::new(subscription, contract, &scope), subscription));
     }

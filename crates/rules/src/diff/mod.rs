@@ -24,7 +24,9 @@ use seamline_contract::contract::{Contract, Status};
 use seamline_contract::estate::Estate;
 use seamline_contract::id::{ContractName, ContractRef, Version};
 use seamline_contract::path::ModelPath;
+use seamline_contract::publication::Publication;
 use seamline_contract::resolve::{Resolutions, resolve_all};
+use std::collections::BTreeMap;
 
 /// All that changed between two estates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,19 +65,57 @@ impl ContractDiff {
     }
 }
 
+/// Two texts of an estate, the older first, each contract resolved once.
+#[derive(Debug)]
+pub struct Sides<'a> {
+    old: Half<'a>,
+    new: Half<'a>,
+}
+
+impl<'a> Sides<'a> {
+    /// Puts two texts beside each other.
+    pub fn new(old: &'a Estate, new: &'a Estate) -> Self {
+        Sides { old: Half::new(old), new: Half::new(new) }
+    }
+}
+
+/// One of two texts.
+#[derive(Debug)]
+struct Half<'a> {
+    estate: &'a Estate,
+    resolutions: Resolutions,
+    publications: BTreeMap<&'a ContractName, &'a Publication>,
+}
+
+impl<'a> Half<'a> {
+    fn new(estate: &'a Estate) -> Self {
+        let mut publications = BTreeMap::new();
+        for publication in &estate.publications {
+            publications.entry(&publication.contract).or_insert(publication);
+        }
+        Half { estate, resolutions: resolve_all(estate), publications }
+    }
+
+    fn text(&'a self, contract: &'a Contract) -> Text<'a> {
+        let resolved = self.resolutions.get(&contract.reference()).and_then(|it| it.as_ref().ok());
+        Text { contract, resolved, classification: self.estate.settings.classification }
+    }
+}
+
 /// Returns what changed between two estates. Nothing changed between an estate and itself; backwards, the same changed with
 /// what came and went exchanged, and other effects.
-pub fn diff(old: &Estate, new: &Estate) -> Diff {
-    let resolutions = (resolve_all(old), resolve_all(new));
+pub fn diff(sides: &Sides<'_>) -> Diff {
+    let (old, new) = (sides.old.estate, sides.new.estate);
     let mut diff = Diff::default();
-    let current = |estate: &'_ Estate| -> Vec<Contract> {
-        estate.contracts.iter().filter(|contract| !contract.frozen).cloned().collect()
-    };
-    let sides = (current(old), current(new));
-    for (before, after) in matched(&sides.0, &sides.1, |contract| contract.name.clone()) {
-        one_contract(&mut diff, (old, new), &resolutions, (before, after));
+    let current = |contract: &&Contract| !contract.frozen;
+    for (before, after) in
+        matched(old.contracts.iter().filter(current), new.contracts.iter().filter(current), |contract| {
+            contract.name.clone()
+        })
+    {
+        one_contract(&mut diff, sides, (before, after));
     }
-    frozen(&mut diff, (old, new), &resolutions);
+    frozen(&mut diff, sides);
     let mut rest = Vec::new();
     pairs(
         &mut rest,
@@ -173,23 +213,13 @@ fn whole(
     });
 }
 
-fn text<'a>(estate: &'a Estate, resolutions: &'a Resolutions, contract: &'a Contract) -> Text<'a> {
-    let resolved = resolutions.get(&contract.reference()).and_then(|it| it.as_ref().ok());
-    Text { contract, resolved, classification: estate.settings.classification }
-}
-
-fn one_contract(
-    diff: &mut Diff,
-    (old, new): (&Estate, &Estate),
-    resolutions: &(Resolutions, Resolutions),
-    (before, after): (Option<&Contract>, Option<&Contract>),
-) {
+fn one_contract(diff: &mut Diff, sides: &Sides<'_>, (before, after): (Option<&Contract>, Option<&Contract>)) {
     let Some(one) = after.or(before) else { return };
     let mut walk = Walk::new(Subject::Contract(one.name.clone()));
     let declared = before.zip(after).map(|(before, after)| Declared::between(before, after));
     match (before, after) {
         (Some(before), Some(after)) => {
-            let sides = (text(old, &resolutions.0, before), text(new, &resolutions.1, after));
+            let sides = (sides.old.text(before), sides.new.text(after));
             let renames = declared.as_ref().map(Declared::renames).unwrap_or_default();
             contract::contract(&mut walk, sides, &renames);
         }
@@ -203,7 +233,9 @@ fn one_contract(
         }
     }
     let subject = std::mem::replace(&mut walk.subject, Subject::Publication(one.name.clone()));
-    match (old.publication(&one.name), new.publication(&one.name)) {
+    let [published, publishes] =
+        [&sides.old, &sides.new].map(|half| half.publications.get(&one.name).copied());
+    match (published, publishes) {
         (Some(one), Some(two)) => others::publication(&mut walk, (one, two)),
         (None, None) => {}
         (one, two) => {
@@ -261,7 +293,8 @@ fn given(old: Option<Version>, new: Option<Version>) -> Bump {
 
 /// The text of an older major is frozen: readers rely on it as it is. It is held against what that major said before, frozen or
 /// not.
-fn frozen(diff: &mut Diff, (old, new): (&Estate, &Estate), resolutions: &(Resolutions, Resolutions)) {
+fn frozen(diff: &mut Diff, sides: &Sides<'_>) {
+    let (old, new) = (sides.old.estate, sides.new.estate);
     let of = |estate: &Estate| -> Vec<ContractRef> {
         estate.contracts.iter().filter(|it| it.frozen).map(Contract::reference).collect()
     };
@@ -272,7 +305,7 @@ fn frozen(diff: &mut Diff, (old, new): (&Estate, &Estate), resolutions: &(Resolu
         let mut walk = Walk::new(Subject::Frozen(reference));
         match (before, after) {
             (Some(before), Some(after)) => {
-                let sides = (text(old, &resolutions.0, before), text(new, &resolutions.1, after));
+                let sides = (sides.old.text(before), sides.new.text(after));
                 contract::contract(&mut walk, sides, &Renames::default());
             }
             (Some(_), None) | (None, Some(_)) => {

@@ -6,20 +6,66 @@ use super::declared::What;
 use super::impact::{Fate, Impact};
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::ContextId;
+use seamline_contract::path::ModelPath;
 use std::collections::BTreeMap;
 
-/// A version rises as far as what changed asks for.
-pub const VERSION_COVERS_CHANGES: &str = "VERSION_COVERS_CHANGES";
-/// What changed in words is declared as clarified, refined or redefined.
-pub const WORDS_DECLARED: &str = "WORDS_DECLARED";
-/// What is added, removed, weakened or strengthened is declared.
-pub const CHANGE_DECLARED: &str = "CHANGE_DECLARED";
-/// What is declared is what happened.
-pub const DECLARED_IS_TRUE: &str = "DECLARED_IS_TRUE";
-/// The frozen text of an older major says what it said.
-pub const FROZEN_TEXT_STANDS: &str = "FROZEN_TEXT_STANDS";
-/// No consumer breaks when it ships.
-pub const CONSUMERS_KEPT: &str = "CONSUMERS_KEPT";
+/// A rule that a change must satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeRule {
+    /// The id, UPPER_SNAKE, named for what must hold.
+    pub id: &'static str,
+    /// The worst level that it has.
+    pub level: Level,
+    /// Why it matters, in one sentence.
+    pub reason: &'static str,
+}
+
+impl ChangeRule {
+    fn finding(&self, at: ModelPath, message: impl Into<String>) -> Finding {
+        Finding::new(self.id, at, message).level(self.level)
+    }
+}
+
+const VERSION_COVERS_CHANGES: ChangeRule = ChangeRule {
+    id: "VERSION_COVERS_CHANGES",
+    level: Level::Error,
+    reason: "A version is what readers go by: one that rises less than what changed asks for tells them that nothing broke.",
+};
+const DECLARED_IS_TRUE: ChangeRule = ChangeRule {
+    id: "DECLARED_IS_TRUE",
+    level: Level::Error,
+    reason: "Consumers accept a change by what is declared of it, so what is declared is what happened, and all of it.",
+};
+const CHANGE_DECLARED: ChangeRule = ChangeRule {
+    id: "CHANGE_DECLARED",
+    level: Level::Warn,
+    reason: "The history of meaning is written by who changes it, with a reason: later nobody knows it any more.",
+};
+const FROZEN_TEXT_STANDS: ChangeRule = ChangeRule {
+    id: "FROZEN_TEXT_STANDS",
+    level: Level::Error,
+    reason: "Who reads an older major relies on its text as it was when it was frozen.",
+};
+const WORDS_DECLARED: ChangeRule = ChangeRule {
+    id: "WORDS_DECLARED",
+    level: Level::Error,
+    reason: "What other words do to readers cannot be computed, so somebody says it before they ship.",
+};
+const CONSUMERS_KEPT: ChangeRule = ChangeRule {
+    id: "CONSUMERS_KEPT",
+    level: Level::Error,
+    reason: "A consumer that breaks on the day a change ships was not asked.",
+};
+
+/// All rules that a change must satisfy.
+pub const CHANGE_RULES: &[ChangeRule] = &[
+    VERSION_COVERS_CHANGES,
+    WORDS_DECLARED,
+    DECLARED_IS_TRUE,
+    FROZEN_TEXT_STANDS,
+    CONSUMERS_KEPT,
+    CHANGE_DECLARED,
+];
 
 /// Returns what keeps a change from shipping, errors first. Places are in the new estate, or in the old one for what is gone.
 pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
@@ -34,9 +80,7 @@ pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
                 contract.name
             );
             findings.push(
-                Finding::new(VERSION_COVERS_CHANGES, at, message)
-                    .help(rise(contract.old, required))
-                    .owed_by(owner),
+                VERSION_COVERS_CHANGES.finding(at, message).help(rise(contract.old, required)).owed_by(owner),
             );
         }
         for lie in &contract.lies {
@@ -48,7 +92,7 @@ pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
                     format!("`changes` say `{}: {}`, and {facet} changed as well", lie.word, lie.name)
                 }
             };
-            let mut finding = Finding::new(DECLARED_IS_TRUE, lie.at.clone(), message).owed_by(owner);
+            let mut finding = DECLARED_IS_TRUE.finding(lie.at.clone(), message).owed_by(owner);
             if let What::More { facet, at } = &lie.what {
                 finding = finding.note(at.clone(), format!("{facet} is another here"));
             }
@@ -63,11 +107,8 @@ pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
                 continue;
             }
             let level = if change.effect == Effect::Breaking { Level::Warn } else { Level::Advice };
-            let finding = Finding::new(
-                CHANGE_DECLARED,
-                change.at().clone(),
-                format!("`changes` do not tell: {}", change.message()),
-            );
+            let finding = CHANGE_DECLARED
+                .finding(change.at().clone(), format!("`changes` do not tell: {}", change.message()));
             findings.push(
                 finding.level(level).help("add an entry with the version and `because`").owed_by(owner),
             );
@@ -97,8 +138,8 @@ fn words(diff: &Diff) -> Vec<Finding> {
     let mut findings = Vec::new();
     for change in &diff.changes {
         let owner = owner(&change.subject);
-        let of = |rule, message: String, help: &str| {
-            let finding = Finding::new(rule, change.at().clone(), message).help(help);
+        let of = |rule: ChangeRule, message: String, help: &str| {
+            let finding = rule.finding(change.at().clone(), message).help(help);
             match owner {
                 Some(owner) => finding.owed_by(owner),
                 None => finding,
@@ -144,7 +185,7 @@ fn broken(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
         let names: Vec<String> = broken.iter().map(|impact| format!("`{}`", impact.subscription)).collect();
         let message = format!("{} breaks {}", change.message(), names.join(", "));
         let help = "keep the older major alive by `serves`, or let its consumers move first";
-        let finding = Finding::new(CONSUMERS_KEPT, change.at().clone(), message).help(help);
+        let finding = CONSUMERS_KEPT.finding(change.at().clone(), message).help(help);
         match owner(&change.subject) {
             Some(owner) => finding.owed_by(owner),
             None => finding,

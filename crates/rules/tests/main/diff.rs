@@ -7,7 +7,7 @@ use seamline_lang::estate::read_estate;
 use seamline_rules::diff::change::{Bump, Change, Effect};
 use seamline_rules::diff::impact::impacts;
 use seamline_rules::diff::verdict::findings;
-use seamline_rules::diff::{Diff, diff};
+use seamline_rules::diff::{Diff, Sides, diff};
 use std::collections::BTreeSet;
 
 const POLICY: &str = "policies/policy.contract.yaml";
@@ -81,7 +81,7 @@ fn told(change: &Change) -> String {
 
 /// Expects that these edits change exactly this, as `effect ASPECT target facet`.
 fn check(edits: &[(&str, &str)], expected: &[&str]) -> Diff {
-    let found = diff(&edited(&[]), &edited(edits));
+    let found = diff(&Sides::new(&edited(&[]), &edited(edits)));
     let lines: Vec<String> = found.changes.iter().map(told).collect();
     assert_eq!(lines, expected, "{edits:?}");
     found
@@ -239,8 +239,8 @@ fn backwards_the_same_changed_with_what_came_and_went_exchanged() {
     let whole = edited(&[]);
     for (from, to, _) in CASES {
         let other = edited(&[(*from, *to)]);
-        let forth: BTreeSet<_> = diff(&whole, &other).changes.iter().map(sides).collect();
-        let back: BTreeSet<_> = diff(&other, &whole).changes.iter().map(sides).collect();
+        let forth: BTreeSet<_> = diff(&Sides::new(&whole, &other)).changes.iter().map(sides).collect();
+        let back: BTreeSet<_> = diff(&Sides::new(&other, &whole)).changes.iter().map(sides).collect();
         let exchanged: BTreeSet<_> = back
             .into_iter()
             .map(|(target, facet, aspect, old, new)| (target, facet, aspect, new, old))
@@ -396,8 +396,8 @@ fn stopped(edits: &[(&str, &str)], version: &str, change: &str) -> Vec<String> {
     let mut all: Vec<(&str, &str)> = edits.to_vec();
     all.extend(declared.iter().map(|(from, to)| (*from, to.as_str())));
     let (old, new) = (edited(&[]), edited(&all));
-    let found = diff(&old, &new);
-    let impacts = impacts(&old, &new, &found);
+    let found = diff(&Sides::new(&old, &new));
+    let impacts = impacts(&Sides::new(&old, &new), &found);
     findings(&found, &impacts).iter().map(|finding| format!("{} {}", finding.level, finding.rule)).collect()
 }
 
@@ -440,9 +440,11 @@ fn a_new_name_is_the_same_attribute() {
     let renamed = ("  note: {", "  remark: {");
     let changes = declared("2.0.0", "renamed: { note: remark }");
     let edits = [renamed, (changes[0].0, &changes[0].1), (changes[1].0, &changes[1].1)];
-    let lines: Vec<String> = diff(&edited(&[]), &edited(&edits)).changes.iter().map(told).collect();
+    let lines: Vec<String> =
+        diff(&Sides::new(&edited(&[]), &edited(&edits))).changes.iter().map(told).collect();
     assert_eq!(lines, ["breaking CHANNEL the whole major", "breaking SHAPE remark name"]);
-    let undeclared: Vec<String> = diff(&edited(&[]), &edited(&[renamed])).changes.iter().map(told).collect();
+    let undeclared: Vec<String> =
+        diff(&Sides::new(&edited(&[]), &edited(&[renamed]))).changes.iter().map(told).collect();
     assert_eq!(undeclared, ["breaking SHAPE note -", "additive SHAPE remark -"]);
 }
 
@@ -450,8 +452,8 @@ fn a_new_name_is_the_same_attribute() {
 fn a_breaking_change_names_whom_it_breaks_and_by_what() {
     let by = |edit: (&str, &str)| -> Vec<String> {
         let (old, new) = (edited(&[]), edited(&[edit]));
-        let found = diff(&old, &new);
-        impacts(&old, &new, &found)
+        let found = diff(&Sides::new(&old, &new));
+        impacts(&Sides::new(&old, &new), &found)
             .into_iter()
             .map(|it| format!("{} {}: {}", it.subscription, it.fate, it.by.join(", ")))
             .collect()
@@ -476,7 +478,7 @@ fn a_breaking_change_names_whom_it_breaks_and_by_what() {
 fn what_is_not_promised_yet_may_change_as_it_likes() {
     let old = edited(&[("status: active", "status: draft")]);
     let new = edited(&[("status: active", "status: draft"), ("unit: EUR", "unit: CHF")]);
-    let found = diff(&old, &new);
+    let found = diff(&Sides::new(&old, &new));
     assert_eq!(found.contracts[0].required, Bump::None);
     assert_eq!(found.changes[0].effect, Effect::Breaking);
 }

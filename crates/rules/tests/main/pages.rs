@@ -15,7 +15,7 @@ const TODAY: &str = "2027-01-15";
 pub(crate) type Files = BTreeMap<DocumentId, String>;
 
 /// Returns the files of the fenced blocks in a text.
-fn blocks(text: &str) -> Files {
+pub(crate) fn blocks(text: &str) -> Files {
     let mut files = Files::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -33,7 +33,7 @@ pub(crate) fn in_the_examples_estate(files: Files) -> Files {
     all
 }
 
-fn section<'a>(text: &'a str, title: &str) -> &'a str {
+pub(crate) fn section<'a>(text: &'a str, title: &str) -> &'a str {
     let start = text.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("a section `{title}`"));
     let body = &text[start + 1..];
     body.find("\n## ").map_or(body, |end| &body[..end])

@@ -1,0 +1,1 @@
+//! Hostile texts in each format, and what the formats require.

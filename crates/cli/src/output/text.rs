@@ -1,0 +1,142 @@
+//! Text for people: what changed and whom it touches, then each finding with the line it stands in.
+
+use super::{Place, Report, ToldChange, Verb};
+use crate::compared::Compared;
+use crate::terminal::{colour, counted};
+use seamline_contract::finding::{Finding, Level};
+use seamline_contract::id::Version;
+use seamline_lang::print::{Paint, text as rendered};
+use seamline_rules::diff::change::{Change, Effect};
+use std::fmt::Write;
+
+/// Returns the text.
+pub(super) fn text(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    if let Some(compared) = report.compared {
+        if compared.is_merge_base || !report.changes.is_empty() {
+            let _ = writeln!(text, "{}", since(compared));
+        }
+        let mut subject = String::new();
+        for told in &report.changes {
+            if told.change.subject.to_string() != subject {
+                subject = told.change.subject.to_string();
+                let _ = writeln!(text, "{}", heading(compared, told.change));
+            }
+            change(&mut text, told);
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+    }
+    let paint = if colour() { Paint::Coloured } else { Paint::Plain };
+    let of = |is_old: bool| -> Vec<Finding> {
+        report.found.iter().filter(|it| it.is_old == is_old).map(|it| it.finding.clone()).collect()
+    };
+    text.push_str(&rendered(&report.new.reading.sources, &of(false), paint));
+    if let Some(compared) = report.compared {
+        let of_old = rendered(&compared.old.opened.reading.sources, &of(true), paint);
+        if !of_old.is_empty() && of(false).is_empty() == text.ends_with("\n\n") {
+            text.push_str(&of_old);
+        } else if !of_old.is_empty() {
+            let _ = write!(text, "\n{of_old}");
+        }
+    }
+    if !report.found.is_empty() {
+        text.push('\n');
+    }
+    let _ = writeln!(text, "{}", report.summary());
+    for (told, waiver) in &report.waived {
+        let Place { document, line, column, .. } = &told.at;
+        let _ = writeln!(
+            text,
+            "waived by {} until {}: {} at {document}:{line}:{column}",
+            waiver.approver, waiver.until, waiver.rule
+        );
+    }
+    let _ = writeln!(text, "next: {}", report.next());
+    text
+}
+
+/// Returns from when on changes count.
+pub(super) fn since(compared: &Compared) -> String {
+    let name = &compared.old.name;
+    match compared.old.commit {
+        Some(base) if compared.is_merge_base => format!("since {base}, where HEAD left `{name}`:"),
+        Some(commit) => format!("since `{name}` ({commit}):"),
+        None => format!("since `{name}`:"),
+    }
+}
+
+fn change(text: &mut String, told: &ToldChange<'_>) {
+    let change = told.change;
+    let _ = writeln!(
+        text,
+        "  {:<10} {:<14} {}\n  {:<25} {}",
+        change.effect.to_string(),
+        change.aspect.to_string(),
+        change.message(),
+        "",
+        change.reason
+    );
+    for impact in &told.impacts {
+        let team = impact.team.as_ref().map_or(String::new(), |team| format!(" of team `{team}`"));
+        let veto = if impact.may_veto { ", which may refuse it" } else { "" };
+        let by = impact.by.join(", ");
+        let _ =
+            writeln!(text, "  {:<25} `{}`{team}{veto}: {}, by {by}", "", impact.subscription, impact.fate);
+    }
+}
+
+/// Returns whose text it is, and for a contract how far its version rose.
+pub(super) fn heading(compared: &Compared, change: &Change) -> String {
+    let subject = change.subject.to_string();
+    let Some(contract) = compared.diff.contracts.iter().find(|it| it.name.to_string() == subject) else {
+        return subject;
+    };
+    let version = |it: Option<Version>| it.map_or("none".to_owned(), |it| it.to_string());
+    format!(
+        "{} {} → {}: asks for {}, rose by {}",
+        contract.name,
+        version(contract.old),
+        version(contract.new),
+        contract.required,
+        contract.given
+    )
+}
+
+impl Report<'_> {
+    /// Returns all of it in a line: the findings and the estate, or the changes, or both.
+    pub(super) fn summary(&self) -> String {
+        let [errors, warnings, advice] =
+            [Level::Error, Level::Warn, Level::Advice].map(|level| self.count(level) as u64);
+        let found = format!(
+            "{}, {}, {} of advice",
+            counted(errors, "error"),
+            counted(warnings, "warning"),
+            counted(advice, "piece")
+        );
+        let of = |effect| self.n_changes(effect);
+        let changed = self.compared.map(|_| {
+            format!(
+                "{}: {} breaking, {} unhandled, {} additive, {} editorial; {} touched",
+                counted(self.changes.len() as u64, "change"),
+                of(Effect::Breaking),
+                of(Effect::Unhandled),
+                of(Effect::Additive),
+                of(Effect::Editorial),
+                counted(self.consumers().len() as u64, "consumer"),
+            )
+        });
+        let estate = &self.new.reading.estate;
+        match (self.verb, changed) {
+            (Verb::Diff, Some(changed)) => format!("{changed}\n{found}"),
+            (_, changed) => format!(
+                "{found}; {}, {}, {}{}",
+                counted(estate.contexts.len() as u64, "context"),
+                counted(estate.contracts.len() as u64, "contract"),
+                counted(estate.subscriptions.len() as u64, "subscription"),
+                changed.map_or_else(String::new, |changed| format!("\n{changed}"))
+            ),
+        }
+    }
+}
