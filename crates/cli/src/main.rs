@@ -23,6 +23,8 @@ mod show;
 mod site;
 mod status;
 mod terminal;
+mod thing;
+mod who_uses;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Refusal};
@@ -46,6 +48,7 @@ enum Command {
     Check(check::Args),
     Diff(diff::Args),
     Show(show::Args),
+    WhoUses(who_uses::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::WhoUses(args) => who_uses::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),
