@@ -11,6 +11,7 @@ mod diff;
 mod differences;
 mod doctor;
 mod exit;
+mod graph;
 mod install;
 mod logging;
 mod nearest;
@@ -49,6 +50,7 @@ enum Command {
     Diff(diff::Args),
     Show(show::Args),
     WhoUses(who_uses::Args),
+    Graph(graph::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
         Command::WhoUses(args) => who_uses::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),
