@@ -7,9 +7,9 @@ use seamline_contract::finding::{Finding, Level};
 use seamline_estate::open::{Opened, nothing};
 use seamline_estate::revision::{Asked, Commit, Repository, RevisionError};
 use seamline_lang::rule::UNREADABLE;
-use seamline_rules::diff::{Diff, Sides};
 use seamline_rules::diff::impact::{Impact, impacts};
 use seamline_rules::diff::verdict::findings;
+use seamline_rules::diff::{Diff, Sides};
 use std::path::Path;
 
 /// An estate, and where it comes from.

@@ -12,6 +12,7 @@ mod diff;
 mod differences;
 mod doctor;
 mod exit;
+mod graph;
 mod install;
 mod logging;
 mod nearest;
@@ -25,6 +26,8 @@ mod show;
 mod site;
 mod status;
 mod terminal;
+mod thing;
+mod who_uses;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Refusal};
@@ -48,6 +51,8 @@ enum Command {
     Check(check::Args),
     Diff(diff::Args),
     Show(show::Args),
+    WhoUses(who_uses::Args),
+    Graph(graph::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
@@ -72,6 +77,8 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::WhoUses(args) => who_uses::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),

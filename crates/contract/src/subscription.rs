@@ -97,6 +97,22 @@ pub struct Needs {
     pub consistency: Consistency,
 }
 
+impl Needs {
+    /// Returns what must be promised, by the name of the promise, in a fixed order.
+    pub fn promises(&self) -> Vec<(&'static str, String)> {
+        let named = [
+            ("freshness", self.freshness.map(|it| it.to_string())),
+            ("lateness", self.lateness.map(|it| it.to_string())),
+            ("ordering", self.ordering.clone()),
+            ("replay", self.replay.map(|it| it.to_string())),
+            ("retention", self.retention.map(|it| it.to_string())),
+            ("tombstones", self.tombstones.map(|it| it.to_string())),
+            ("answer", self.answer.map(|it| it.to_string())),
+        ];
+        named.into_iter().filter_map(|(name, need)| Some((name, need?))).collect()
+    }
+}
+
 /// What a projection column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnSource {

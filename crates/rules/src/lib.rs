@@ -1,6 +1,8 @@
 //! Lint: rules over the model. Pure; a rule sees no text, and a finding is a value with a path into the model.
 
+pub mod consumers;
 pub mod diff;
+pub mod landing;
 pub mod page;
 pub mod review;
 pub mod rule;

@@ -9,7 +9,7 @@ use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
 use seamline_contract::id::{AttributePath, ContextId, ContractRef, EventName, SubscriptionRef, TeamId};
 use seamline_contract::measure::{Span, Within};
-use seamline_contract::subscription::{ColumnSource, Needs, Subscription};
+use seamline_contract::subscription::{Needs, Subscription};
 use seamline_expr::scope::Scope;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -208,36 +208,11 @@ fn is_needed(needs: &Needs, promise: &str, change: &Change) -> bool {
 
 /// Returns the columns, requests and reactions by which an attribute, a member of it or what it is a member of is used.
 fn by_attribute(reading: &Reading<'_>, path: &AttributePath) -> Vec<String> {
-    let meets = |used: &AttributePath| {
-        used.names().starts_with(path.names()) || path.names().starts_with(used.names())
-    };
-    let mut by = Vec::new();
-    let columns = reading.subscription.into.as_ref().map(|into| into.columns.as_slice()).unwrap_or_default();
-    for column in columns {
-        if matches!(&column.source, ColumnSource::Path(used) if meets(used)) {
-            by.push(format!("the column `{}`", column.name));
-        }
-    }
-    for translation in &reading.translations {
-        if translation.program.as_ref().is_ok_and(|program| program.uses().iter().any(meets)) {
-            by.push(format!("the translated column `{}`", columns[translation.column].name));
-        }
-    }
-    by.extend(reading.subscription.asks.iter().filter(|it| meets(it)).map(|it| format!("`asks: {it}`")));
-    let carried = reading.contract.into_iter().flat_map(|contract| {
-        let view = contract.view(reading.subscription.view.as_ref()).ok().flatten();
-        let events = reading.uses.events.iter().filter_map(|name| contract.contract.event(name));
-        events.filter(move |event| contract.event_paths(event, view).iter().any(meets))
-    });
-    by.extend(carried.map(|event| format!("the reaction to `{}`", event.name)));
-    if by.is_empty() && reading.uses.attributes.iter().any(meets) {
-        by.push("the key".to_owned());
-    }
-    let once: BTreeSet<String> = by.into_iter().collect();
+    let once: BTreeSet<String> =
+        reading.landings_of_attribute(path).iter().map(ToString::to_string).collect();
     once.into_iter().collect()
 }
 
 fn by_event(reading: &Reading<'_>, event: &EventName) -> Vec<String> {
-    let is_used = reading.uses.events.contains(event);
-    if is_used { vec![format!("the reaction to `{event}`")] } else { Vec::new() }
+    reading.landings_of_event(event).iter().map(ToString::to_string).collect()
 }

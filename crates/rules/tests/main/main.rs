@@ -2,6 +2,7 @@
 
 mod cases;
 mod changes;
+mod consumers;
 mod diff;
 mod estates;
 mod governance;
