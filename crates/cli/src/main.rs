@@ -23,6 +23,7 @@ mod show;
 mod site;
 mod status;
 mod terminal;
+mod validate;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Refusal};
@@ -46,6 +47,7 @@ enum Command {
     Check(check::Args),
     Diff(diff::Args),
     Show(show::Args),
+    Validate(validate::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),

@@ -2,6 +2,7 @@
 //! `docs/reference/wire.md` is normative.
 
 mod change;
+mod examine;
 mod expression;
 mod form;
 mod judge;
@@ -104,6 +105,15 @@ pub struct EventMessage {
     pub reason: Option<Reason>,
     /// The values that travel with it, and the key's.
     pub row: Row,
+}
+
+/// How a payload is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// As a service holds it and its outbox takes it: a row; of an event the change beside the row of its moment.
+    Source,
+    /// As it travels in a record of the log.
+    Wire,
 }
 
 /// Reads, judges and writes the messages of one version of a contract. Cheap to clone.

@@ -12,3 +12,4 @@ mod killed;
 mod readme;
 mod refusals;
 mod round_trip;
+mod validate;
