@@ -15,6 +15,7 @@ mod install;
 mod logging;
 mod nearest;
 mod opened;
+mod proving;
 mod quarantine;
 mod reconcile;
 mod rule_pages;
