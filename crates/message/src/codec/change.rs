@@ -85,8 +85,8 @@ impl Codec {
     pub(super) fn becomes(&self, plan: &EventPlan, row: &[Value], top: &str) -> Vec<Violation> {
         let broken = plan.event.becomes.iter().filter(|(name, values)| {
             let slot = self.plan.contract.slot(name);
-            let given = slot.and_then(|slot| text_at(&row[slot], &[]));
-            !values.iter().any(|value| Some(value.as_str()) == given)
+            let given = slot.and_then(|slot| canonical::text(&row[slot]));
+            !values.iter().any(|value| Some(value.as_str()) == given.as_deref())
         });
         broken
             .map(|(name, _)| {
