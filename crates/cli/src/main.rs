@@ -24,6 +24,7 @@ mod show;
 mod site;
 mod status;
 mod terminal;
+mod trial;
 mod validate;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +50,7 @@ enum Command {
     Diff(diff::Args),
     Show(show::Args),
     Validate(validate::Args),
+    Try(trial::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Try(args) => trial::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),

@@ -16,9 +16,10 @@ use crate::key::{RecordKey, partition};
 use crate::violation::{Rule, Violation};
 use plan::Plan;
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::{EventName, Reason, ViewId};
+use seamline_contract::id::{EventName, InvariantName, Reason, ViewId};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::value::Value;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -218,6 +219,14 @@ impl Codec {
             self.plan.invariants.iter().for_each(|invariant| invariant.judge(row, &mut found));
         }
         found
+    }
+
+    /// Returns the slots of the attributes that an invariant reads, each once; none for one that the contract has not.
+    pub fn invariant_slots(&self, name: &InvariantName) -> Vec<usize> {
+        let invariant = self.plan.invariants.iter().find(|invariant| invariant.name() == name);
+        let uses = invariant.into_iter().flat_map(|invariant| invariant.uses());
+        let slots: BTreeSet<usize> = uses.filter_map(|path| self.plan.contract.slot(path.first())).collect();
+        slots.into_iter().collect()
     }
 
     fn typed_key(&self, record_key: Option<&[u8]>) -> Result<(RecordKey, Vec<Value>), Violation> {
