@@ -3,6 +3,7 @@
 mod cases;
 mod diff;
 mod estates;
+mod fuzz;
 mod levels;
 mod pages;
 mod uses;
