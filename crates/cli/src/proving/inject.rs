@@ -39,6 +39,8 @@ struct Pending {
     kind: FaultKind,
     key: RecordKey,
     at: usize,
+    /// It had arrived when it was looked at last: reactions to it had their turn since.
+    is_at_rest: bool,
 }
 
 /// Injects the faults of a plan, one after the other, when their time has come.
@@ -136,7 +138,9 @@ impl Injector {
                 _ => services.freeze(&target.contract),
             };
             match key {
-                Some(key) => self.pending.push(Pending { kind, key, at: planned.at }),
+                Some(key) => {
+                    self.pending.push(Pending { kind, key, at: planned.at, is_at_rest: false });
+                }
                 None => {
                     planned.due = at + 0.2;
                     self.plan.push(planned);
@@ -144,10 +148,13 @@ impl Injector {
                 }
             }
         }
-        for pending in std::mem::take(&mut self.pending) {
-            if !settled(scene, &pending).await? || !self.strike(scene, services, &pending).await? {
-                self.pending.push(pending);
+        for mut pending in std::mem::take(&mut self.pending) {
+            let has_arrived = settled(scene, &pending).await?;
+            if has_arrived && pending.is_at_rest && self.strike(scene, services, &pending).await? {
+                continue;
             }
+            pending.is_at_rest = has_arrived;
+            self.pending.push(pending);
         }
         Ok(crash)
     }

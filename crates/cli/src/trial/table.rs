@@ -40,11 +40,6 @@ impl Table {
         Some(Table { name: publication.table.clone(), held, key })
     }
 
-    /// Returns its name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Returns the statement that makes it.
     pub(crate) fn create(&self) -> String {
         let mut lines: Vec<String> = Vec::new();

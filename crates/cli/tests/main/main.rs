@@ -12,4 +12,5 @@ mod killed;
 mod readme;
 mod refusals;
 mod round_trip;
+mod trial;
 mod validate;
