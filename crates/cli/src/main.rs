@@ -18,6 +18,7 @@ mod logging;
 mod nearest;
 mod opened;
 mod output;
+mod proving;
 mod quarantine;
 mod reconcile;
 mod rule_pages;
@@ -27,6 +28,8 @@ mod site;
 mod status;
 mod terminal;
 mod thing;
+mod trial;
+mod validate;
 mod who_uses;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +56,8 @@ enum Command {
     Show(show::Args),
     WhoUses(who_uses::Args),
     Graph(graph::Args),
+    Validate(validate::Args),
+    Try(trial::Args),
     Rules(rules::ListArgs),
     Explain(rules::ExplainArgs),
     Accept(accept::Args),
@@ -79,6 +84,8 @@ fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::WhoUses(args) => who_uses::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Try(args) => trial::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),
         Command::Explain(args) => rules::explain(&args),
         Command::Accept(args) => accept::run(&args),

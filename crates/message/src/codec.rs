@@ -2,6 +2,7 @@
 //! `docs/reference/wire.md` is normative.
 
 mod change;
+mod examine;
 mod expression;
 mod form;
 mod judge;
@@ -15,9 +16,10 @@ use crate::key::{RecordKey, partition};
 use crate::violation::{Rule, Violation};
 use plan::Plan;
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::{EventName, Reason, ViewId};
+use seamline_contract::id::{EventName, InvariantName, Reason, ViewId};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::value::Value;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -104,6 +106,15 @@ pub struct EventMessage {
     pub reason: Option<Reason>,
     /// The values that travel with it, and the key's.
     pub row: Row,
+}
+
+/// How a payload is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// As a service holds it and its outbox takes it: a row; of an event the change beside the row of its moment.
+    Source,
+    /// As it travels in a record of the log.
+    Wire,
 }
 
 /// Reads, judges and writes the messages of one version of a contract. Cheap to clone.
@@ -208,6 +219,14 @@ impl Codec {
             self.plan.invariants.iter().for_each(|invariant| invariant.judge(row, &mut found));
         }
         found
+    }
+
+    /// Returns the slots of the attributes that an invariant reads, each once; none for one that the contract has not.
+    pub fn invariant_slots(&self, name: &InvariantName) -> Vec<usize> {
+        let invariant = self.plan.invariants.iter().find(|invariant| invariant.name() == name);
+        let uses = invariant.into_iter().flat_map(|invariant| invariant.uses());
+        let slots: BTreeSet<usize> = uses.filter_map(|path| self.plan.contract.slot(path.first())).collect();
+        slots.into_iter().collect()
     }
 
     fn typed_key(&self, record_key: Option<&[u8]>) -> Result<(RecordKey, Vec<Value>), Violation> {

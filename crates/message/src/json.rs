@@ -332,6 +332,11 @@ impl<'a> Seen<'a> {
     pub(crate) fn insert(&mut self, name: Cow<'a, str>, reader: &Reader<'a>) -> Result<(), JsonFault> {
         if self.0.insert(name) { Ok(()) } else { reader.fault(DUPLICATE) }
     }
+
+    /// Returns how many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// What a duplicate key is called.

@@ -1,7 +1,7 @@
 //! Changes are judged by what their event declares and by where the key stood.
 
-use crate::fixture::{policy, policy_row, told};
-use seamline_message::codec::{Before, Change};
+use crate::fixture::{contract, policy, policy_row, told};
+use seamline_message::codec::{Before, Change, Codec};
 
 /// Judges a change from one status to another; `None` is an unknown key before, and a key that is gone after.
 fn check(event: &str, from: Option<&str>, to: Option<&str>) -> String {
@@ -75,4 +75,20 @@ fn reasons_details_and_effects_are_held_to_what_is_declared() {
     );
     assert_eq!(check("PolicySuspended", Some("FRAUD_REVIEW"), Some("[]"), None), "TYPE details");
     assert_eq!(check("PolicyEnded", Some("FRAUD_REVIEW"), None, None), "REASON reason");
+}
+
+#[test]
+fn an_event_may_make_something_true() {
+    let text = "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: active\nmeaning: A consent.\nkey: id\n\
+        classification: internal\nattributes:\n  id: { type: integer, meaning: Which one. }\n  given: { type: boolean, meaning: It was given. }\n\
+        events:\n  ConsentGiven: { meaning: It was given., becomes: { given: true } }\nstate: {}\n";
+    let codec = Codec::compile(&contract("proof/consent@1", text)).unwrap();
+    let judged = |given: &str| {
+        let row = codec.read_source(format!(r#"{{"id":1,"given":{given}}}"#).as_bytes()).unwrap();
+        let event = "ConsentGiven".parse().unwrap();
+        let change = Change { event, effective: None, reason: None, details: None };
+        told(&codec.judge_change(&change, Some(&row), &Before { moved: None })).join(", ")
+    };
+    assert_eq!(judged("1"), "");
+    assert_eq!(judged("0"), "BECOMES state.given");
 }

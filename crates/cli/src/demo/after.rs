@@ -1,6 +1,6 @@
 //! The scene after: what each context of the insurer knows now, read from its own database.
 
-use crate::demo::scene::Scene;
+use crate::proving::scene::Scene;
 use anyhow::Result;
 use sqlx::Row;
 

@@ -1,9 +1,15 @@
 //! The insurer's services: each writes its own tables and publishes by key, in one transaction of its own database.
 
+use crate::proving::fault::FaultKind;
+use crate::proving::scene::{Scene, Target};
+use crate::proving::services::{Blow, Services};
+use anyhow::Result;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use seamline_contract::id::ContractName;
+use seamline_message::key::RecordKey;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::BTreeMap;
 
@@ -63,40 +69,18 @@ pub(crate) struct Insurer {
     stands: BTreeMap<String, Stand>,
     frozen: Vec<String>,
     next: u32,
+    strangers: u32,
 }
 
 /// The canonical key text of a policy.
-pub(crate) fn key(policy: &str) -> String {
+fn key(policy: &str) -> String {
     format!("[\"{policy}\"]")
 }
 
 impl Insurer {
     /// Returns services without any policy.
     pub(crate) fn new(rng: ChaCha8Rng) -> Self {
-        Insurer { rng, stands: BTreeMap::new(), frozen: Vec::new(), next: 1 }
-    }
-
-    /// Returns a number below `end`, from the seed.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        let wide = u128::from(self.rng.next_u64()) * end as u128;
-        usize::try_from(wide >> 64).expect("below `end`, which is a usize")
-    }
-
-    /// Returns a policy that no later change will touch, so that what is done to it stays to be found.
-    pub(crate) fn freeze(&mut self) -> Option<String> {
-        let free: Vec<String> = self
-            .stands
-            .iter()
-            .filter(|(_, stand)| **stand == Stand::Eligible)
-            .map(|(no, _)| no.clone())
-            .collect();
-        if free.is_empty() {
-            return None;
-        }
-        let chosen = free[self.below(free.len())].clone();
-        self.stands.remove(&chosen);
-        self.frozen.push(chosen.clone());
-        Some(chosen)
+        Insurer { rng, stands: BTreeMap::new(), frozen: Vec::new(), next: 1, strangers: 0 }
     }
 
     /// Returns how many policies the services write.
@@ -222,6 +206,88 @@ impl Insurer {
         sqlx::query(sql).bind(&no).execute(&mut *tx).await?;
         publish(&mut tx, "receivable", Some(change), &no, None).await?;
         tx.commit().await
+    }
+}
+
+impl Services for Insurer {
+    fn below(&mut self, end: usize) -> usize {
+        let wide = u128::from(self.rng.next_u64()) * end as u128;
+        usize::try_from(wide >> 64).expect("below `end`, which is a usize")
+    }
+
+    fn suits(&self, target: &Target, kind: FaultKind) -> bool {
+        // Poison and disorder strike where claims reads: nobody else meets the same record.
+        let apart = match kind {
+            FaultKind::Poison | FaultKind::Duplicate | FaultKind::Reordering | FaultKind::Late => {
+                target.context == "claims"
+            }
+            _ => target.is_copy,
+        };
+        target.contract.contract.as_str() == "policy" && apart
+    }
+
+    fn freeze(&mut self, _contract: &ContractName) -> Option<RecordKey> {
+        let free: Vec<String> = self
+            .stands
+            .iter()
+            .filter(|(_, stand)| **stand == Stand::Eligible)
+            .map(|(no, _)| no.clone())
+            .collect();
+        if free.is_empty() {
+            return None;
+        }
+        let chosen = free[self.below(free.len())].clone();
+        self.stands.remove(&chosen);
+        self.frozen.push(chosen.clone());
+        Some(RecordKey::from_texts(&[chosen]))
+    }
+
+    fn stranger(&mut self, _contract: &ContractName) -> Option<RecordKey> {
+        self.strangers += 1;
+        Some(RecordKey::from_texts(&[format!("P-9{:07}", self.strangers)]))
+    }
+
+    async fn strike(
+        &mut self,
+        scene: &Scene,
+        _contract: &ContractName,
+        key: &RecordKey,
+        blow: Blow,
+    ) -> Result<()> {
+        let sql = match blow {
+            Blow::Again => {
+                "UPDATE policy_current SET annual_premium = printf('%.2f', annual_premium + 1) WHERE policy_no = ?1"
+            }
+            Blow::Unpublished => {
+                "UPDATE policy_current SET cover_from = date(cover_from, '-1 day') WHERE policy_no = ?1"
+            }
+            Blow::Lost => {
+                "UPDATE policy_current SET cover_to = date(coalesce(cover_to, cover_from), '+1 year') WHERE policy_no = ?1"
+            }
+            Blow::Invalid => "UPDATE policy_current SET cover_to = '1999-12-31' WHERE policy_no = ?1",
+        };
+        let policy = policy_of(key.as_str());
+        let mut writer = scene.file("policy-administration").writer().await;
+        let mut tx = writer.begin().await?;
+        sqlx::query(sql).bind(&policy).execute(&mut *tx).await?;
+        if blow != Blow::Unpublished {
+            publish(&mut tx, "policy", Some("PolicyRenewed"), &policy, None).await?;
+        }
+        if blow == Blow::Lost {
+            // In the same transaction, so that no relay can have seen it.
+            let vanish = "DELETE FROM seamline_outbox WHERE key = ?1";
+            sqlx::query(vanish).bind(key.as_str()).execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn correct(&mut self, scene: &Scene, _contract: &ContractName, key: &RecordKey) -> Result<()> {
+        let mut writer = scene.file("policy-administration").writer().await;
+        sqlx::query("UPDATE policy_current SET cover_to = NULL WHERE policy_no = ?1")
+            .bind(policy_of(key.as_str()))
+            .execute(&mut *writer)
+            .await?;
+        Ok(())
     }
 }
 

@@ -2,20 +2,16 @@
 
 mod after;
 mod before;
-mod fault;
-mod inject;
 mod insurer;
 mod run;
 mod scene;
-mod story;
-mod verdict;
 
-use crate::demo::fault::FaultKind;
 use crate::demo::insurer::Insurer;
 use crate::demo::run::Plan;
-use crate::demo::scene::Scene;
-use crate::demo::story::Story;
 use crate::exit::{Exit, usage};
+use crate::proving::fault::{self, FaultKind};
+use crate::proving::story::Story;
+use crate::proving::verdict;
 use crate::terminal::{Format, colour};
 use anyhow::{Context, Result};
 use clap::builder::NonEmptyStringValueParser;
@@ -64,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             "leave them out for a short run",
         ));
     }
-    let kinds = kinds(&args.inject)?;
+    let kinds = fault::kinds(&args.inject)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let local = tokio::task::LocalSet::new();
@@ -80,12 +76,12 @@ async fn tell(args: &Args, kinds: Vec<FaultKind>) -> Result<Exit> {
     let opened = crate::opened::opened(folder)?;
     story.chapter("THE CONTRACT WAY: two questions, two attributes, two owners");
     present(&story, &opened.reading.estate);
-    let scene = Scene::open(&opened).await?;
+    let scene = scene::open(&opened).await?;
     story.chapter(&format!("RUNNING for {} s at {} changes a second", args.seconds, args.rate));
     let mut insurer = Insurer::new(ChaCha8Rng::seed_from_u64(args.seed));
     let plan = Plan { seconds: args.seconds, rate: args.rate, kinds, times: TIMES };
     let injector = run::run(&scene, &story, &plan, &mut insurer).await?;
-    let verdict = verdict::judge(&scene, &story, &injector.injected, !args.no_repair).await?;
+    let verdict = verdict::judge(&scene, &story, &injector.injected, !args.no_repair, &mut insurer).await?;
     story.chapter("AFTER: what each context knows, in its own database");
     for line in after::look(&scene).await? {
         story.line(&line);
@@ -96,11 +92,7 @@ async fn tell(args: &Args, kinds: Vec<FaultKind>) -> Result<Exit> {
             .to_owned(),
     };
     story.end(&verdict, &next);
-    Ok(match verdict.word {
-        "clean" => Exit::Clean,
-        "drift" => Exit::Drift,
-        _ => Exit::Inconclusive,
-    })
+    Ok(verdict.exit())
 }
 
 fn open_with_the_past(story: &Story, seed: u64) {
@@ -127,20 +119,4 @@ fn present(story: &Story, estate: &Estate) {
         estate.contracts.len(),
         estate.subscriptions.len()
     ));
-}
-
-fn kinds(text: &str) -> Result<Vec<FaultKind>> {
-    match text {
-        "all" => Ok(FaultKind::ALL.to_vec()),
-        "none" => Ok(Vec::new()),
-        list => list.split(',').map(kind).collect(),
-    }
-}
-
-fn kind(word: &str) -> Result<FaultKind> {
-    let words: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.word()).collect();
-    let found = FaultKind::ALL.into_iter().find(|kind| kind.word() == word.trim());
-    found.ok_or_else(|| {
-        usage(format!("there is no fault `{word}`"), format!("there are: {}, all, none", words.join(", ")))
-    })
 }

@@ -1,23 +1,18 @@
 //! The run: services write, workers carry, the injector breaks things, for as many seconds as asked.
 
-use crate::demo::fault::FaultKind;
-use crate::demo::inject::Injector;
 use crate::demo::insurer::{self, Insurer};
-use crate::demo::scene::Scene;
-use crate::demo::story::Story;
-use anyhow::{Result, bail};
+use crate::proving::crew::{Crew, carry_on};
+use crate::proving::fault::FaultKind;
+use crate::proving::inject::Injector;
+use crate::proving::scene::Scene;
+use crate::proving::services::Services;
+use crate::proving::story::Story;
+use anyhow::Result;
 use serde_json::json;
 use sqlx::Row;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::{JoinHandle, spawn_local};
-
-/// How long the workers may take to carry what is left, once the services are silent.
-const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// How long faults may still be injected after the time is over, for those that wait for a moment to strike.
 const OVERTIME: f64 = 20.0;
@@ -30,61 +25,6 @@ pub(crate) struct Plan {
     pub(crate) times: usize,
 }
 
-/// The workers of all contexts, each a task that can be killed.
-struct Crew {
-    stop: Arc<AtomicBool>,
-    tasks: BTreeMap<String, JoinHandle<Result<(), seamline_agent::agent::AgentError>>>,
-}
-
-impl Crew {
-    fn start(scene: &Scene) -> Crew {
-        let mut crew = Crew { stop: Arc::new(AtomicBool::new(false)), tasks: BTreeMap::new() };
-        for context in scene.agents.keys() {
-            crew.spawn(scene, context);
-        }
-        crew
-    }
-
-    fn spawn(&mut self, scene: &Scene, context: &str) {
-        let agent = Rc::clone(scene.agent(context));
-        let stop = Arc::clone(&self.stop);
-        self.tasks.insert(context.to_owned(), spawn_local(async move { agent.run(&stop).await }));
-    }
-
-    /// Kills the workers of a context wherever they are, and starts new ones.
-    async fn crash(&mut self, scene: &Scene, context: &str) {
-        if let Some(task) = self.tasks.remove(context) {
-            task.abort();
-            // It ends at the await it is at; what it had in hand is dropped.
-            let _ended = task.await;
-        }
-        self.spawn(scene, context);
-    }
-
-    async fn finish(self, stop: bool) -> Result<()> {
-        self.stop.store(stop, Ordering::Relaxed);
-        for (context, task) in self.tasks {
-            match tokio::time::timeout(DRAIN_MAX, task).await {
-                Ok(ended) => ended??,
-                Err(_) => bail!("{context} did not come to rest within {} s", DRAIN_MAX.as_secs()),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Lets all workers go on until nothing is left to do.
-///
-/// # Errors
-/// When one must not go on, or does not come to rest.
-pub(crate) async fn carry_on(scene: &Scene) -> Result<()> {
-    // What one context publishes keeps others busy: twice at rest is at rest.
-    for _ in 0..2 {
-        Crew::start(scene).finish(true).await?;
-    }
-    Ok(())
-}
-
 /// Runs services, workers and faults, and lets the workers carry what is left.
 ///
 /// # Errors
@@ -95,11 +35,11 @@ pub(crate) async fn run(
     plan: &Plan,
     insurer: &mut Insurer,
 ) -> Result<Injector> {
-    let mut injector = Injector::new(&plan.kinds, plan.times, plan.seconds, insurer);
+    let mut injector = Injector::new(scene, &plan.kinds, plan.times, plan.seconds, insurer);
     let mut crew = Crew::start(scene);
     let seen = Rc::new(Cell::new(false));
     let begun = Instant::now();
-    let (mut written, mut told, mut told_faults) = (0.0, 0.0, 0);
+    let (mut written, mut told) = (0.0, 0.0);
     // Reactions begin with what comes after their lanes were taken.
     tokio::time::sleep(Duration::from_millis(300)).await;
     loop {
@@ -116,13 +56,9 @@ pub(crate) async fn run(
         }
         work_inboxes(scene).await?;
         if let Some(context) = injector.tick(at, scene, insurer).await? {
-            crew.crash(scene, context).await;
+            crew.crash(scene, &context).await;
         }
-        for fault in &injector.injected[told_faults..] {
-            story.moment(&format!("fault  {:<11} {}", fault.kind.word(), fault.what));
-            story.object(&json!({ "injected": fault.kind.word(), "key": fault.key, "context": fault.context, "what": fault.what }));
-        }
-        told_faults = injector.injected.len();
+        injector.tell(story);
         if !seen.get() {
             seen.set(tell_first_row(scene, story).await?);
         } else if at - told >= 2.0 {
@@ -132,8 +68,7 @@ pub(crate) async fn run(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // Reactions make services publish, and that makes reactions: until the inboxes stay empty.
-    crew.stop.store(true, Ordering::Relaxed);
-    crew.finish(true).await?;
+    crew.finish().await?;
     while work_inboxes(scene).await? > 0 {
         carry_on(scene).await?;
     }

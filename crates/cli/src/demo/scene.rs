@@ -1,20 +1,15 @@
-//! The stage of the demo: the insurer's estate on disk, its contexts' agents, its log.
+//! The insurer's estate on disk, and opened with its services' tables.
 
 use crate::demo::insurer;
 use crate::exit::{Exit, Refusal};
+use crate::proving::scene::Scene;
 use anyhow::{Context, Result};
 use seamline_agent::agent::Agent;
-use seamline_agent::log::SiteLog;
 use seamline_agent::site::Site;
 use seamline_contract::finding::Level;
-use seamline_contract::id::ContextId;
 use seamline_estate::open::Opened;
 use seamline_sqlite::context::Database;
-use seamline_sqlite::log::EmbeddedLog;
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
 
 macro_rules! estate {
     ($($file:literal)*) => {
@@ -46,16 +41,6 @@ const ESTATE: &[(&str, &str)] = estate! {
     "portal/my-policies.subscription.yaml"
 };
 
-/// The insurer, ready to run.
-pub(crate) struct Scene {
-    /// The log.
-    pub(crate) log: Arc<SiteLog>,
-    /// How many partitions each topic has.
-    pub(crate) partitions: u32,
-    /// By context.
-    pub(crate) agents: BTreeMap<String, Rc<Agent>>,
-}
-
 /// Writes the estate into a folder that is empty or not there.
 ///
 /// # Errors
@@ -76,67 +61,25 @@ pub(crate) fn write_estate(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-impl Scene {
-    /// Opens the log and every context's database, makes the services' own tables, and installs.
-    ///
-    /// # Errors
-    /// When the estate has errors, or a file cannot be used.
-    pub(crate) async fn open(opened: &Opened) -> Result<Scene> {
-        let estate = opened.reading.estate.clone();
-        let wrong = crate::opened::findings(opened).into_iter().find(|finding| finding.level == Level::Error);
-        anyhow::ensure!(wrong.is_none(), "the demo's own estate has an error: {wrong:?}");
-        let environment = estate.environments.first().context("the estate has an environment")?.clone();
-        let partitions = environment.partitions;
-        let site = Site { root: opened.root.clone(), estate, environment };
-        let log = Arc::new(site.log(true).await?);
-        let mut agents = BTreeMap::new();
-        for context in &site.estate.contexts {
-            let mut opened = Agent::open_all(&site, &context.id, &log, true).await?;
-            let agent = opened.pop().context("a context has a database")?;
-            make_tables(&agent, &context.id).await?;
-            agents.insert(context.id.to_string(), Rc::new(agent));
-        }
-        // Topics first: a subscription is installed against topics that are there.
-        for agent in agents.values() {
-            agent.install().await?;
-        }
-        let scene = Scene { log, partitions, agents };
-        let mut crm = scene.file("crm").writer().await;
-        sqlx::query(insurer::OVERVIEW).execute(&mut *crm).await?;
-        drop(crm);
-        Ok(scene)
-    }
-
-    /// Returns the agent of a context that the demo's estate has.
-    ///
-    /// # Panics
-    /// When it has no such context.
-    pub(crate) fn agent(&self, context: &str) -> &Rc<Agent> {
-        self.agents.get(context).expect("the demo names contexts of its own estate")
-    }
-
-    /// Returns the file of a context that the demo's estate has.
-    ///
-    /// # Panics
-    /// When it has no such context.
-    pub(crate) fn file(&self, context: &str) -> &Database {
-        file_of(self.agent(context))
-    }
-
-    /// Returns the file of the log.
-    pub(crate) fn log_file(&self) -> &EmbeddedLog {
-        self.log.file().expect("the demo's log is a file")
-    }
+/// Opens the insurer's log and databases, makes its services' own tables, and installs.
+///
+/// # Errors
+/// When the estate has errors, or a file cannot be used.
+pub(crate) async fn open(opened: &Opened) -> Result<Scene> {
+    let estate = opened.reading.estate.clone();
+    let wrong = crate::opened::findings(opened).into_iter().find(|finding| finding.level == Level::Error);
+    anyhow::ensure!(wrong.is_none(), "the demo's own estate has an error: {wrong:?}");
+    let environment = estate.environments.first().context("the estate has an environment")?.clone();
+    let site = Site { root: opened.root.clone(), estate, environment };
+    let scene = Scene::open(&site, make_tables).await?;
+    sqlx::query(insurer::OVERVIEW).execute(&mut *scene.file("crm").writer().await).await?;
+    Ok(scene)
 }
 
-fn file_of(agent: &Agent) -> &Database {
-    agent.database.file().expect("the demo's databases are files")
-}
-
-async fn make_tables(agent: &Agent, context: &ContextId) -> Result<()> {
-    let mut writer = file_of(agent).writer().await;
+async fn make_tables(agent: &Agent, file: &Database) -> Result<()> {
+    let mut writer = file.writer().await;
     for (of, sql) in insurer::TABLES {
-        if of == context.as_str() {
+        if of == agent.context.as_str() {
             sqlx::query(sql).execute(&mut *writer).await?;
         }
     }

@@ -13,3 +13,5 @@ mod readme;
 mod refusals;
 mod round_trip;
 mod seen;
+mod trial;
+mod validate;

@@ -11,11 +11,22 @@ use seamline_contract::value::Value;
 impl Codec {
     /// Judges a change by the state of its moment and what was published of the key before. Without a row the key is gone.
     pub fn judge_change(&self, change: &Change, row: Option<&[Value]>, before: &Before) -> Vec<Violation> {
-        let mut found = Vec::new();
         let Some(plan) = self.event_idx(&change.event).map(|idx| &self.plan.events[idx]) else {
-            found.push(Violation::new(Rule::Event, "change", "the contract has no such event"));
-            return found;
+            return vec![Violation::new(Rule::Event, "change", "the contract has no such event")];
         };
+        let mut found = self.judge_event(plan, change, row);
+        found.extend(self.judge_moves(row, before, plan.event.ends));
+        found
+    }
+
+    /// Judges a change by the state of its moment, whatever was published before.
+    pub(super) fn judge_event(
+        &self,
+        plan: &EventPlan,
+        change: &Change,
+        row: Option<&[Value]>,
+    ) -> Vec<Violation> {
+        let mut found = Vec::new();
         if row.is_none() && !plan.event.ends {
             found.push(Violation::new(
                 Rule::Event,
@@ -36,8 +47,17 @@ impl Codec {
         if let Some(row) = row {
             found.extend(self.becomes(plan, row, "state"));
         }
-        found.extend(self.judge_moves(row, before, plan.event.ends));
         found
+    }
+
+    /// Judges the steps that enumerations took between two rows of one key, as far as both carry them.
+    pub fn judge_steps(&self, before: &[Value], row: &[Value]) -> Vec<Violation> {
+        let judged = self.plan.moving.iter().filter(|moving| {
+            let below = &moving.path.names()[1..];
+            let sides = (text_at(&before[moving.slot], below), text_at(&row[moving.slot], below));
+            matches!(sides, (Some(_), Some(_))) && !allowed(&moving.moves, sides.0, sides.1)
+        });
+        judged.map(refused).collect()
     }
 
     /// Judges the end of a key that no event tells of: whether its enumerations may end from where they stood.
@@ -65,8 +85,8 @@ impl Codec {
     pub(super) fn becomes(&self, plan: &EventPlan, row: &[Value], top: &str) -> Vec<Violation> {
         let broken = plan.event.becomes.iter().filter(|(name, values)| {
             let slot = self.plan.contract.slot(name);
-            let given = slot.and_then(|slot| text_at(&row[slot], &[]));
-            !values.iter().any(|value| Some(value.as_str()) == given)
+            let given = slot.and_then(|slot| canonical::text(&row[slot]));
+            !values.iter().any(|value| Some(value.as_str()) == given.as_deref())
         });
         broken
             .map(|(name, _)| {

@@ -67,6 +67,16 @@ impl Invariant {
         is_covered(&self.program, carried)
     }
 
+    /// Returns its name.
+    pub(super) fn name(&self) -> &InvariantName {
+        &self.name
+    }
+
+    /// Returns the paths that it reads.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &AttributePath> {
+        self.program.uses().iter()
+    }
+
     /// Judges a row.
     pub(super) fn judge(&self, row: &[Value], found: &mut Vec<Violation>) {
         let message = match truth(&self.program, row) {

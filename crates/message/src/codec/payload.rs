@@ -9,19 +9,23 @@ use seamline_contract::id::{EventName, ViewId};
 use seamline_contract::value::Value;
 
 /// The members of an object by place in a list of names; others are skipped, duplicates refused.
-struct Top<'a> {
+pub(super) struct Top<'a> {
     known: Known<'a>,
     first: bool,
 }
 
 impl<'a> Top<'a> {
-    fn open(reader: &mut Reader<'a>) -> Result<Self, JsonFault> {
+    pub(super) fn open(reader: &mut Reader<'a>) -> Result<Self, JsonFault> {
         reader.open_object()?;
         Ok(Top { known: Known::default(), first: true })
     }
 
     /// Returns the place of the next known member; none at the end.
-    fn next(&mut self, reader: &mut Reader<'a>, names: &[&str]) -> Result<Option<usize>, JsonFault> {
+    pub(super) fn next(
+        &mut self,
+        reader: &mut Reader<'a>,
+        names: &[&str],
+    ) -> Result<Option<usize>, JsonFault> {
         while reader.more(self.first, b'}')? {
             self.first = false;
             let name = reader.name()?;
@@ -33,6 +37,11 @@ impl<'a> Top<'a> {
             reader.skip_value()?;
         }
         Ok(None)
+    }
+
+    /// Returns how many members were skipped.
+    pub(super) fn others(&self) -> usize {
+        self.known.names.count()
     }
 }
 
@@ -48,9 +57,22 @@ impl Codec {
         record_key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<StateMessage, Violation> {
-        let reach = self.reach(view)?;
-        let (key, values) = self.typed_key(record_key)?;
-        let mut reader = Reader::new(utf8(value)?);
+        self.read_state(view, record_key, value).map_err(change::first)
+    }
+
+    /// Reads and validates the value of a state record.
+    ///
+    /// # Errors
+    /// Every violation that can be told beside the others.
+    pub(super) fn read_state(
+        &self,
+        view: Option<&ViewId>,
+        record_key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<StateMessage, Vec<Violation>> {
+        let reach = self.reach(view).map_err(alone)?;
+        let (key, values) = self.typed_key(record_key).map_err(alone)?;
+        let mut reader = Reader::new(utf8(value).map_err(alone)?);
         let mut row = vec![Value::Null; self.plan.attributes.width];
         let mut found = Vec::new();
         let (mut effective, mut keyed, mut state) = (None, false, None);
@@ -72,9 +94,9 @@ impl Codec {
             }
             reader.end()
         };
-        read().map_err(json_violation)?;
-        let state = state.ok_or_else(|| due("state"))?;
-        self.settle(keyed, values, &mut row)?;
+        read().map_err(|fault| alone(json_violation(fault)))?;
+        let state = state.ok_or_else(|| alone(due("state")))?;
+        self.settle(keyed, values, &mut row).map_err(alone)?;
         judge_effective(effective.as_deref(), &mut found);
         if found.is_empty() {
             judge::row(&reach.state, &row, &mut found);
@@ -94,14 +116,28 @@ impl Codec {
         record_key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<EventMessage, Violation> {
-        let reach = self.reach(view)?;
-        let (key, values) = self.typed_key(record_key)?;
+        self.read_event(view, record_key, value).map_err(change::first)
+    }
+
+    /// Reads and validates the value of an event.
+    ///
+    /// # Errors
+    /// Every violation that can be told beside the others.
+    pub(super) fn read_event(
+        &self,
+        view: Option<&ViewId>,
+        record_key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<EventMessage, Vec<Violation>> {
+        let reach = self.reach(view).map_err(alone)?;
+        let (key, values) = self.typed_key(record_key).map_err(alone)?;
         let mut row = vec![Value::Null; self.plan.attributes.width];
         let mut found = Vec::new();
-        let parts = self.read_event(reach, &key, value, &mut row, &mut found)?;
-        self.settle(parts.keyed, values, &mut row)?;
-        let unknown = || Violation::new(Rule::Event, "change", "the channel carries no such event");
-        let name: EventName = parts.change.ok_or_else(|| due("change"))?.parse().map_err(|_| unknown())?;
+        let parts = self.read_event_parts(reach, &key, value, &mut row, &mut found).map_err(alone)?;
+        self.settle(parts.keyed, values, &mut row).map_err(alone)?;
+        let unknown = || alone(Violation::new(Rule::Event, "change", "the channel carries no such event"));
+        let name = parts.change.ok_or_else(|| alone(due("change")))?;
+        let name: EventName = name.parse().map_err(|_| unknown())?;
         let idx = self.event_idx(&name).ok_or_else(unknown)?;
         let (plan, carried) = (&self.plan.events[idx], reach.events[idx].as_ref().ok_or_else(unknown)?);
         judge_effective(parts.effective.as_deref(), &mut found);
@@ -113,12 +149,12 @@ impl Codec {
         let mut details = vec![Value::Null; plan.details.width];
         if let Some(mut reader) = parts.details {
             read::object(&mut reader, &carried.details, Style::Wire, &mut found, &mut details)
-                .map_err(json_violation)?;
+                .map_err(|fault| alone(json_violation(fault)))?;
         }
         judge::row(&carried.details, &details, &mut found);
         all_below(&mut found[before..], "details");
         if let Some(reader) = parts.flags {
-            judge_flags(reader, plan, &mut found).map_err(json_violation)?;
+            judge_flags(reader, plan, &mut found).map_err(|fault| alone(json_violation(fault)))?;
         }
         found.extend(
             self.becomes(plan, &row, "carries")
@@ -131,7 +167,7 @@ impl Codec {
     }
 
     /// Reads the members of an event; details and flags are left for when the event is known.
-    fn read_event<'a>(
+    fn read_event_parts<'a>(
         &self,
         reach: &super::plan::Reach,
         key: &RecordKey,
@@ -175,17 +211,17 @@ impl Codec {
         Ok(())
     }
 
-    /// Judges invariants when all else is right, and returns the first violation.
-    fn finish(
+    /// Judges invariants when all else is right, and returns what was found.
+    pub(super) fn finish(
         &self,
         invariants: &[usize],
         row: &[Value],
         mut found: Vec<Violation>,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), Vec<Violation>> {
         if found.is_empty() {
             invariants.iter().for_each(|idx| self.plan.invariants[*idx].judge(row, &mut found));
         }
-        found.into_iter().next().map_or(Ok(()), Err)
+        if found.is_empty() { Ok(()) } else { Err(found) }
     }
 }
 
@@ -202,7 +238,7 @@ struct EventParts<'a> {
     flags: Option<Reader<'a>>,
 }
 
-fn due(member: &str) -> Violation {
+pub(super) fn due(member: &str) -> Violation {
     Violation::new(Rule::Shape, member, "missing")
 }
 
@@ -213,8 +249,13 @@ fn later<'a>(reader: &mut Reader<'a>) -> Result<Reader<'a>, JsonFault> {
     Ok(here)
 }
 
+/// Returns a violation as all there are.
+pub(super) fn alone(violation: Violation) -> Vec<Violation> {
+    vec![violation]
+}
+
 /// Reads a text that may be null.
-fn read_text(
+pub(super) fn read_text(
     reader: &mut Reader<'_>,
     path: &str,
     found: &mut Vec<Violation>,

@@ -30,6 +30,8 @@ pub(super) struct Reach {
     pub(super) view: Option<ViewId>,
     /// The members of `state`; the key is none of them.
     pub(super) state: Members,
+    /// The members of a row in source form: the key's, and those of `state`.
+    pub(super) row: Members,
     /// The invariants that can be judged by it, by place in the plan.
     pub(super) invariants: Vec<usize>,
     /// The events, by place in the plan; none where the view leaves one out.
@@ -122,6 +124,7 @@ impl Plan {
         Reach {
             view: view.map(|view| view.id.clone()),
             state: self.without_key(&carried),
+            row: self.attributes.cut(&carried.iter().map(AttributePath::names).collect::<Vec<_>>()),
             invariants: self.judged_by(&carried),
             events: events.collect(),
         }

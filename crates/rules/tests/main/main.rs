@@ -5,6 +5,7 @@ mod changes;
 mod consumers;
 mod diff;
 mod estates;
+mod fuzz;
 mod governance;
 mod levels;
 mod pages;

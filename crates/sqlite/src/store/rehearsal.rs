@@ -1,6 +1,7 @@
 //! Rehearsal tables: what a projection should hold, derived anew, and where the live one differs.
 
 use super::projection::{MARKER_COLUMNS, Plan, marker, marker_cells};
+use super::row::behind;
 use crate::cell::{Cell, declared, store};
 use crate::file::{chunks, corrupt, places};
 use crate::install::consumer::MARKERS;
@@ -101,7 +102,7 @@ pub(super) async fn diff(
             let rowid = cursor.strip_prefix(LIVE).ok_or_else(|| corrupt("not a cursor of a comparison"));
             rowid.and_then(|rowid| rowid.parse::<i64>().map_err(corrupt))
         });
-        found = live_differences(conn, plan, rowid.transpose()?.unwrap_or(i64::MIN), limit).await?;
+        found = live_differences(conn, plan, rowid.transpose()?, limit).await?;
     }
     if found.len() < limit {
         let rest = limit - found.len();
@@ -142,7 +143,7 @@ const ENDED: &str = "SELECT sequence, offset, received, written FROM seamline_to
 async fn live_differences(
     conn: &mut SqliteConnection,
     plan: &Plan<'_>,
-    after: i64,
+    after: Option<i64>,
     limit: usize,
 ) -> Result<Vec<Difference>, sqlx::Error> {
     let cells: Vec<String> = plan
@@ -154,10 +155,11 @@ async fn live_differences(
         .collect();
     let statement = format!(
         "SELECT {live}, {rehearsed} FROM {table} l LEFT JOIN {rehearsal} r ON {same_key} \
-         WHERE l._rowid_ > ?1 AND CASE \
+         WHERE {behind} AND CASE \
          WHEN l.seamline_ended IS 1 THEN r.seamline_ended IS 0 \
          WHEN r.seamline_ended IS NOT 0 THEN 1 \
          ELSE l.seamline_ended IS NOT NULL OR {differ} END ORDER BY l._rowid_ LIMIT ?2",
+        behind = behind("l", after),
         live = plan.live_columns("l"),
         rehearsed = rehearsed_columns(plan, "r"),
         table = plan.table,

@@ -53,13 +53,23 @@ pub(super) async fn rows(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<LiveRow>, sqlx::Error> {
+    let after: Option<i64> = after.map(str::parse).transpose().map_err(corrupt)?;
     let statement = format!(
-        "SELECT {} FROM {} t WHERE t._rowid_ > ? ORDER BY t._rowid_ LIMIT ?",
+        "SELECT {} FROM {} t WHERE {} ORDER BY t._rowid_ LIMIT ?2",
         plan.live_columns("t"),
-        plan.table
+        plan.table,
+        behind("t", after),
     );
-    let after: i64 = after.map_or(Ok(i64::MIN), str::parse).map_err(corrupt)?;
     let query = sqlx::query(AssertSqlSafe(statement)).bind(after);
     let rows = query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;
     rows.iter().map(|row| plan.live(row, 0, row.get::<i64, _>(0).to_string())).collect()
+}
+
+/// Returns the condition that a row of a table lies behind the rowid that is bound first. Before the first row there is no
+/// rowid: a key that is an integer is the rowid, and may be the least there is.
+pub(super) fn behind(alias: &str, after: Option<i64>) -> String {
+    match after {
+        Some(_) => format!("{alias}._rowid_ > ?1"),
+        None => "?1 IS NULL".to_owned(),
+    }
 }

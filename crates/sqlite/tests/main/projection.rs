@@ -160,6 +160,25 @@ async fn installing_again_keeps_rows_and_a_table_of_the_services_own_making_will
     assert!(matches!(database.install_consumer(&twice).await, Err(InstallError::Projection { .. })));
 }
 
+#[tokio::test]
+async fn the_row_of_the_least_integer_is_read_like_any_other() {
+    let files = Files::new();
+    let counter = projection("counter", &[("number", Type::Integer), ("open", Type::Boolean)], 1);
+    let database = installed(&files, &counter).await;
+    commit(&database, &counter, |batch| {
+        batch.rows = [i64::MIN, i64::MAX]
+            .map(|number| {
+                write(&[&number.to_string()], vec![Value::Integer(number), Value::Boolean(true)], 5)
+            })
+            .to_vec();
+    })
+    .await;
+    let first = database.rows(&counter, None, 1).await.unwrap();
+    assert_eq!(first[0].values[0], Ok(Value::Integer(i64::MIN)));
+    let rest = database.rows(&counter, Some(&first[0].cursor), 10).await.unwrap();
+    assert_eq!(rest.len(), 1);
+}
+
 fn member(name: &str, ty: Type) -> Attribute {
     Attribute {
         name: name.parse().unwrap(),

@@ -1,11 +1,12 @@
-//! What the demo says: a story for people, or one JSON object a line for programs.
+//! What a proof says: a story for people, or one JSON object a line for programs.
 
-use crate::demo::fault::FaultKind;
+use crate::exit::Exit;
+use crate::proving::fault::FaultKind;
 use crate::terminal::{Format, columns};
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// Tells the demo as it happens.
+/// Tells a proof as it happens.
 pub(crate) struct Story {
     format: Format,
     begun: Instant,
@@ -27,7 +28,7 @@ pub(crate) struct Tally {
     pub(crate) repaired: u64,
 }
 
-/// How the demo ended.
+/// How a proof ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// `clean`, `drift` or `inconclusive`.
@@ -40,6 +41,17 @@ pub(crate) struct Verdict {
     pub(crate) applied: u64,
     /// Every committed change and every record handed over is accounted for.
     pub(crate) balanced: bool,
+}
+
+impl Verdict {
+    /// Returns the exit code of it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self.word {
+            "clean" => Exit::Clean,
+            "drift" => Exit::Drift,
+            _ => Exit::Inconclusive,
+        }
+    }
 }
 
 impl Story {

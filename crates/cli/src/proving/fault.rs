@@ -1,4 +1,7 @@
-//! The faults that the demo injects, by kind.
+//! The faults that a proof injects, by kind.
+
+use crate::exit::usage;
+use anyhow::Result;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,4 +79,24 @@ impl FaultKind {
             FaultKind::Lost => "a committed change that vanished from the outbox",
         }
     }
+}
+
+/// Returns the kinds that a text chooses: words separated by commas, `all` or `none`.
+///
+/// # Errors
+/// When there is no such kind.
+pub(crate) fn kinds(text: &str) -> Result<Vec<FaultKind>> {
+    match text {
+        "all" => Ok(FaultKind::ALL.to_vec()),
+        "none" => Ok(Vec::new()),
+        list => list.split(',').map(kind).collect(),
+    }
+}
+
+fn kind(word: &str) -> Result<FaultKind> {
+    let words: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.word()).collect();
+    let found = FaultKind::ALL.into_iter().find(|kind| kind.word() == word.trim());
+    found.ok_or_else(|| {
+        usage(format!("there is no fault `{word}`"), format!("there are: {}, all, none", words.join(", ")))
+    })
 }

@@ -1,13 +1,15 @@
 //! The verdict: links compared, what differs mended by whom it belongs to, and the counts read from the databases.
 
-use crate::demo::fault::FaultKind;
-use crate::demo::inject::Injected;
-use crate::demo::run::carry_on;
-use crate::demo::scene::Scene;
-use crate::demo::story::{Story, Tally, Verdict};
+use crate::proving::crew::carry_on;
+use crate::proving::fault::FaultKind;
+use crate::proving::inject::Injected;
+use crate::proving::scene::Scene;
+use crate::proving::services::Services;
+use crate::proving::story::{Story, Tally, Verdict};
 use anyhow::Result;
 use jiff::Timestamp;
 use seamline_agent::custody::{Compared, Conclusion, key_text};
+use seamline_contract::id::ContractName;
 use seamline_flow::case::{Case, CaseKind, CaseStage, Cases};
 use seamline_flow::quarantine;
 use seamline_flow::source::Source;
@@ -38,6 +40,7 @@ pub(crate) async fn judge(
     story: &Story,
     injected: &[Injected],
     mend: bool,
+    services: &mut impl Services,
 ) -> Result<Verdict> {
     story.chapter("RECONCILING: source = log, log = received, received = projection");
     let first = compare(scene, story).await?;
@@ -46,7 +49,7 @@ pub(crate) async fn judge(
     let mut last = first;
     if mend && !found.is_empty() {
         story.chapter("MENDING: each link by whom it belongs to, then compared again");
-        mend_all(scene, story, &last).await?;
+        mend_all(scene, story, &last, services).await?;
         last = compare(scene, story).await?;
         for (context, compared) in &last {
             scene.agent(context).close_mended(compared).await?;
@@ -188,17 +191,23 @@ async fn still_aside(scene: &Scene) -> Result<BTreeSet<Found>> {
     Ok(found)
 }
 
-async fn mend_all(scene: &Scene, story: &Story, compared: &AllCompared) -> Result<()> {
+async fn mend_all(
+    scene: &Scene,
+    story: &Story,
+    compared: &AllCompared,
+    services: &mut impl Services,
+) -> Result<()> {
     for (context, agent) in &scene.agents {
         let broken = match agent.outlets {
             Some(_) => Source::aside(&agent.database, ASIDE_MAX).await?,
             None => Vec::new(),
         };
         for row in broken {
-            correct(scene, context, &row.key).await?;
-            Source::discard(&agent.database, row.sequence).await?;
             let key =
                 RecordKey::parse(row.key.as_bytes()).map_err(|violation| anyhow::anyhow!("{violation:?}"))?;
+            let contract = ContractName { context: agent.context.clone(), contract: row.contract.clone() };
+            services.correct(scene, &contract, &key).await?;
+            Source::discard(&agent.database, row.sequence).await?;
             Source::redrive(&agent.database, &row.contract, &row.key).await?;
             Source::emit(&agent.database, &row.contract, &[key]).await?;
             story.line(&format!(
@@ -238,16 +247,6 @@ async fn mend_all(scene: &Scene, story: &Story, compared: &AllCompared) -> Resul
         agent.mend(compared).await?;
     }
     carry_on(scene).await
-}
-
-/// The service mends its own row; only it knows how.
-async fn correct(scene: &Scene, context: &str, key: &str) -> Result<()> {
-    let mut writer = scene.file(context).writer().await;
-    sqlx::query("UPDATE policy_current SET cover_to = NULL WHERE policy_no = json_extract(?1, '$[0]')")
-        .bind(key)
-        .execute(&mut *writer)
-        .await?;
-    Ok(())
 }
 
 async fn close_quarantine<C: Cases>(cases: Vec<Case>, store: &C) -> Result<()> {
@@ -306,10 +305,9 @@ async fn tally(
             FaultKind::Reordering => tally.absorbed = n_injected.min(superseded + duplicates),
             FaultKind::Crash => tally.absorbed = n_injected.min(restarts(scene, &ours).await?),
             FaultKind::Poison => {
-                let poisons =
-                    |among: &BTreeSet<Found>| among.iter().filter(|it| it.kind == "poison").count() as u64;
-                tally.found = poisons(found);
-                tally.repaired = tally.found - poisons(left);
+                tally.found = poisons_told(&ours, found);
+                let waits = left.iter().any(|it| it.kind == "poison");
+                tally.repaired = if waits { 0 } else { tally.found };
             }
             _ => {
                 let matches =
@@ -324,15 +322,25 @@ async fn tally(
     Ok(tallies)
 }
 
+/// Returns how many injected poisons are told by every context that meets them. A poison has no key: they are counted.
+fn poisons_told(injected: &[&Injected], found: &BTreeSet<Found>) -> u64 {
+    let meets = |it: &Injected, context: &String| it.context == *context || it.also.contains(context);
+    let is_told = |context: &String| {
+        let told = found.iter().filter(|it| it.kind == "poison" && it.context == *context).count();
+        told >= injected.iter().filter(|it| meets(it, context)).count()
+    };
+    injected.iter().filter(|it| is_told(&it.context) && it.also.iter().all(is_told)).count() as u64
+}
+
 /// Returns how many restarts are on record in the contexts whose workers were killed, at most one a kill.
 async fn restarts(scene: &Scene, crashes: &[&Injected]) -> Result<u64> {
     let mut by_context: BTreeMap<&str, u64> = BTreeMap::new();
     for crash in crashes {
-        *by_context.entry(crash.context).or_default() += 1;
+        *by_context.entry(&crash.context).or_default() += 1;
     }
     let mut restarts = 0;
     for (context, kills) in by_context {
-        let sql = if context == "policy-administration" {
+        let sql = if scene.agent(context).intakes.is_empty() {
             "SELECT max(epoch) FROM seamline_lease"
         } else {
             "SELECT max(epoch) FROM seamline_lane"
@@ -354,7 +362,8 @@ fn is_of(found: &Found, fault: &Injected) -> bool {
         FaultKind::Lost | FaultKind::Late => &[("source", "stale")],
         FaultKind::Invalid => &[("source", "invalid")],
         FaultKind::Poison => {
-            return found.link == "stream" && found.kind == "poison" && found.context == fault.context;
+            let meets = found.context == fault.context || fault.also.contains(&found.context);
+            return found.link == "stream" && found.kind == "poison" && meets;
         }
         FaultKind::Duplicate | FaultKind::Reordering | FaultKind::Crash => return false,
     };
