@@ -5,6 +5,7 @@ use crate::opened::{findings_and_waived, opened};
 use crate::terminal::{Format, colour, counted};
 use anyhow::Result;
 use seamline_contract::finding::{Finding, Level};
+use seamline_contract::path::ModelPath;
 use seamline_estate::open::Opened;
 use seamline_lang::print::{Paint, text as rendered};
 use seamline_rules::review::Waived;
@@ -78,7 +79,7 @@ fn text(opened: &Opened, findings: &[Finding], waived: &[Waived]) {
 
 fn document(opened: &Opened, findings: &[Finding], waived: &[Waived]) -> Value {
     let sources = &opened.reading.sources;
-    let place = |at| {
+    let place = |at: &ModelPath| {
         let place = sources.locate(at);
         json!({ "document": place.document.0, "line": place.line, "column": place.column })
     };
