@@ -102,7 +102,7 @@ fn what_a_row_change_is_told_as_fits_the_event() {
         (
             "{ clerk: row.CLERK }",
             "{}",
-            "`EXPRESSIONS_TYPE_CHECK` at `policies/policy.publication.yaml:13:5`: the event always has its `clerk`, and nothing says which",
+            "`EXPRESSIONS_TYPE_CHECK` at `policies/policy.publication.yaml:13:14`: the event always has its `clerk`, and nothing says which",
         ),
         (
             "details: { clerk: row.CLERK }",
