@@ -92,7 +92,9 @@ fn docs() -> Result<()> {
         "seamline-rules",
         "--test",
         "main",
+        "--",
         "the_index_is_the_table_of_rules",
+        "each_mutant_is_seen_for_what_it_is_and_for_nothing_else",
     ];
     run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
     let page = root().join(faults::page::PATH);

@@ -1,5 +1,6 @@
 //! `seamline check`: every finding of an estate, and whether it may ship.
 
+use crate::baseline::{Baseline, Known};
 use crate::exit::Exit;
 use crate::opened::{findings, opened};
 use crate::terminal::{Format, colour, counted};
@@ -22,18 +23,31 @@ pub(crate) struct Args {
     /// How to speak.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    baseline: Baseline,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When there is no estate at the path.
+/// When there is no estate at the path, or no baseline that can be read or written.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.path)?;
     let findings = findings(&opened);
+    if args.baseline.write(&findings)? {
+        return Ok(Exit::Clean);
+    }
+    let (findings, known) = args.baseline.without_known(findings)?;
     match args.format {
-        Format::Text => text(&opened, &findings),
-        Format::Json => println!("{}", document(&opened, &findings)),
+        Format::Text => {
+            known.into_iter().for_each(Known::tell);
+            text(&opened, &findings);
+        }
+        Format::Json => {
+            let mut document = document(&opened, &findings);
+            known.into_iter().for_each(|known| known.note(&mut document));
+            println!("{document}");
+        }
     }
     let fails = findings.iter().any(|finding| finding.level >= args.fail_on);
     Ok(if fails { Exit::Findings } else { Exit::Clean })

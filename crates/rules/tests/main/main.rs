@@ -4,5 +4,7 @@ mod cases;
 mod diff;
 mod estates;
 mod levels;
+mod mutants;
 mod pages;
+mod seeded;
 mod uses;

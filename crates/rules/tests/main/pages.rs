@@ -5,7 +5,7 @@ use seamline_contract::path::DocumentId;
 use seamline_lang::estate::{Reading, read_estate};
 use seamline_rules::page::{page_head, rules_markdown};
 use seamline_rules::review::{Facts, review};
-use seamline_rules::rule::{RULES, Rule};
+use seamline_rules::rule::{RULES, Rule, thresholds};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,19 @@ fn each_rule_has_a_page_and_each_page_a_rule() {
     for entry in std::fs::read_dir(docs().join("rules")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(RULES.iter().any(|rule| name == format!("{}.md", rule.id)), "{name} is the page of no rule");
+    }
+}
+
+#[test]
+fn each_page_names_the_thresholds_of_its_rule() {
+    let numbers = |text: &str| -> Vec<String> {
+        let parts = text.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
+        parts.map(ToOwned::to_owned).collect()
+    };
+    for (id, threshold) in thresholds() {
+        let page = page(RULES.iter().find(|rule| rule.id == id).expect(id));
+        let said = numbers(&page[..page.find("## Bad").expect("a bad block")]);
+        assert!(numbers(&threshold).iter().all(|number| said.contains(number)), "{id}: {threshold}");
     }
 }
 
