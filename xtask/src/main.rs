@@ -95,6 +95,7 @@ fn docs() -> Result<()> {
         "--",
         "the_index_is_the_table_of_rules",
         "the_reference_of_standards_is_its_table",
+        "each_mutant_is_seen_for_what_it_is_and_for_nothing_else",
     ];
     run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
     let page = root().join(faults::page::PATH);

@@ -1,5 +1,6 @@
 //! `seamline check`: every finding of an estate, with what changed since a revision where one is named, and whether it may ship.
 
+use crate::baseline::Baseline;
 use crate::compared::Compared;
 use crate::exit::Exit;
 use crate::opened::{findings_and_waived, opened};
@@ -23,18 +24,25 @@ pub(crate) struct Args {
     /// How to speak.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    baseline: Baseline,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When there is no estate at the path, or no such revision.
+/// When there is no estate at the path, or no such revision, or no baseline that can be read or
+/// written.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.path)?;
     let compared = args.against.as_ref().map(|revision| Compared::since(revision, &opened)).transpose()?;
     let (findings, waived) = findings_and_waived(&opened);
+    if args.baseline.write(&findings)? {
+        return Ok(Exit::Clean);
+    }
+    let (findings, known) = args.baseline.without_known(findings)?;
     let mut report = Report::new(Verb::Check, &opened, findings, compared.as_ref(), args.fail_on);
-    report.waive(waived);
+    report.leave_out(waived, known);
     report.print(args.format);
     Ok(report.exit())
 }

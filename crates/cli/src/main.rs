@@ -4,6 +4,7 @@ mod accept;
 mod account;
 mod agent;
 mod backfill;
+mod baseline;
 mod case;
 mod check;
 mod compared;

@@ -93,6 +93,10 @@ fn unknown<'a>(purpose: &PurposeId, at: ModelPath, declared: impl Iterator<Item 
 
 fn disallowed(reading: &Reading<'_>, purpose: &PurposeId) -> Vec<Finding> {
     let Some(contract) = reading.contract else { return Vec::new() };
+    // Without the view that is meant nobody knows what is used.
+    if contract.view(reading.subscription.view.as_ref()).is_err() {
+        return Vec::new();
+    }
     let mut findings = Vec::new();
     for path in &reading.uses.attributes {
         let Some(purposes) = contract.at(path).and_then(|at| at.purposes) else { continue };

@@ -1,6 +1,7 @@
 //! JSON for programs: `seamline/check/v1` and `seamline/diff/v1`. Texts are as they were written.
 
 use super::{Place, Report, Told, ToldChange, Verb};
+use crate::baseline::Known;
 use seamline_contract::finding::Level;
 use seamline_rules::diff::change::Side;
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ pub(super) fn document(report: &Report<'_>) -> Value {
             "findings": findings,
             "counts": counts,
             "waived": waived,
+            "baseline": report.known.as_ref().map(Known::document),
             "against": against(report),
         }),
         Verb::Diff => {

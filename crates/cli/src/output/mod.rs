@@ -13,6 +13,7 @@ mod visible;
 #[cfg(test)]
 mod tests;
 
+use crate::baseline::Known;
 use crate::compared::Compared;
 use crate::exit::Exit;
 use place::{Place, Places};
@@ -60,6 +61,8 @@ pub(crate) struct Report<'a> {
     found: Vec<Told>,
     /// What somebody answers for until a day; it counts as nothing.
     waived: Vec<(Told, Waiver)>,
+    /// What a baseline knows already.
+    known: Option<Known>,
     changes: Vec<ToldChange<'a>>,
 }
 
@@ -110,11 +113,12 @@ impl<'a> Report<'a> {
             }));
         }
         place::make_unique(&mut found);
-        Report { verb, fail_on, new, compared, found, waived: Vec::new(), changes }
+        Report { verb, fail_on, new, compared, found, waived: Vec::new(), known: None, changes }
     }
 
-    /// Adds what is waived.
-    pub(crate) fn waive(&mut self, waived: Vec<Waived>) {
+    /// Adds what is not counted: what is waived, and what a baseline knows already.
+    pub(crate) fn leave_out(&mut self, waived: Vec<Waived>, known: Option<Known>) {
+        self.known = known;
         let places = Places::new(self.new, None);
         self.waived = waived.into_iter().map(|it| (places.told(it.finding, false), it.waiver)).collect();
     }

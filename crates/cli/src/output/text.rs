@@ -45,6 +45,9 @@ pub(super) fn text(report: &Report<'_>) -> String {
         text.push('\n');
     }
     let _ = writeln!(text, "{}", report.summary());
+    if let Some(known) = &report.known {
+        let _ = writeln!(text, "{}", known.line());
+    }
     for (told, waiver) in &report.waived {
         let Place { document, line, column, .. } = &told.at;
         let _ = writeln!(

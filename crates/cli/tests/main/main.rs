@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
+mod baseline;
 mod check;
 mod chinook_servers;
 mod chinook_shop;

@@ -8,6 +8,8 @@ mod estates;
 mod fuzz;
 mod governance;
 mod levels;
+mod mutants;
 mod pages;
 mod promises;
+mod seeded;
 mod uses;

@@ -5,7 +5,7 @@ use seamline_contract::path::DocumentId;
 use seamline_lang::estate::{Reading, read_estate};
 use seamline_rules::page::{page_head, rules_markdown, standards_markdown};
 use seamline_rules::review::{Facts, review};
-use seamline_rules::rule::{RULES, Rule};
+use seamline_rules::rule::{RULES, Rule, thresholds};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -113,6 +113,19 @@ fn is_current(name: &str, text: &str) {
     }
     let written = std::fs::read_to_string(page).expect("the page is there");
     assert!(written == text, "docs/reference/{name} is out of date: `cargo x docs` writes it anew");
+}
+
+#[test]
+fn each_page_names_the_thresholds_of_its_rule() {
+    let numbers = |text: &str| -> Vec<String> {
+        let parts = text.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
+        parts.map(ToOwned::to_owned).collect()
+    };
+    for (id, threshold) in thresholds() {
+        let page = page(RULES.iter().find(|rule| rule.id == id).expect(id));
+        let said = numbers(&page[..page.find("## Bad").expect("a bad block")]);
+        assert!(numbers(&threshold).iter().all(|number| said.contains(number)), "{id}: {threshold}");
+    }
 }
 
 #[test]
