@@ -13,6 +13,7 @@ mod derived;
 mod entitlement;
 mod events;
 mod expression;
+mod feed;
 mod key;
 mod majors;
 mod meaning;

@@ -2,8 +2,8 @@
 
 use crate::review::Review;
 use crate::{
-    accepted, bootstrap, carried, derived, entitlement, events, expression, key, majors, meaning, migration,
-    names, needs, owner, purpose, quantity, reconciliation, review, standard, terms, waiver,
+    accepted, bootstrap, carried, derived, entitlement, events, expression, feed, key, majors, meaning,
+    migration, names, needs, owner, purpose, quantity, reconciliation, review, standard, terms, waiver,
 };
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::path::ModelPath;
@@ -81,6 +81,7 @@ pub const RULES: &[Rule] = &[
     events::EVENT_NOT_CATCH_ALL_BY_NAME,
     events::EVENT_NOT_CATCH_ALL_BY_SHAPE,
     events::EVENT_SAYS_WHAT_HAPPENED,
+    feed::FEED_FITS_CONTRACT,
     bootstrap::BOOTSTRAP_REACHABLE,
     needs::PROMISES_WRITTEN,
     needs::RETENTION_COVERS_REPLAY,
