@@ -145,7 +145,7 @@ fn what_is_composed_served_and_placed_is_there() {
     assert_eq!(
         findings(&[("laptop.environment.yaml", environment)]),
         [
-            "`NAMES_RESOLVE` at `laptop.environment.yaml:4:66`: there is no context `claim`",
+            "`NAMES_RESOLVE` at `laptop.environment.yaml:4:65`: there is no context `claim`",
             "`NAMES_RESOLVE` at `laptop.environment.yaml:4:39`: `policies` has no system `cor`",
         ]
     );
