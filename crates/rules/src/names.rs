@@ -1,5 +1,6 @@
 //! Names that documents write of one another lead somewhere. Names within one contract are judged by the language.
 
+mod beside;
 mod moving;
 mod scope;
 
@@ -30,6 +31,8 @@ fn names_resolve(review: &Review<'_>) -> Vec<Finding> {
     for contract in review.living() {
         let mut names = Names { review, owner: &contract.name.context, findings: Vec::new() };
         names.of_readers(contract);
+        beside::derived(&mut names, contract);
+        beside::served(&mut names, contract);
         if let Some(resolved) = review.resolved(&contract.reference()) {
             names.of_events(resolved);
             names.of_views(resolved);
@@ -67,6 +70,7 @@ fn names_resolve(review: &Review<'_>) -> Vec<Finding> {
         moving::check(&mut names, migration);
         findings.extend(names.findings);
     }
+    findings.extend(review.estate.environments.iter().flat_map(|it| beside::placed(review, it)));
     findings.extend(review.estate.waivers.iter().filter_map(|waiver| scope::check(review, waiver)));
     findings
 }

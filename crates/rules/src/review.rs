@@ -191,16 +191,22 @@ pub(crate) fn attribute_path(contract: &Contract, path: &AttributePath) -> Model
 /// How many edits a misspelt name may be away.
 const EDITS_MAX: usize = 3;
 
+/// Returns the name nearest to one that is none of these, when it is near enough to be meant.
+pub(crate) fn near(name: &str, candidates: impl IntoIterator<Item = impl ToString>) -> Option<String> {
+    candidates
+        .into_iter()
+        .map(|it| it.to_string())
+        .map(|candidate| (strsim::damerau_levenshtein(name, &candidate), candidate))
+        .filter(|(edits, _)| *edits <= EDITS_MAX.min(name.chars().count() / 2))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
 /// Returns help for a name that is none of these: the nearest, or all that there are.
 pub(crate) fn nearest(name: &str, candidates: impl IntoIterator<Item = impl ToString>) -> String {
     let candidates: Vec<String> = candidates.into_iter().map(|it| it.to_string()).collect();
-    let near = candidates
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(edits, _)| *edits <= EDITS_MAX.min(name.chars().count() / 2))
-        .min();
-    match near {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
+    match near(name, &candidates) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
         None if candidates.is_empty() => "there is none to name".to_owned(),
         None => format!("there are {}", listed(&candidates)),
     }

@@ -91,6 +91,7 @@ pub const RULES: &[Rule] = &[
     behaviour::STATE_IN_STATE,
     command::SAGA_REACTS_TO_BECOMES,
     feed::STORE_PUBLISHED_BY_MAPPING,
+    feed::FEED_FITS_CONTRACT,
     bootstrap::BOOTSTRAP_REACHABLE,
     needs::PROMISES_WRITTEN,
     needs::RETENTION_COVERS_REPLAY,

@@ -1,6 +1,6 @@
 //! Waivers: which findings they cover, and that each has an end and a use.
 
-use crate::review::{Review, nearest};
+use crate::review::{Review, near};
 use crate::rule::{Category, RULES, Rule, rule};
 use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
@@ -69,7 +69,9 @@ fn waiver_needed(review: &Review<'_>) -> Vec<Finding> {
             let standards = review.estate.standards.iter().map(|it| it.id.to_string());
             let names = RULES.iter().map(|rule| rule.id.to_owned()).chain(standards);
             let message = format!("there is no rule or standard `{id}`, so nothing is waived");
-            return WAIVER_NEEDED.finding(at.key("rule"), message).help(nearest(id, names));
+            let near = near(id, names).map(|near| format!("did you mean `{near}`?"));
+            let help = near.unwrap_or_else(|| "`seamline rules` lists the rules".to_owned());
+            return WAIVER_NEEDED.finding(at.key("rule"), message).help(help);
         }
         let message = format!("`{id}` finds nothing at `{}` to waive", waiver.scope);
         WAIVER_NEEDED.finding(at.key("scope"), message).help("remove the waiver, or mend its scope")

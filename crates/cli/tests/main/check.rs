@@ -74,6 +74,24 @@ fn a_cycle_of_carried_attributes_is_a_finding_and_ends() {
 }
 
 #[test]
+fn what_is_waived_is_told_apart_and_not_counted() {
+    let place = Place::example("insurer");
+    let standard = "apiVersion: seamline/v1\nkind: Standard\nowner: architecture\nmeaning: Nobody reads policies.\nfor: contract\nwhere: contract.reference == 'policy-administration/policy@2'\nmust: contract.consumers == []\n";
+    place.write("policy-administration/alone.standard.yaml", standard);
+    let ran = place.run(&["check", "--format", "json"]).exits(1);
+    let findings = ran.json()["findings"].as_array().unwrap().clone();
+    assert!(findings.iter().any(|finding| finding["standard"] == "alone"), "{}", ran.out);
+    let waiver = "apiVersion: seamline/v1\nkind: Waiver\nrule: alone\nscope: policy-administration/policy@2\nbecause: Some do.\napprover: architecture\nuntil: 2999-12-31\n";
+    place.write("policy-administration/some.waiver.yaml", waiver);
+    place.run(&["check"]).exits(0).says("waived by architecture until 2999-12-31: alone at ");
+    let ran = place.run(&["check", "--format", "json"]).exits(0);
+    assert_eq!(ran.json()["waived"][0]["waiver"], "some");
+    assert_eq!(ran.json()["counts"]["error"], 0);
+    place.write("policy-administration/some.waiver.yaml", waiver.replace("2999", "1999"));
+    place.run(&["check"]).exits(1).says("WAIVER_IN_TIME");
+}
+
+#[test]
 fn a_changed_meaning_turns_the_check_red_until_its_consumers_accept_it() {
     let place = Place::example("insurer");
     let path = "policy-administration/policy.contract.yaml";

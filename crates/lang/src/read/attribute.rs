@@ -8,6 +8,7 @@ use crate::schema::{self, Table};
 use seamline_contract::attribute::{Attribute, Move, Origin, Shape, Type, Unit};
 use seamline_contract::finding::Finding;
 use seamline_contract::id::{AttributeName, EnumValue};
+use seamline_contract::measure::Span;
 
 /// Names that the expression language keeps for itself.
 const RESERVED: [&str; 21] = [
@@ -184,10 +185,35 @@ fn narrow<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, shape: &mut Shape) {
     shape.unit = reader.opt(fields, "unit", unit).or_else(|| shape.unit.take());
     shape.zone = reader.opt(fields, "zone", zone).or_else(|| shape.zone.take());
     shape.pattern = reader.opt(fields, "pattern", Reader::verbatim).or_else(|| shape.pattern.take());
-    shape.min = reader.opt(fields, "min", Reader::verbatim).or_else(|| shape.min.take());
-    shape.max = reader.opt(fields, "max", Reader::verbatim).or_else(|| shape.max.take());
+    let ty = &shape.ty;
+    let min = reader.opt(fields, "min", |reader, at| bound(reader, at, ty));
+    let max = reader.opt(fields, "max", |reader, at| bound(reader, at, ty));
+    shape.min = min.or_else(|| shape.min.take());
+    shape.max = max.or_else(|| shape.max.take());
     shape.length = reader.opt(fields, "length", |reader, at| reader.number(at, 1)).or(shape.length);
     shape.approximate = reader.opt(fields, "approximate", Reader::boolean).unwrap_or(shape.approximate);
+}
+
+/// Reads the least or the greatest value of a type.
+fn bound<'n>(reader: &mut Reader<'n>, at: &At<'n>, ty: &Type) -> Option<String> {
+    let text = reader.word(at)?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let right = match ty {
+        Type::Integer => digits(unsigned) && text.parse::<i64>().is_ok(),
+        Type::Decimal { .. } => {
+            digits(unsigned) || unsigned.split_once('.').is_some_and(|(one, two)| digits(one) && digits(two))
+        }
+        Type::Date => super::is_day(text),
+        Type::Duration => text.parse::<Span>().is_ok(),
+        // Of an instant only the form of its day is known here.
+        Type::Timestamp => text.get(..10).is_some_and(super::is_day) && text[10..].starts_with('T'),
+        _ => true,
+    };
+    if !right {
+        refuse(reader, at, format!("`{text}` is not a value of type `{ty}`"), None);
+    }
+    right.then(|| text.to_owned())
 }
 
 fn refuse_foreign_keys<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>, ty: &str) {

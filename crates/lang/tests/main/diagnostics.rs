@@ -54,6 +54,16 @@ const BREAKS: &[(&str, &str, &str)] = &[
     ),
     (
         "type: string,",
+        "type: 'decimal(5,2)', min: '0.5', max: much,",
+        "10:54 LANGUAGE_VALUE `much` is not a value of type `decimal(5,2)`",
+    ),
+    (
+        "type: string,",
+        "type: integer, min: 1.5,",
+        "10:35 LANGUAGE_VALUE `1.5` is not a value of type `integer`",
+    ),
+    (
+        "type: string,",
         "type: string, zone: UTC,",
         "10:29 LANGUAGE_VALUE `zone` says nothing about a value of type `string`",
     ),

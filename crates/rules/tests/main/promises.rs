@@ -1,4 +1,4 @@
-//! What a contract promises of requests, and what a publication makes of row changes.
+//! What a contract promises of requests, what a publication makes of row changes, and names beside both.
 
 use crate::pages::{Files, found, in_the_examples_estate};
 use seamline_contract::path::DocumentId;
@@ -118,4 +118,35 @@ fn what_a_row_change_is_told_as_fits_the_event() {
         let lines = with(from, to);
         assert!(lines.iter().any(|line| line.starts_with(expected)), "{to}: {lines:#?}");
     }
+}
+
+#[test]
+fn what_is_composed_served_and_placed_is_there() {
+    let overview = "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: active\nmeaning: What a handler sees.\nkey: policyId\nderived: { from: [policies/policy@1], on: { policies/policy@1: policyNo, policies/bill@1: policyId } }\nattributes:\n  policyId: { from: policies/policy@1.policyId }\n";
+    let lines = findings(&[("claims/overview.contract.yaml", overview)]);
+    for expected in [
+        "`NAMES_RESOLVE` at `claims/overview.contract.yaml:7:64`: `policies/policy@1` has no attribute `policyNo`",
+        "`NAMES_RESOLVE` at `claims/overview.contract.yaml:7:74`: `policies/bill@1` is none of the contracts this is derived from",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}: {lines:#?}");
+    }
+    let old = CONTRACT.replace("PolicyEnded:", "PolicyClosed:");
+    let new = CONTRACT.replace("version: 1.0.0", "version: 2.0.0")
+        + "serves:\n  - { version: 1, until: 2027-03-31, events: { PolicyShut: PolicyEnd } }\n";
+    let lines =
+        findings(&[("policies/policy@1.contract.yaml", &old), ("policies/policy.contract.yaml", &new)]);
+    for expected in [
+        "`NAMES_RESOLVE` at `policies/policy.contract.yaml:23:48`: version 1.0.0 has no event `PolicyShut`",
+        "`NAMES_RESOLVE` at `policies/policy.contract.yaml:23:60`: version 2.0.0 has no event `PolicyEnd`",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}: {lines:#?}");
+    }
+    let environment = "apiVersion: seamline/v1\nkind: Environment\nlog: { embedded: log }\nsystems: { policies/core: { url: a }, policies/cor: { url: b }, claim/claims-db: { url: c } }\n";
+    assert_eq!(
+        findings(&[("laptop.environment.yaml", environment)]),
+        [
+            "`NAMES_RESOLVE` at `laptop.environment.yaml:4:65`: there is no context `claim`",
+            "`NAMES_RESOLVE` at `laptop.environment.yaml:4:39`: `policies` has no system `cor`",
+        ]
+    );
 }
