@@ -1,4 +1,6 @@
 //! Feeds bytes to `parser`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| seamline_fuzz::parser(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    seamline_fuzz::parser(bytes);
+});

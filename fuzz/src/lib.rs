@@ -1,4 +1,5 @@
-//! What must hold whatever the bytes: one function a target. The tests of the rules run them on any compiler, too.
+//! What must hold whatever the bytes: one function a target, which says whether the bytes got through to what it is about. The
+//! tests of the rules run them on any compiler, too.
 
 use seamline_contract::estate::Estate;
 use seamline_contract::path::DocumentId;
@@ -42,8 +43,8 @@ fn thing() -> &'static ResolvedContract {
 }
 
 /// Reads bytes as a contract, reviews what there is, and compiles what resolves: every finding has a place in the text.
-pub fn parser(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+pub fn parser(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let reading = read(text);
     let reviewed = review(&reading.estate, &Facts { runbooks: BTreeSet::new() });
     for finding in reading.findings.iter().chain(&reviewed) {
@@ -56,13 +57,14 @@ pub fn parser(bytes: &[u8]) {
         // What has findings need not compile; it must say so.
         let _compiled = Codec::compile(resolved);
     }
+    reading.findings.is_empty()
 }
 
 /// Compiles bytes as an expression over a contract with every type, and evaluates it over no value and over a row.
-pub fn expressions(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+pub fn expressions(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let contract = thing();
-    let Ok(program) = compile(text, &Scope::of(contract)) else { return };
+    let Ok(program) = compile(text, &Scope::of(contract)) else { return false };
     let nothing = vec![Value::Null; contract.attributes.len()];
     for row in [&nothing, row()] {
         if let Ok(value) = program.eval(row) {
@@ -72,38 +74,45 @@ pub fn expressions(bytes: &[u8]) {
             );
         }
     }
+    true
 }
 
 /// Holds two texts of a contract against each other: the same text differs in nothing, and every finding is told.
-pub fn diff(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+pub fn diff(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let (old, new) = text.split_once(PARTING).unwrap_or((text, THING));
     let [old, new]: [Estate; 2] = [old, new].map(|text| read(text).estate);
+    let mut differs = false;
     for (one, other) in [(&old, &new), (&new, &old)] {
         let found = differences(one, other);
         findings(&found, &impacts(one, other, &found));
+        differs = !found.changes.is_empty();
     }
     let same = differences(&old, &old);
     assert!(same.changes.is_empty(), "{:?}", same.changes);
+    differs
 }
 
 /// Examines bytes as payloads of a contract with every type. What is read in source form and written is read again the same.
-pub fn payload(bytes: &[u8]) {
+pub fn payload(bytes: &[u8]) -> bool {
     let codec = codec();
+    let mut is_sound = false;
     let contract = &codec.contract().contract;
     let views = contract.views.iter().map(|view| Some(&view.id));
     for view in std::iter::once(None).chain(views) {
         for writing in [Writing::Source, Writing::Wire] {
             if let Ok(row) = codec.examine_state(view, writing, bytes) {
+                is_sound = true;
                 let written = codec.encode_state(view, &row, None);
                 let again = codec.examine_state(view, Writing::Wire, &written);
                 assert_eq!(again.as_ref(), Ok(&row), "{}", String::from_utf8_lossy(&written));
             }
             for event in contract.events.iter().flat_map(|events| &events.events) {
-                let _judged = codec.examine_event(view, &event.name, writing, bytes);
+                is_sound |= codec.examine_event(view, &event.name, writing, bytes).is_ok();
             }
         }
     }
+    is_sound
 }
 
 fn codec() -> &'static Codec {

@@ -131,3 +131,32 @@ fn what_cannot_be_tried_is_said_and_leaves_the_verdict_open() {
     Place::example("insurer").run(&["try", "--faults", "gremlins"]).exits(2).says("there is no fault");
     Place::example("insurer").run(&["try", "--changes", "0"]).exits(2).says("help: ");
 }
+
+#[test]
+fn a_contract_with_every_type_and_a_long_decimal_in_its_key_is_clean() {
+    let thing = include_str!("../../../../fuzz/seeds/parser/thing.contract.yaml");
+    let cost =
+        "attributes:\n  cost: { type: 'decimal(28,3)', unit: EUR, meaning: What one of it costs. }\n  id:";
+    let thing = thing.replacen("attributes:\n  id:", cost, 1).replace("key: [id, number]", "key: [id, cost]");
+    let place = Place::empty();
+    place.write("seamline.yaml", ESTATE);
+    place.write("proof/proof.context.yaml", CONTEXT);
+    place.write("proof/thing.contract.yaml", thing.replace("for: [proof]", "for: [reader]"));
+    let head = "apiVersion: seamline/v1\nkind:";
+    place.write(
+        "proof/thing.publication.yaml",
+        format!("{head} Publication\ncontract: thing\nsystem: shop\ntable: thing\n"),
+    );
+    place.write("reader/reader.context.yaml", CONTEXT);
+    let columns = "id: id, cost: cost, number: number, stage: stage, title: title, amount: amount, about: about, \
+        is_open: isOpen, due_on: dueOn, seen_at: seenAt, lasts: lasts, mark: mark, place: place, town: place.town, \
+        notes: notes, lines: lines";
+    let subscription = format!(
+        "{head} Subscription\ncontract: proof/thing@1\npurpose: proof\nonDelete: mark\nneeds: {{ freshness: 5m, because: It is a proof. }}\n\
+         into: {{ system: shop, table: things, columns: {{ {columns} }} }}\nreconciliation: {{ every: 1h, page: 1 row }}\n"
+    );
+    place.write("reader/things.subscription.yaml", subscription);
+    let objects = objects(&place.run(&["try", "--json"]).exits(0));
+    assert!(events(&objects).values().all(|count| *count > 0), "{objects:?}");
+    assert_eq!(objects.last().unwrap()["faults"].as_array().unwrap().len(), 11);
+}

@@ -10,6 +10,9 @@ use seamline_contract::resolve::ResolvedContract;
 /// How many members SQLite surely takes in one call of `json_object`: 127 arguments, two for a member.
 const MEMBERS_MAX: usize = 60;
 
+/// How many digits a double keeps.
+const DOUBLE_DIGITS: u8 = 15;
+
 /// Returns the name of the source view of a contract.
 pub(crate) fn name(contract: &ContractId) -> String {
     quoted(&format!("seamline_source_{contract}"))
@@ -214,10 +217,25 @@ fn key_text(ty: &Type, column: &str) -> String {
             "CASE lower(CAST({column} AS TEXT)) WHEN '1' THEN 'true' WHEN '0' THEN 'false' \
              ELSE lower(CAST({column} AS TEXT)) END"
         ),
-        // As many digits as the scale says: the canonical text of a decimal.
-        Type::Decimal { scale, .. } => format!("printf('%.{scale}f', {column})"),
+        Type::Decimal { scale, .. } => decimal_key_text(*scale, column),
         other => scalar(Some(&Shape::of(other.clone())), column),
     }
+}
+
+/// Returns an expression for the canonical text of a decimal of a key: as many digits as the scale says. A double has fewer
+/// than a long text, which is taken as it is when it is written at its scale.
+fn decimal_key_text(scale: u8, column: &str) -> String {
+    let (zeros, at_scale) = if scale == 0 {
+        (String::new(), format!("instr({column}, '.') = 0"))
+    } else {
+        let zeros = "0".repeat(usize::from(scale));
+        (format!(" || '.{zeros}'"), format!("instr({column}, '.') = length({column}) - {scale}"))
+    };
+    format!(
+        "CASE WHEN typeof({column}) = 'integer' THEN CAST({column} AS TEXT){zeros} \
+         WHEN typeof({column}) = 'text' AND length({column}) > {DOUBLE_DIGITS} AND {at_scale} THEN {column} \
+         ELSE printf('%.{scale}f', {column}) END"
+    )
 }
 
 fn uuid_text(column: &str) -> String {

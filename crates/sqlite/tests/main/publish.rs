@@ -236,6 +236,34 @@ async fn publishing_finds_the_row_by_the_index_of_its_key() {
 }
 
 #[tokio::test]
+async fn a_decimal_key_keeps_every_digit_that_is_stored() {
+    let files = Files::new();
+    let database = files.context().await;
+    let text = "key: amount\nattributes:\n  amount: { type: 'decimal(28,3)', unit: EUR, meaning: What it costs. }\nstate: {}\n";
+    let (contract, publication) = published(text, "feed: outbox, table: many");
+    run(&mut *database.writer().await, "CREATE TABLE many (amount)").await.unwrap();
+    database.install_producer(&contract, &publication).await.unwrap();
+    let mut service = files.service().await;
+    let stored = [
+        ("'9999999999999999999999999.999'", "9999999999999999999999999.999"),
+        ("'-12345678901234567.890'", "-12345678901234567.890"),
+        ("9007199254740993", "9007199254740993.000"),
+        ("'1.5'", "1.500"),
+        ("17", "17.000"),
+        ("2.25", "2.250"),
+    ];
+    for (cell, key) in stored {
+        let publish = format!("INSERT INTO seamline_publish (contract, key) VALUES ('thing', '[\"{key}\"]')");
+        run(&mut service, &format!("INSERT INTO many VALUES ({cell}); {publish}")).await.unwrap();
+    }
+    let waiting = database.waiting(10).await.unwrap();
+    let found: Vec<&str> =
+        waiting.iter().filter(|row| row.state.is_some()).map(|row| row.key.as_str()).collect();
+    let wanted: Vec<String> = stored.iter().map(|(_, key)| format!("[\"{key}\"]")).collect();
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test]
 async fn scans_pass_every_key_once_whatever_its_collation() {
     let files = Files::new();
     let table = MANY_TABLE
