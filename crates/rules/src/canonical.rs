@@ -30,8 +30,11 @@ fn no_shared_canonical_model(review: &Review<'_>) -> Vec<Finding> {
     for resolved in review.living_resolved() {
         let contract = &resolved.contract;
         let owners = owners(resolved);
+        if owners.len() < 2 {
+            continue;
+        }
         let users = in_full(review, resolved);
-        if owners.len() < 2 || users.len() * 2 <= n_contexts {
+        if users.len() * 2 <= n_contexts {
             continue;
         }
         findings.push(

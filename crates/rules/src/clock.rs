@@ -22,7 +22,7 @@ pub(crate) const MEANING_MOVES_BY_EVENT: Rule = Rule {
 /// Words of a meaning that tie it to the moment of reading.
 const MOMENTS: [&str; 6] = ["today", "tomorrow", "yesterday", "currently", "now", "nowadays"];
 /// The same, of two words.
-const MOMENTS_OF_TWO: [&str; 4] = ["at present", "the moment", "so far", "as of"];
+const MOMENTS_OF_TWO: [&str; 2] = ["at present", "right now"];
 /// Units of time that begin the name of a span up to now.
 const SPANS: [&str; 6] = ["minute", "hour", "day", "week", "month", "year"];
 /// What follows them.
@@ -77,7 +77,10 @@ fn by_the_clock(attribute: &Attribute) -> Option<String> {
 
 fn moment(text: &str) -> Option<String> {
     let said: Vec<String> = words(text).collect();
-    let one = said.iter().find(|word| MOMENTS.contains(&word.as_str())).cloned();
+    // What holds from now on was decided once, and stays so.
+    let goes_on = |idx: usize| said[idx] == "now" && said.get(idx + 1).is_some_and(|next| next == "on");
+    let one = said.iter().enumerate().find(|(idx, word)| MOMENTS.contains(&word.as_str()) && !goes_on(*idx));
+    let one = one.map(|(_, word)| word.clone());
     let two =
         || said.windows(2).map(|pair| pair.join(" ")).find(|pair| MOMENTS_OF_TWO.contains(&pair.as_str()));
     one.or_else(two).map(|word| format!("`{word}`"))

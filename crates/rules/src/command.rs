@@ -3,7 +3,11 @@
 use crate::meaning::words;
 use crate::review::Review;
 use crate::rule::{Category, Rule};
+use seamline_contract::channel::Command;
+use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
+use seamline_contract::id::CommandName;
+use std::collections::BTreeMap;
 
 /// A command stands in the contract of who decides on it.
 pub(crate) const COMMAND_BELONGS_TO_RECEIVER: Rule = Rule {
@@ -15,6 +19,12 @@ pub(crate) const COMMAND_BELONGS_TO_RECEIVER: Rule = Rule {
 };
 
 fn command_belongs_to_receiver(review: &Review<'_>) -> Vec<Finding> {
+    let mut receivers: BTreeMap<&CommandName, Vec<(&Contract, &Command)>> = BTreeMap::new();
+    for contract in review.living() {
+        for command in &contract.commands {
+            receivers.entry(&command.name).or_default().push((contract, command));
+        }
+    }
     let mut findings = Vec::new();
     for contract in review.living() {
         let owner = &contract.name.context;
@@ -28,11 +38,10 @@ fn command_belongs_to_receiver(review: &Review<'_>) -> Vec<Finding> {
                         .owed_by(owner),
                 );
             }
-            let receiver = review.living().find(|other| {
-                other.name.context != *owner
-                    && other.commands.iter().any(|it| it.name == command.name && it.senders.contains(owner))
-            });
-            if let Some(receiver) = receiver {
+            let receiver = receivers[&command.name]
+                .iter()
+                .find(|(other, command)| other.name.context != *owner && command.senders.contains(owner));
+            if let Some((receiver, _)) = receiver {
                 findings.push(
                     COMMAND_BELONGS_TO_RECEIVER
                         .finding(

@@ -3,9 +3,10 @@
 use crate::meaning::words;
 use crate::review::{Review, attribute_path};
 use crate::rule::{Category, Rule};
+use crate::uses::Reading;
 use seamline_contract::context::Term;
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::{AttributeIdentity, AttributePath, ContextId};
+use seamline_contract::id::{AttributeIdentity, AttributePath, ContextId, SystemId};
 use seamline_contract::path::ModelPath;
 use seamline_contract::publication::{Column, Feed, Publication};
 use seamline_contract::resolve::ResolvedContract;
@@ -129,54 +130,65 @@ pub(crate) const CORRECTION_ASKED_OF_OWNER: Rule = Rule {
 };
 
 fn correction_asked_of_owner(review: &Review<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for publication in &review.estate.publications {
-        findings.extend(republished(review, publication));
+    let mut filled: Filled<'_> = BTreeMap::new();
+    let mut deciding: BTreeMap<&ContextId, Vec<&ResolvedContract>> = BTreeMap::new();
+    for reading in &review.readings {
+        let Some((table, _)) = reading.subscription.projection() else { continue };
+        let Some(into) = &reading.subscription.into else { continue };
+        filled.entry((&reading.subscription.name.context, &into.system, table)).or_default().push(reading);
     }
-    let deciding: Vec<&ResolvedContract> = review.living_resolved().collect();
-    for resolved in &deciding {
-        for owner in &deciding {
-            findings.extend(decided_beside(review, resolved, owner));
+    for resolved in review.living_resolved() {
+        deciding.entry(&resolved.contract.name.context).or_default().push(resolved);
+    }
+    let mut findings = Vec::new();
+    for publication in review.estate.publications.iter().filter(|it| it.feed != Feed::Projections) {
+        findings.extend(republished(review, publication, &filled));
+    }
+    for reading in &review.readings {
+        let Some(owner) = reading.contract else { continue };
+        for resolved in deciding.get(&reading.subscription.name.context).into_iter().flatten() {
+            findings.extend(decided_beside(reading, resolved, owner));
         }
     }
+    // Two subscriptions to one contract tell the same.
+    findings.sort_by(|one, two| (&one.at, &one.message).cmp(&(&two.at, &two.message)));
+    findings.dedup();
     findings
 }
 
+/// The subscriptions that fill a table of a system of a context.
+type Filled<'r> = BTreeMap<(&'r ContextId, &'r SystemId, &'r str), Vec<&'r Reading<'r>>>;
+
 /// Columns that are filled from another context's contract and published as decided here.
-fn republished(review: &Review<'_>, publication: &Publication) -> Vec<Finding> {
+fn republished(review: &Review<'_>, publication: &Publication, filled: &Filled<'_>) -> Vec<Finding> {
     let context = &publication.contract.context;
     let current = review.current(&publication.contract).map(|it| it.reference());
     let Some(resolved) = current.and_then(|it| review.resolved(&it)) else { return Vec::new() };
-    if publication.feed == Feed::Projections {
-        return Vec::new();
-    }
+    let readings =
+        publication.systems.iter().filter_map(|system| filled.get(&(context, system, &publication.table)));
     let mut findings = Vec::new();
-    for attribute in resolved.attributes.iter().filter(|attribute| !attribute.carried) {
-        let path = AttributePath::from(attribute.name.clone());
-        let Column::Named(column) = publication.column(&path) else { continue };
-        for reading in review.readings.iter().filter(|it| it.subscription.name.context == *context) {
-            let subscription = reading.subscription;
-            let Some((table, columns)) = subscription.projection() else { continue };
-            let here =
-                subscription.into.as_ref().is_some_and(|into| publication.systems.contains(&into.system));
-            if !here || table != publication.table || subscription.contract.name == publication.contract {
+    for subscription in readings.flatten().map(|reading| reading.subscription) {
+        for attribute in resolved.attributes.iter().filter(|attribute| !attribute.carried) {
+            let path = AttributePath::from(attribute.name.clone());
+            let Column::Named(column) = publication.column(&path) else { continue };
+            let columns = subscription.into.iter().flat_map(|into| &into.columns);
+            let copied = columns.filter(|it| it.name == column).map(|it| &it.source).next();
+            let (Some(ColumnSource::Path(from)), false) =
+                (copied, subscription.contract.name == publication.contract)
+            else {
                 continue;
-            }
-            let copied = columns.iter().find(|it| it.name == column);
-            let Some(ColumnSource::Path(from)) = copied.map(|it| &it.source) else { continue };
+            };
+            let from = format!("{}.{from}", subscription.contract);
             findings.push(
                 CORRECTION_ASKED_OF_OWNER
                     .finding(
                         publication.path().key("columns").key(&path),
                         format!(
-                            "`{column}` of `{table}` is a copy of `{}.{from}`, and published as `{}`",
-                            subscription.contract, attribute.owner
+                            "`{column}` of `{}` is a copy of `{from}`, and published as `{}`",
+                            publication.table, attribute.owner
                         ),
                     )
-                    .help(format!(
-                        "carry it (`from: {}.{from}`), or ask its owner by a command",
-                        subscription.contract
-                    ))
+                    .help(format!("carry it (`from: {from}`), or ask its owner by a command"))
                     .note(subscription.path().key("into").key("columns").key(&column), "copied here")
                     .owed_by(context),
             );
@@ -187,7 +199,7 @@ fn republished(review: &Review<'_>, publication: &Publication) -> Vec<Finding> {
 
 /// Attributes that a context reads of a record, and decides again in a contract that speaks of the same record.
 fn decided_beside(
-    review: &Review<'_>,
+    reading: &Reading<'_>,
     resolved: &ResolvedContract,
     owner: &ResolvedContract,
 ) -> Vec<Finding> {
@@ -212,11 +224,7 @@ fn decided_beside(
         let original = &owner.attributes[slot];
         let same = !attribute.carried && !original.carried && original.shape.ty == attribute.shape.ty;
         let derived = written.derived_from.iter().any(|from| from.contract.name == there.name);
-        let read = review.readings.iter().any(|reading| {
-            reading.subscription.name.context == contract.name.context
-                && reading.subscription.contract == there.reference()
-                && reading.uses.attributes.iter().any(|path| *path.first() == attribute.name)
-        });
+        let read = reading.uses.attributes.iter().any(|path| *path.first() == attribute.name);
         if !same || derived || !read || owner.key.contains(&slot) {
             continue;
         }

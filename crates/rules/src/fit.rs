@@ -2,13 +2,12 @@
 
 use crate::review::Review;
 use crate::rule::{Category, Rule};
-use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::{ContextId, EventName};
+use seamline_contract::id::{ContextId, ContractRef, EventName};
 use seamline_contract::measure::Rate;
 use seamline_contract::path::ModelPath;
 use seamline_contract::subscription::Role;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Up to this many rows, data is tiny.
@@ -34,11 +33,12 @@ pub(crate) const TINY_DATA_IS_ASKED: Rule = Rule {
 };
 
 fn tiny_data_is_asked(review: &Review<'_>) -> Vec<Finding> {
+    let copied = copied(review);
     let mut findings = Vec::new();
     for contract in review.living() {
         let (Some(rows), Some(changes)) = (contract.expect.rows, contract.expect.changes) else { continue };
         let tiny = rows.0 <= TINY_ROWS_MAX && at_most_a_day(changes, TINY_CHANGES_A_DAY_MAX);
-        if tiny && is_copied(review, contract) {
+        if tiny && copied.contains(&contract.reference()) {
             findings.push(
                 TINY_DATA_IS_ASKED
                     .finding(contract.path().key("expect"), format!("`{}` is tiny and hardly changes, and is copied", contract.name))
@@ -50,12 +50,12 @@ fn tiny_data_is_asked(review: &Review<'_>) -> Vec<Finding> {
     findings
 }
 
-fn is_copied(review: &Review<'_>, contract: &Contract) -> bool {
-    review.readings.iter().map(|reading| reading.subscription).any(|it| {
-        it.contract == contract.reference()
-            && it.projection().is_some()
-            && it.name.context != contract.name.context
-    })
+/// The contracts of which another context keeps a copy.
+fn copied<'a>(review: &Review<'a>) -> BTreeSet<&'a ContractRef> {
+    let subscriptions = review.estate.subscriptions.iter();
+    let copies =
+        subscriptions.filter(|it| it.projection().is_some() && it.name.context != it.contract.name.context);
+    copies.map(|it| &it.contract).collect()
 }
 
 /// Every copy says what it is needed for.

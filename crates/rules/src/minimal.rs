@@ -7,11 +7,11 @@ use seamline_contract::attribute::{Attribute, Classification, Origin, Type, Unit
 use seamline_contract::channel::View;
 use seamline_contract::contract::Status;
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::{AttributeName, AttributePath};
+use seamline_contract::id::{AttributeName, AttributePath, ContractRef};
 use seamline_contract::path::ModelPath;
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::subscription::ColumnSource;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is published is used.
 pub(crate) const PUBLISHED_IS_USED: Rule = Rule {
@@ -24,15 +24,17 @@ pub(crate) const PUBLISHED_IS_USED: Rule = Rule {
 
 fn published_is_used(review: &Review<'_>) -> Vec<Finding> {
     let carried = carried_elsewhere(review);
+    let mut readers: BTreeMap<&ContractRef, Vec<&Reading<'_>>> = BTreeMap::new();
+    for reading in &review.readings {
+        let subscription = reading.subscription;
+        if subscription.name.context != subscription.contract.name.context {
+            readers.entry(&subscription.contract).or_default().push(reading);
+        }
+    }
     let mut findings = Vec::new();
     for resolved in review.living_resolved().filter(|it| it.contract.status == Status::Active) {
         let contract = &resolved.contract;
-        let readers: Vec<&Reading<'_>> = review
-            .readings
-            .iter()
-            .filter(|it| it.subscription.contract == contract.reference())
-            .filter(|it| it.subscription.name.context != contract.name.context)
-            .collect();
+        let readers = readers.get(&contract.reference()).map(Vec::as_slice).unwrap_or_default();
         if readers.is_empty() {
             continue;
         }

@@ -7,9 +7,9 @@ use crate::walk::{Placed, attributes, details};
 use seamline_contract::attribute::{Attribute, Type};
 use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::ContractRef;
+use seamline_contract::id::{AttributeName, ContractRef};
 use seamline_contract::path::ModelPath;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names are words of the business.
 pub(crate) const NAMES_ARE_BUSINESS_WORDS: Rule = Rule {
@@ -92,7 +92,7 @@ pub(crate) const FOREIGN_KEYS_ARE_CARRIED: Rule = Rule {
     id: "FOREIGN_KEYS_ARE_CARRIED",
     category: Category::Shape,
     level: Level::Warn,
-    reason: "An id that leads to no contract is a row number of the producer's; nobody else can follow it.",
+    reason: "A key that is decided twice looks like one record and is two; carried, it has one meaning and one owner.",
     check: foreign_keys_are_carried,
 };
 
@@ -128,27 +128,51 @@ fn uncarried(
     at: ModelPath,
     keys: &BTreeMap<String, ContractRef>,
 ) -> Option<Finding> {
-    let shape = attribute.own_shape()?;
+    attribute.own_shape()?;
     let name = &attribute.name;
-    let known = keys.get(name.as_str()).filter(|there| there.name != contract.name && name.as_str() != "id");
-    if let Some(there) = known {
-        return Some(
-            FOREIGN_KEYS_ARE_CARRIED
-                .finding(at.the_key(), format!("`{name}` is the key of `{}`, and decided here", there.name))
-                .help(format!("carry it: `from: {there}.{name}`"))
-                .owed_by(&contract.name.context),
-        );
-    }
-    let number = matches!(shape.ty, Type::Integer | Type::Uuid);
-    if !number || !name.as_str().ends_with("Id") || keys.contains_key(name.as_str()) {
-        return None;
-    }
+    let there =
+        keys.get(name.as_str()).filter(|there| there.name != contract.name && name.as_str() != "id")?;
     Some(
         FOREIGN_KEYS_ARE_CARRIED
-            .finding(at.the_key(), format!("`{name}` leads to no contract of the estate"))
-            .help("leave it out, or publish what it identifies and carry it from there")
+            .finding(at.the_key(), format!("`{name}` is the key of `{}`, and decided here", there.name))
+            .help(format!("carry it: `from: {there}.{name}`"))
             .owed_by(&contract.name.context),
     )
+}
+
+/// An id leads to a contract.
+pub(crate) const IDS_LEAD_SOMEWHERE: Rule = Rule {
+    id: "IDS_LEAD_SOMEWHERE",
+    category: Category::Shape,
+    level: Level::Advice,
+    reason: "An id that leads to no contract is a row number of the producer's; nobody else can follow it.",
+    check: ids_lead_somewhere,
+};
+
+fn ids_lead_somewhere(review: &Review<'_>) -> Vec<Finding> {
+    let mut keys: BTreeSet<&str> = BTreeSet::new();
+    for contract in review.living() {
+        keys.extend(contract.key.iter().map(AttributeName::as_str));
+    }
+    let mut findings = Vec::new();
+    for contract in review.living() {
+        for Placed { attribute, at, element_of } in attributes(contract).into_iter().chain(details(contract))
+        {
+            let name = attribute.name.as_str();
+            let number =
+                attribute.own_shape().is_some_and(|shape| matches!(shape.ty, Type::Integer | Type::Uuid));
+            if element_of.is_some() || !number || !name.ends_with("Id") || keys.contains(name) {
+                continue;
+            }
+            findings.push(
+                IDS_LEAD_SOMEWHERE
+                    .finding(at.the_key(), format!("`{name}` leads to no contract of the estate"))
+                    .help("leave it out, or publish what it identifies and carry it from there")
+                    .owed_by(&contract.name.context),
+            );
+        }
+    }
+    findings
 }
 
 /// Objects within objects, at most.

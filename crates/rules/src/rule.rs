@@ -127,6 +127,7 @@ pub const RULES: &[Rule] = &[
     canonical::NO_SHARED_CANONICAL_MODEL,
     payload::NAMES_ARE_BUSINESS_WORDS,
     payload::FOREIGN_KEYS_ARE_CARRIED,
+    payload::IDS_LEAD_SOMEWHERE,
     payload::PAYLOAD_IS_FLAT,
     cycles::CONTEXTS_BUILD_ONE_WAY,
     fit::TINY_DATA_IS_ASKED,

@@ -32,7 +32,8 @@ fn what_was_written_down_fails_no_check_and_what_is_new_does() {
     place.run(&["check", "--baseline", "baseline.json"]).exits(0);
     edit(&place, "meaning: Cover stops until released.", "meaning: ''");
     let ran = place.run(&["check", "--baseline", "baseline.json", "--format", "json"]).exits(1);
-    assert_eq!(ran.json()["counts"]["error"], 1);
+    // The value is missing, and with it the meaning.
+    assert_eq!(ran.json()["counts"]["error"], 2);
     assert_eq!(ran.json()["baseline"]["gone"], 0);
 }
 

@@ -91,6 +91,10 @@ fn names_across_documents_lead_somewhere() {
         "system: cores",
         &["NAMES_RESOLVE policies/policy.publication.yaml:4"],
     );
+    let mapped = "feed: store\nevents: { PolicyBound: { when: 'before == null' }, PolicyEnded: { when: 'after == null' }, \
+        PolicyLost: { when: 'after == null' } }";
+    let fed = format!("system: core\n{mapped}");
+    check(publication, "system: core", &fed, &["NAMES_RESOLVE policies/policy.publication.yaml:6"]);
     let relations = "team: claims\nrelations: [{ with: police, as: conformist }]";
     check(CLAIMS, "team: claims", relations, &["NAMES_RESOLVE claims/claims.context.yaml:5"]);
 }

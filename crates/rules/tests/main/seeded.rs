@@ -66,7 +66,7 @@ const FAILURE_MODES: [(&str, &[&str]); 6] = [
             "PUBLISHED_IS_USED orders/order.contract.yaml#attributes.customer",
             "NAMES_ARE_BUSINESS_WORDS orders/order.contract.yaml#attributes.rowVersion",
             "PUBLISHED_IS_USED orders/order.contract.yaml#attributes.rowVersion",
-            "FOREIGN_KEYS_ARE_CARRIED orders/order.contract.yaml#attributes.shelfId",
+            "IDS_LEAD_SOMEWHERE orders/order.contract.yaml#attributes.shelfId",
             "PUBLISHED_IS_USED orders/order.contract.yaml#attributes.shelfId",
         ],
     ),
