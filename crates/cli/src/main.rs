@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod install;
 mod logging;
+mod manual;
 mod nearest;
 mod opened;
 mod output;
@@ -26,7 +27,7 @@ mod site;
 mod status;
 mod terminal;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use exit::{Exit, Refusal};
 use std::process::ExitCode;
 
@@ -63,6 +64,8 @@ enum Command {
     Quarantine(quarantine::Verb),
     Status(status::Args),
     Doctor(doctor::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +86,8 @@ fn main() -> ExitCode {
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     let exit = done.unwrap_or_else(|error| {
         let refusal = error.downcast_ref::<Refusal>();

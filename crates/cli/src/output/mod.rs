@@ -10,9 +10,6 @@ mod sarif;
 mod text;
 mod visible;
 
-#[cfg(test)]
-mod tests;
-
 use crate::compared::Compared;
 use crate::exit::Exit;
 use place::{Place, Places};

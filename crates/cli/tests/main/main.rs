@@ -5,10 +5,13 @@
 mod check;
 mod chinook_servers;
 mod chinook_shop;
+mod ci;
 mod demo;
 mod doctor;
 mod fixture;
 mod killed;
+mod outputs;
 mod readme;
 mod refusals;
+mod revisions;
 mod round_trip;
