@@ -139,7 +139,7 @@ fn message(text: &str) -> String {
         line.push('…');
     }
     let parts: Vec<&str> = line.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return code(&line);
     }
     let is_code = |idx: usize| idx % 2 == 1;

@@ -1,5 +1,6 @@
 //! Text for people: what changed and whom it touches, then each finding with the line it stands in.
 
+use super::visible::visible;
 use super::{Report, ToldChange, Verb};
 use crate::compared::Compared;
 use crate::terminal::{colour, counted};
@@ -66,7 +67,7 @@ fn change(text: &mut String, told: &ToldChange<'_>) {
         "  {:<10} {:<14} {}\n  {:<25} {}",
         change.effect.to_string(),
         change.aspect.to_string(),
-        change.message(),
+        visible(&change.message()),
         "",
         change.reason
     );

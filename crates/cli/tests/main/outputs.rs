@@ -172,3 +172,44 @@ fn markdown_calls_nobody_and_renders_no_html_of_others() {
     assert!(line.contains("<b>bold</b>") && line.contains("@team") && line.contains("\\|"), "{line}");
     ran.says("this may not ship yet").says("next: `seamline explain");
 }
+
+#[test]
+fn formats_that_know_findings_alone_tell_whom_a_served_major_gives_time_to_move() {
+    let (old, new) = (Place::example("insurer"), Place::example("insurer"));
+    let path = "policy-administration/policy.contract.yaml";
+    let frozen = std::fs::read(new.root().join(path)).unwrap();
+    new.write("policy-administration/policy@2.contract.yaml", frozen);
+    new.edit(path, "version: 2.1.0\n", "version: 3.0.0\nserves: [ { version: 2, until: 2027-03-31 } ]\n");
+    new.edit(path, "Underwriting stands behind the cover.", "The first premium was collected.");
+    let declared = "  - { version: 3.0.0, redefined: claimsStatus, because: 'Unpaid cover is none.' }\n";
+    new.edit(path, "changes:\n", &format!("changes:\n{declared}"));
+    let before = old.root().to_str().unwrap();
+    let ran = new.run(&["diff", before, ".", "--format", "github"]).exits(0);
+    let notice = ran.out.lines().find(|line| line.contains("title=BREAKING")).expect("the change is told");
+    assert!(
+        notice.starts_with("::notice ") && notice.contains("must move to the new major by 2027-03-31"),
+        "{notice}"
+    );
+    let markdown = new.run(&["diff", before, ".", "--format", "markdown"]).exits(0);
+    markdown.says("nothing stands in the way").says("| move to the new major by 2027-03-31 |");
+}
+
+#[test]
+fn every_id_that_a_finding_or_a_change_may_have_is_explained() {
+    let place = Place::empty();
+    for id in ["CONSUMERS_KEPT", "unhandled", "GUARANTEE", "LANGUAGE_PROSE_COMMA", "ONE_OWNER"] {
+        place.run(&["explain", id]).exits(0).says(&format!("# {}", id.to_uppercase())).says("next: seamline");
+    }
+    place.run(&["explain", "NOTHING"]).exits(2);
+}
+
+#[test]
+fn completions_and_manual_pages_know_the_commands() {
+    let place = Place::empty();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        place.run(&["completions", shell]).exits(0).says("seamline").says("against");
+    }
+    place.run(&["man"]).exits(0).says(".TH seamline 1");
+    place.run(&["man", "pages"]).exits(0).says("next: man");
+    assert!(place.root().join("pages/seamline-check.1").is_file());
+}
