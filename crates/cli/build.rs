@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 fn main() {
     println!("cargo::rerun-if-env-changed=PATH");
     found("sqlite3_here", program("sqlite3").is_some());
+    found("git_here", program("git").is_some());
     let all = ["python3", "node", "npm", "java", "mvn"];
     found(
         "chinook_programs_here",

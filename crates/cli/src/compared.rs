@@ -3,13 +3,17 @@
 use crate::exit::{Exit, Refusal, usage};
 use crate::opened::opened;
 use anyhow::Result;
+use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
+use seamline_contract::path::DocumentId;
+use seamline_contract::resolve::resolve_all;
 use seamline_estate::open::{Opened, nothing};
 use seamline_estate::revision::{Asked, Commit, Repository, RevisionError};
 use seamline_lang::rule::UNREADABLE;
 use seamline_rules::diff::impact::{Impact, impacts};
 use seamline_rules::diff::verdict::findings;
-use seamline_rules::diff::{Diff, Sides};
+use seamline_rules::diff::{Diff, Sides, diff};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// An estate, and where it comes from.
@@ -44,7 +48,7 @@ impl Compared {
     /// Holds a newer text against an older one.
     pub(crate) fn new(old: Side, new: &Opened) -> Compared {
         let sides = Sides::new(&old.opened.reading.estate, &new.reading.estate);
-        let diff = seamline_rules::diff::diff(&sides);
+        let diff = diff(&sides);
         let impacts = impacts(&sides, &diff);
         let findings = findings(&diff, &impacts);
         let unreadable = unreadable(&old.opened);
@@ -67,9 +71,19 @@ impl Compared {
         };
         let old = Side { name: revision.to_owned(), commit: Some(base), opened };
         let mut compared = Compared { is_merge_base: true, ..Compared::new(old, new) };
-        // An error that is on the shared branch already must not keep the change out that mends it.
-        for finding in &mut compared.unreadable {
-            finding.level = finding.level.min(Level::Warn);
+        // An error that is on the shared branch already must not keep out the change that mends it: what its document said is not
+        // known, nor what was carried from there, so neither is what changed in it.
+        if !compared.unreadable.is_empty() {
+            let estate = &compared.old.opened.reading.estate;
+            let resolutions = resolve_all(estate);
+            let is_known = |it: &Contract| resolutions.get(&it.reference()).is_some_and(Result::is_ok);
+            let unknown = estate.contracts.iter().filter(|it| !is_known(it)).map(|it| it.document.clone());
+            let unknown: BTreeSet<DocumentId> =
+                compared.unreadable.iter().map(|it| it.at.document.clone()).chain(unknown).collect();
+            let uncertain = compared.findings.iter_mut().filter(|it| unknown.contains(&it.at.document));
+            for finding in compared.unreadable.iter_mut().chain(uncertain) {
+                finding.level = finding.level.min(Level::Warn);
+            }
         }
         Ok(compared)
     }
@@ -143,10 +157,10 @@ fn side(asked: &Path, beside: &Path) -> Result<Side> {
 
 /// Returns the path of an estate in its repository.
 fn within(repository: &Repository, folder: &Path, asked: Option<&str>) -> Result<String> {
-    let here = || repository.within(folder).unwrap_or_default();
-    let Some(asked) = asked else { return Ok(here()) };
+    let of = |folder: &Path| repository.within(folder).unwrap_or_default();
+    let Some(asked) = asked else { return Ok(of(folder)) };
     let is_relative = asked == "." || asked.starts_with("./") || asked.starts_with("../");
-    let whole = if is_relative { format!("{}/{asked}", here()) } else { asked.to_owned() };
+    let whole = if is_relative { format!("{}/{asked}", of(Path::new("."))) } else { asked.to_owned() };
     seamline_estate::revision::path(&whole).ok_or_else(|| {
         usage(
             format!("`{asked}` leads out of the repository"),

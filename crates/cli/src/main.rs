@@ -16,6 +16,7 @@ mod exit;
 mod graph;
 mod install;
 mod logging;
+mod manual;
 mod nearest;
 mod opened;
 mod output;
@@ -33,7 +34,7 @@ mod trial;
 mod validate;
 mod who_uses;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use exit::{Exit, Refusal};
 use std::process::ExitCode;
 
@@ -74,6 +75,8 @@ enum Command {
     Quarantine(quarantine::Verb),
     Status(status::Args),
     Doctor(doctor::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +101,8 @@ fn main() -> ExitCode {
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     let exit = done.unwrap_or_else(|error| {
         let refusal = error.downcast_ref::<Refusal>();

@@ -1,13 +1,13 @@
 //! The pages of the rules, as `explain` prints them.
 
 macro_rules! pages {
-    ($($id:literal)*) => {
-        &[$(($id, include_str!(concat!("../../../docs/reference/rules/", $id, ".md")))),*]
+    ($folder:literal: $($id:literal)*) => {
+        &[$(($id, include_str!(concat!("../../../docs/reference/", $folder, "/", $id, ".md")))),*]
     };
 }
 
 /// Rule and page.
-const PAGES: &[(&str, &str)] = pages! {
+const PAGES: &[(&str, &str)] = pages! { "rules":
     "ACCEPTED_MEANING_STANDS"
     "BEHAVIOUR_IN_EVENTS"
     "BOOTSTRAP_REACHABLE"
@@ -73,20 +73,31 @@ const PAGES: &[(&str, &str)] = pages! {
     "WORDS_DIFFER_OPENLY"
 };
 
+/// Rule of changes and page.
+const CHANGE_PAGES: &[(&str, &str)] = pages! { "changes":
+    "CHANGE_DECLARED"
+    "CONSUMERS_KEPT"
+    "DECLARED_IS_TRUE"
+    "FROZEN_TEXT_STANDS"
+    "VERSION_COVERS_CHANGES"
+    "WORDS_DECLARED"
+};
+
 /// Returns the page of a rule.
 pub(crate) fn page(id: &str) -> Option<&'static str> {
-    PAGES.iter().find(|(known, _)| *known == id).map(|(_, page)| *page)
+    PAGES.iter().chain(CHANGE_PAGES).find(|(known, _)| *known == id).map(|(_, page)| *page)
 }
 
 #[cfg(test)]
 mod tests {
     use super::page;
+    use seamline_rules::diff::verdict::CHANGE_RULES;
     use seamline_rules::rule::RULES;
 
     #[test]
     fn every_rule_has_a_page() {
-        for rule in RULES {
-            assert!(page(rule.id).is_some_and(|page| page.contains(rule.id)), "{}", rule.id);
+        for id in RULES.iter().map(|rule| rule.id).chain(CHANGE_RULES.iter().map(|rule| rule.id)) {
+            assert!(page(id).is_some_and(|page| page.contains(id)), "{id}");
         }
     }
 }

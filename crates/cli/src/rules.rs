@@ -72,7 +72,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit> {
     let Some(known) = known(&id) else {
         return Err(usage(format!("there is no rule `{}`", args.rule), "`seamline rules` lists them"));
     };
-    println!("{}\nnext: {}", known.page.trim_end(), known.next);
+    println!("{}\n\nnext: {}", known.page.trim_end(), known.next);
     Ok(Exit::Clean)
 }
 
@@ -107,8 +107,7 @@ pub(crate) fn known(id: &str) -> Option<Known> {
         return Some(Known { level: rule.level, reason: rule.reason, page, next: diff });
     }
     if let Some(rule) = LANGUAGE.iter().find(|rule| rule.id == id) {
-        let advice = "The language itself insists: the finding says what to write instead.";
-        let page = page(&Level::Error, rule.reason, advice);
+        let page = page(&Level::Error, rule.reason, rule.mend);
         return Some(Known { level: Level::Error, reason: rule.reason, page, next: check });
     }
     let class = CLASSES.iter().find(|class| class.id == id)?;

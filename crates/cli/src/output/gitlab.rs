@@ -1,7 +1,7 @@
 //! GitLab Code Quality: an array of findings, which annotates the merge request.
 
 use super::Report;
-use super::visible::one_line;
+use super::visible::{one_line, visible};
 use seamline_contract::finding::Level;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(super) fn document(report: &Report<'_>) -> Value {
             "fingerprint": told.fingerprint,
             "severity": severity,
             "location": {
-                "path": told.at.file,
+                "path": visible(&told.at.file),
                 "lines": { "begin": told.at.line, "end": told.at.end_line },
             },
         })

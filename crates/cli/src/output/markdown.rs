@@ -23,7 +23,7 @@ pub(super) fn comment(report: &Report<'_>) -> String {
         let _ = writeln!(text, "- {}", prose(line));
     }
     if let Some(compared) = report.compared.filter(|_| !report.changes.is_empty()) {
-        let _ = writeln!(text, "\n### Changes {}", prose(since(compared).trim_end_matches(':')));
+        let _ = writeln!(text, "\n### Changes {}", message(since(compared).trim_end_matches(':')));
         let mut subject = String::new();
         for told in report.changes.iter().take(TOLD_MAX) {
             if told.change.subject.to_string() != subject {
@@ -63,7 +63,7 @@ fn change(text: &mut String, told: &ToldChange<'_>) {
         Effect::Breaking | Effect::Unhandled => format!("**{}**", change.effect),
         Effect::Additive | Effect::Editorial => change.effect.to_string(),
     };
-    let (message, reason) = (message(&change.message()), prose(change.reason));
+    let (message, reason) = (message(&change.message()), message(change.reason));
     let _ = writeln!(text, "| {effect} | {} | {message}<br>{reason} |", change.aspect);
 }
 
@@ -139,7 +139,7 @@ fn message(text: &str) -> String {
         line.push('…');
     }
     let parts: Vec<&str> = line.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return code(&line);
     }
     let is_code = |idx: usize| idx % 2 == 1;

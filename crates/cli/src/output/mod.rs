@@ -10,19 +10,18 @@ mod sarif;
 mod text;
 mod visible;
 
-#[cfg(test)]
-mod tests;
-
 use crate::baseline::Known;
 use crate::compared::Compared;
 use crate::exit::Exit;
 use place::{Place, Places};
 use seamline_contract::finding::{Finding, Level};
+use seamline_contract::path::ModelPath;
 use seamline_contract::waiver::Waiver;
 use seamline_estate::open::Opened;
 use seamline_rules::diff::change::{Change, Effect};
 use seamline_rules::diff::impact::Impact;
 use seamline_rules::review::Waived;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How `check` and `diff` speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -105,11 +104,15 @@ impl<'a> Report<'a> {
                 // Of what is gone the older text alone knows the place.
                 places.told(it.clone(), !new.files.contains_key(&it.at.document))
             }));
+            let mut impacts: BTreeMap<usize, Vec<&Impact>> = BTreeMap::new();
+            for impact in &compared.impacts {
+                impacts.entry(impact.change).or_default().push(impact);
+            }
             changes.extend(compared.diff.changes.iter().enumerate().map(|(idx, change)| ToldChange {
                 change,
                 old: change.old.as_ref().map(|side| places.place(&side.at, true)),
                 new: change.new.as_ref().map(|side| places.place(&side.at, false)),
-                impacts: compared.impacts.iter().filter(|impact| impact.change == idx).collect(),
+                impacts: impacts.remove(&idx).unwrap_or_default(),
             }));
         }
         place::make_unique(&mut found);
@@ -158,7 +161,7 @@ impl<'a> Report<'a> {
     fn consumers(&self) -> Vec<String> {
         let all =
             self.changes.iter().flat_map(|it| &it.impacts).map(|impact| impact.subscription.to_string());
-        let once: std::collections::BTreeSet<String> = all.collect();
+        let once: BTreeSet<String> = all.collect();
         once.into_iter().collect()
     }
 
@@ -168,10 +171,11 @@ impl<'a> Report<'a> {
         let mut told: Vec<Told> = self.found.to_vec();
         let Some(compared) = self.compared else { return told };
         let places = Places::new(self.new, Some(&compared.old.opened));
+        let told_already: BTreeSet<&ModelPath> = self.found.iter().map(|told| &told.finding.at).collect();
         for it in
             self.changes.iter().filter(|it| it.change.effect >= Effect::Unhandled && !it.impacts.is_empty())
         {
-            if self.found.iter().any(|told| &told.finding.at == it.change.at()) {
+            if told_already.contains(it.change.at()) {
                 continue;
             }
             let touched: Vec<String> = it

@@ -79,7 +79,7 @@ fn result(told: &Told, ids: &[&str]) -> Value {
         "locations": [location(&told.at)],
         "partialFingerprints": { FINGERPRINT: told.fingerprint },
         "properties": {
-            "path": finding.at.to_string(),
+            "path": visible(&finding.at.to_string()),
             "owedBy": finding.context.as_ref().map(ToString::to_string),
         },
     });

@@ -1,5 +1,6 @@
 //! Text for people: what changed and whom it touches, then each finding with the line it stands in.
 
+use super::visible::visible;
 use super::{Place, Report, ToldChange, Verb};
 use crate::compared::Compared;
 use crate::terminal::{colour, counted};
@@ -32,17 +33,11 @@ pub(super) fn text(report: &Report<'_>) -> String {
     let of = |is_old: bool| -> Vec<Finding> {
         report.found.iter().filter(|it| it.is_old == is_old).map(|it| it.finding.clone()).collect()
     };
-    text.push_str(&rendered(&report.new.reading.sources, &of(false), paint));
-    if let Some(compared) = report.compared {
-        let of_old = rendered(&compared.old.opened.reading.sources, &of(true), paint);
-        if !of_old.is_empty() && of(false).is_empty() == text.ends_with("\n\n") {
-            text.push_str(&of_old);
-        } else if !of_old.is_empty() {
-            let _ = write!(text, "\n{of_old}");
-        }
-    }
-    if !report.found.is_empty() {
-        text.push('\n');
+    let old = report.compared.map(|it| &it.old.opened.reading.sources);
+    let of_old = old.map_or_else(String::new, |sources| rendered(sources, &of(true), paint));
+    let of_new = rendered(&report.new.reading.sources, &of(false), paint);
+    for part in [of_new, of_old].iter().filter(|part| !part.is_empty()) {
+        let _ = writeln!(text, "{part}");
     }
     let _ = writeln!(text, "{}", report.summary());
     if let Some(known) = &report.known {
@@ -77,7 +72,7 @@ fn change(text: &mut String, told: &ToldChange<'_>) {
         "  {:<10} {:<14} {}\n  {:<25} {}",
         change.effect.to_string(),
         change.aspect.to_string(),
-        change.message(),
+        visible(&change.message()),
         "",
         change.reason
     );

@@ -77,8 +77,14 @@ impl Place {
 
     /// Copies an example.
     pub(crate) fn example(name: &str) -> Place {
+        Place::example_within(name, ".")
+    }
+
+    /// Copies an example into a folder below.
+    pub(crate) fn example_within(name: &str, folder: &str) -> Place {
         let place = Place::empty();
-        copy(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples")).join(name), place.root());
+        let examples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"));
+        copy(&examples.join(name), &place.root().join(folder));
         place
     }
 
@@ -129,6 +135,38 @@ impl Place {
     /// Runs the program in the folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&self.command(arguments).output().unwrap())
+    }
+
+    /// Runs git in the folder, without the settings of whoever runs the tests, and returns what it printed.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"])
+            .args(arguments)
+            .current_dir(self.root())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Harbour Logistics")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "data@harbour.example")))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Makes the folder a repository if it is none, and commits all there is.
+    pub(crate) fn commit(&self) {
+        if !self.root().join(".git").exists() {
+            self.git(&["init", "--quiet"]);
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "as it is now"]);
+    }
+
+    /// Replaces a text that stands in a file of the folder.
+    pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.root().join(path)).unwrap();
+        assert!(text.contains(from), "no `{from}` in {path}");
+        self.write(path, text.replace(from, to));
     }
 
     /// Does SQL in a context's database, as its service or a hand would, in one transaction.

@@ -5,9 +5,10 @@ use seamline_estate::open::{OpenError, Opened, open};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CONTEXT: &str = "apiVersion: seamline/v1\nkind: Context\nmeaning: Pays claims.\nteam: claims\n";
+pub(crate) const CONTEXT: &str =
+    "apiVersion: seamline/v1\nkind: Context\nmeaning: Pays claims.\nteam: claims\n";
 
-fn write(root: &Path, files: &[(&str, &[u8])]) {
+pub(crate) fn write(root: &Path, files: &[(&str, &[u8])]) {
     for (path, bytes) in files {
         let path = root.join(path);
         fs::create_dir_all(path.parent().expect("files have folders")).expect("the folder is ours");
@@ -22,7 +23,7 @@ fn opened(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Opened) {
     (folder, opened)
 }
 
-fn lines(opened: &Opened) -> Vec<String> {
+pub(crate) fn lines(opened: &Opened) -> Vec<String> {
     let line = |finding: &Finding| {
         let at = opened.reading.sources.locate(&finding.at);
         format!("{}:{}:{} {} {}", at.document, at.line, at.column, finding.rule, finding.message)
@@ -30,7 +31,7 @@ fn lines(opened: &Opened) -> Vec<String> {
     opened.reading.findings.iter().map(line).collect()
 }
 
-fn settings(roots: &str) -> String {
+pub(crate) fn settings(roots: &str) -> String {
     format!("apiVersion: seamline/v1\nkind: Estate\nroots: {roots}\n")
 }
 
@@ -130,6 +131,23 @@ fn links_do_not_make_a_walk_endless() {
     let opened = open(folder.path()).unwrap();
     assert_eq!(opened.reading.estate.contexts.len(), 1);
     assert_eq!(opened.reading.findings.len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_estate_is_not_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    write(outside.path(), &[("secret", b"hunter2")]);
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[("a/c.context.yaml", CONTEXT.as_bytes())]);
+    std::os::unix::fs::symlink("c.context.yaml", folder.path().join("a/d.context.yaml")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("secret"), folder.path().join("a/e.contract.yaml"))
+        .unwrap();
+    let opened = open(folder.path()).unwrap();
+    let told = "a/e.contract.yaml:1:1 LANGUAGE_UNREADABLE `a/e.contract.yaml` cannot be read: it is a link that leads out of the \
+                estate's folder";
+    assert_eq!(lines(&opened), [told]);
+    assert_eq!(opened.reading.estate.contexts.len(), 2);
 }
 
 #[test]

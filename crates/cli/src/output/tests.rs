@@ -1,1 +1,0 @@
-//! Hostile texts in each format, and what the formats require.
