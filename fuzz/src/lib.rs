@@ -9,11 +9,11 @@ use seamline_expr::program::compile;
 use seamline_expr::scope::Scope;
 use seamline_lang::estate::{Reading, read_estate};
 use seamline_message::codec::{Codec, Writing};
-use seamline_rules::diff::diff as differences;
 use seamline_rules::diff::impact::impacts;
 use seamline_rules::diff::verdict::findings;
+use seamline_rules::diff::{Sides, diff as differences};
 use seamline_rules::review::{Facts, review};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// What parts the two texts of a diff.
@@ -46,7 +46,7 @@ fn thing() -> &'static ResolvedContract {
 pub fn parser(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let reading = read(text);
-    let reviewed = review(&reading.estate, &Facts { runbooks: BTreeSet::new() });
+    let reviewed = review(&reading.estate, &Facts::default());
     for finding in reading.findings.iter().chain(&reviewed) {
         let at = reading.sources.locate(&finding.at);
         let document =
@@ -84,11 +84,12 @@ pub fn diff(bytes: &[u8]) -> bool {
     let [old, new]: [Estate; 2] = [old, new].map(|text| read(text).estate);
     let mut differs = false;
     for (one, other) in [(&old, &new), (&new, &old)] {
-        let found = differences(one, other);
-        findings(&found, &impacts(one, other, &found));
+        let sides = Sides::new(one, other);
+        let found = differences(&sides);
+        findings(&found, &impacts(&sides, &found));
         differs = !found.changes.is_empty();
     }
-    let same = differences(&old, &old);
+    let same = differences(&Sides::new(&old, &old));
     assert!(same.changes.is_empty(), "{:?}", same.changes);
     differs
 }

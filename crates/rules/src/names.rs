@@ -189,12 +189,6 @@ impl Names<'_, '_> {
             let at = publication.path().key("contract");
             return self.wrong(at, format!("there is no contract `{name}`"), help);
         };
-        let events: Vec<_> = contract.events.iter().flat_map(|it| &it.events).map(|it| &it.name).collect();
-        for mapping in publication.events.iter().filter(|mapping| !events.contains(&&mapping.event)) {
-            let at = publication.path().key("events").key(&mapping.event).the_key();
-            let help = nearest(mapping.event.as_str(), &events);
-            self.wrong(at, format!("`{name}` has no event `{}`", mapping.event), help);
-        }
         if let Some(resolved) = self.review.resolved(&contract.reference()) {
             for (path, _) in &publication.columns {
                 self.attribute(resolved, path, publication.path().key("columns").key(path).the_key());

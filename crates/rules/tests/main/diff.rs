@@ -256,7 +256,7 @@ fn check_file(name: &str, (from, to): (&str, &str), expected: &[&str]) {
         files.insert(DocumentId(name.to_owned()), text.to_owned());
         estate(&files)
     };
-    let lines: Vec<String> = diff(&with(from), &with(to)).changes.iter().map(told).collect();
+    let lines: Vec<String> = diff(&Sides::new(&with(from), &with(to))).changes.iter().map(told).collect();
     assert_eq!(lines, expected, "{name}");
 }
 
@@ -347,7 +347,7 @@ fn a_shared_type_that_changes_is_told_of_each_attribute_of_it() {
         files.insert(DocumentId("geo.types.yaml".to_owned()), types);
         estate(&files)
     };
-    let lines: Vec<String> = diff(&with(80), &with(90)).changes.iter().map(told).collect();
+    let lines: Vec<String> = diff(&Sides::new(&with(80), &with(90))).changes.iter().map(told).collect();
     assert_eq!(lines, ["breaking SHAPE home.city length"]);
 }
 

@@ -13,7 +13,7 @@ use seamline_contract::finding::{Finding, Level};
 use seamline_contract::path::DocumentId;
 use seamline_lang::estate::read_estate;
 use seamline_rules::diff::change::{Aspect, Effect};
-use seamline_rules::diff::diff;
+use seamline_rules::diff::{Sides, diff};
 use seamline_rules::review::{Facts, review, runbooks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ fn estate(root: &Path) -> Estate {
 }
 
 fn found(estate: &Estate, base: &Estate) -> Vec<Finding> {
-    review(estate, &Facts { runbooks: runbooks(base) })
+    review(estate, &Facts { runbooks: runbooks(base), ..Facts::default() })
 }
 
 /// What an operator was seen by, over all its mutants.
@@ -122,8 +122,11 @@ fn hold(root: &Path, seen: &mut BTreeMap<&'static str, Seen>) -> Vec<String> {
             .collect();
         let unseen: Vec<_> =
             mutant.must.iter().filter(|rule| !new.iter().any(|it| it.rule == **rule)).collect();
-        let changes: BTreeSet<(Aspect, Effect)> =
-            diff(&base, &mutant.estate).changes.iter().map(|it| (it.aspect, it.effect)).collect();
+        let changes: BTreeSet<(Aspect, Effect)> = diff(&Sides::new(&base, &mutant.estate))
+            .changes
+            .iter()
+            .map(|it| (it.aspect, it.effect))
+            .collect();
         let classed = mutant.change.is_none_or(|change| changes.contains(&change));
         if !extra.is_empty() || !unseen.is_empty() || !classed {
             let extra: Vec<String> =

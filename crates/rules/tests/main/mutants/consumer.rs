@@ -67,7 +67,8 @@ fn of_subscription(all: &mut Mutants<'_>, idx: usize, subscription: &Subscriptio
     all.add("a subscription reads a major that is not there", &target, NO_CHANGE, |it| {
         it.subscriptions[idx].contract.major = Major(77);
     })
-    .found_by("MAJOR_LIVES");
+    .found_by("MAJOR_LIVES")
+    .perhaps(&["NAMES_RESOLVE"]);
     all.add("a subscription says no purpose", &target, NO_CHANGE, |it| it.subscriptions[idx].purpose = None)
         .found_by("PURPOSE_ALLOWED");
     all.add("a subscription has a purpose of its own", &target, NO_CHANGE, |it| {
