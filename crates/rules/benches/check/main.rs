@@ -44,11 +44,6 @@ fn parsed(files: &Files) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-fn median(mut rounds: Vec<f64>) -> f64 {
-    rounds.sort_by(f64::total_cmp);
-    rounds[rounds.len() / 2]
-}
-
 /// Returns the greatest resident memory of this process until now, in MB; none where the system does not say.
 fn megabytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -85,17 +80,20 @@ impl Figure {
     }
 }
 
+/// Returns the middle of rounds by their ratio.
+fn median(mut rounds: Vec<(f64, f64)>) -> (f64, f64) {
+    rounds.sort_by(|one, two| (one.0 / one.1).total_cmp(&(two.0 / two.1)));
+    rounds[rounds.len() / 2]
+}
+
 fn main() {
     let json = std::env::args().any(|arg| arg == "--json");
     let small = estate::files(CONTEXTS);
-    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (checked(&small), parsed(&small))).collect();
-    let ours = median(rounds.iter().map(|round| round.0).collect());
-    let theirs = median(rounds.iter().map(|round| round.1).collect());
+    let (ours, theirs) = median((0..ROUNDS).map(|_| (checked(&small), parsed(&small))).collect());
     Figure { bench: "check", ours, theirs, peer: "a bare YAML parse", unit: "s", goal: 4.0 }.print(json);
     let large = estate::files(CONTEXTS * TIMES);
-    let ours = median((0..3).map(|_| checked(&large)).collect()) / TIMES as f64;
-    let peer = "a tenth of the size";
-    let small = median((0..ROUNDS).map(|_| checked(&small)).collect());
-    Figure { bench: "check-growth", ours, theirs: small, peer, unit: "s a thousand contracts", goal: 1.2 }
-        .print(json);
+    let beside = |_| (checked(&large) / TIMES as f64, checked(&small));
+    let (ours, theirs) = median((0..ROUNDS).map(beside).collect());
+    let (peer, unit) = ("a tenth of the size", "s a thousand contracts");
+    Figure { bench: "check-growth", ours, theirs, peer, unit, goal: 1.2 }.print(json);
 }
