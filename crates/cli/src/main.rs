@@ -3,6 +3,7 @@
 mod accept;
 mod account;
 mod agent;
+mod agreement;
 mod backfill;
 mod baseline;
 mod case;

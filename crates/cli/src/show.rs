@@ -1,14 +1,17 @@
-//! `seamline show [REF]`: what there is, what a contract promises, what a subscription uses.
+//! `seamline show [REF]`: what there is, what a contract promises, what a subscription uses, what two teams agreed on.
 
-use crate::exit::{Exit, unreachable};
+use crate::agreement;
+use crate::exit::{Exit, unreachable, usage};
 use crate::opened::{Named, named, opened};
-use crate::terminal::{Format, columns};
+use crate::terminal::columns;
 use anyhow::Result;
 use seamline_contract::attribute::{Type, Unit};
-use seamline_contract::channel::{DEFAULT_TOPICS, topic_name};
+use seamline_contract::channel::{ChannelTerms, DEFAULT_TOPICS, topic_name};
+use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
+use seamline_contract::id::ContractRef;
 use seamline_contract::resolve::{ResolvedAttribute, ResolvedContract, resolve};
-use seamline_contract::subscription::{ColumnSource, Subscription};
+use seamline_contract::subscription::{ColumnSource, OnDelete, OnInvalid, StartsAt, Subscription};
 use seamline_rules::uses::uses;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -24,9 +27,24 @@ pub(crate) struct Args {
     /// With everything that is inherited, carried or a default.
     #[arg(long)]
     resolved: bool,
+    /// As a page for two teams: what is exchanged, who answers for it, what happens when something goes wrong. Of a
+    /// contract: a page for each of its consumers.
+    #[arg(long, conflicts_with = "resolved", requires = "reference")]
+    agreement: bool,
     /// How to speak.
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: Form,
+}
+
+/// In what form it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For a wiki; only with `--agreement`.
+    Markdown,
 }
 
 /// Runs the command.
@@ -36,25 +54,68 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.estate)?;
     let estate = &opened.reading.estate;
-    let document = match args.reference.as_ref().map(|reference| named(estate, reference)).transpose()? {
+    let named = args.reference.as_ref().map(|reference| named(estate, reference)).transpose()?;
+    if args.agreement {
+        return agreements(estate, named, args.format);
+    }
+    if args.format == Form::Markdown {
+        return Err(usage(
+            "only an agreement is shown as Markdown",
+            "add `--agreement`, or leave the format out",
+        ));
+    }
+    let document = match named {
         None => list(estate),
-        Some(Named::Subscription(subscription)) => show_subscription(estate, subscription),
+        Some(Named::Subscription(subscription)) => show_subscription(estate, subscription, args.resolved),
         Some(Named::Contract(reference)) => {
-            let resolved = resolve(estate, &reference).map_err(|reasons| {
-                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-                unreachable(reasons.join("; "), "run `seamline check` and mend it first")
-            })?;
-            show_contract(estate, &resolved, args.resolved)
+            show_contract(estate, &resolved_contract(estate, &reference)?, args.resolved)
         }
     };
     match args.format {
-        Format::Json => println!("{document}"),
-        Format::Text => {
+        Form::Json => println!("{document}"),
+        Form::Text | Form::Markdown => {
             print!("{}", plain(&document));
             println!(
                 "next: {}",
                 if args.reference.is_some() { "seamline check" } else { "seamline show REF" }
             );
+        }
+    }
+    Ok(Exit::Clean)
+}
+
+fn resolved_contract(estate: &Estate, reference: &ContractRef) -> Result<ResolvedContract> {
+    resolve(estate, reference).map_err(|reasons| {
+        let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        unreachable(reasons.join("; "), "run `seamline check` and mend it first")
+    })
+}
+
+/// Shows the agreement of a subscription, or of each consumer of a contract.
+fn agreements(estate: &Estate, named: Option<Named<'_>>, form: Form) -> Result<Exit> {
+    let (reference, subscriptions): (ContractRef, Vec<&Subscription>) = match named {
+        Some(Named::Subscription(subscription)) => (subscription.contract.clone(), vec![subscription]),
+        Some(Named::Contract(reference)) => {
+            let of_it = estate.subscriptions.iter().filter(|it| it.contract == reference).collect();
+            (reference, of_it)
+        }
+        None => return Err(usage("it is not clear whose agreement is meant", "name a subscription")),
+    };
+    let contract = resolved_contract(estate, &reference)?;
+    let pages: Vec<agreement::Page> =
+        subscriptions.iter().map(|it| agreement::page(estate, &contract, it)).collect();
+    let joined = |of: fn(&agreement::Page) -> String| pages.iter().map(of).collect::<Vec<_>>().join("\n");
+    match form {
+        Form::Json => println!("{}", Value::Array(pages.iter().map(agreement::document).collect())),
+        Form::Markdown => print!("{}", joined(agreement::markdown)),
+        Form::Text => {
+            let next = match subscriptions.first() {
+                Some(first) => format!("seamline accept {}", first.name),
+                None => format!("seamline show {reference}"),
+            };
+            let nobody = || format!("nobody subscribes to {reference}\n");
+            print!("{}", if pages.is_empty() { nobody() } else { joined(agreement::text) });
+            println!("\nnext: {next}");
         }
     }
     Ok(Exit::Clean)
@@ -101,7 +162,7 @@ fn show_contract(estate: &Estate, resolved: &ResolvedContract, in_full: bool) ->
         })
         .collect();
     let key: Vec<String> = contract.key.iter().map(ToString::to_string).collect();
-    json!({
+    let mut shown = json!({
         "contract": contract.reference().to_string(),
         "version": contract.version.to_string(),
         "status": contract.status.to_string(),
@@ -113,7 +174,45 @@ fn show_contract(estate: &Estate, resolved: &ResolvedContract, in_full: bool) ->
         "channels": channels,
         "promises": promises(resolved),
         "consumers": consumers,
-    })
+    });
+    if in_full {
+        shown["defaults"] = contract_defaults(estate, contract);
+    }
+    shown
+}
+
+/// Returns what a contract does not say and what holds instead.
+fn contract_defaults(estate: &Estate, contract: &Contract) -> Value {
+    let mut defaults = serde_json::Map::new();
+    let mut holds = |unless: bool, what: &str, default: String| {
+        if !unless {
+            defaults.insert(what.to_owned(), json!(default));
+        }
+    };
+    let settings = &estate.settings;
+    if let Some(classification) = settings.classification {
+        holds(contract.classification.is_some(), "classification", format!("{classification}, the estate's"));
+    }
+    holds(contract.purposes.is_some(), "purposes", "any".to_owned());
+    holds(!contract.partition_by.is_empty(), "partitionBy", "the key".to_owned());
+    let terms =
+        [("events", contract.events.as_ref().map(|it| &it.terms)), ("state", contract.state.as_ref())];
+    for (channel, terms) in terms.into_iter().filter_map(|(channel, terms)| Some((channel, terms?))) {
+        let usual = ChannelTerms::default();
+        holds(
+            terms.readers.is_some(),
+            &format!("{channel}.for"),
+            "any context while nothing is above internal".to_owned(),
+        );
+        holds(terms.cadence != usual.cadence, &format!("{channel}.cadence"), "continuous".to_owned());
+        holds(terms.encoding != usual.encoding, &format!("{channel}.encoding"), "json".to_owned());
+        holds(terms.limit_bytes != usual.limit_bytes, &format!("{channel}.limit"), "256KiB".to_owned());
+        holds(false, &format!("{channel}.delivery"), "at least once, idempotent by sequence".to_owned());
+    }
+    if let Some(reconciliation) = &contract.reconciliation {
+        holds(reconciliation.repair.is_some(), "reconciliation.repair", "reemit".to_owned());
+    }
+    Value::Object(defaults)
 }
 
 fn attribute(attribute: &ResolvedAttribute, in_full: bool) -> Value {
@@ -148,6 +247,7 @@ fn attribute(attribute: &ResolvedAttribute, in_full: bool) -> Value {
             json!(purposes.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
         shown["unit"] = json!(unit);
         shown["zone"] = json!(shape.zone);
+        shown["origin"] = json!(if attribute.carried { "carried" } else { "own" });
     }
     shown
 }
@@ -170,7 +270,7 @@ fn promises(resolved: &ResolvedContract) -> Value {
     Value::Object(promises)
 }
 
-fn show_subscription(estate: &Estate, subscription: &Subscription) -> Value {
+fn show_subscription(estate: &Estate, subscription: &Subscription, in_full: bool) -> Value {
     let used = uses(estate, subscription);
     let columns: Vec<Value> = subscription
         .projection()
@@ -188,7 +288,7 @@ fn show_subscription(estate: &Estate, subscription: &Subscription) -> Value {
         .collect();
     let attributes: Vec<String> = used.attributes.iter().map(ToString::to_string).collect();
     let reacts: Vec<String> = subscription.reacts_to.iter().map(ToString::to_string).collect();
-    json!({
+    let mut shown = json!({
         "subscription": subscription.name.to_string(),
         "of": subscription.contract.to_string(),
         "view": subscription.view.as_ref().map(ToString::to_string),
@@ -200,7 +300,47 @@ fn show_subscription(estate: &Estate, subscription: &Subscription) -> Value {
         "table": subscription.projection().map(|(table, _)| table),
         "columns": columns,
         "accepted": subscription.accepted.as_ref().map(|it| format!("{} {}", it.version, it.meaning)),
-    })
+    });
+    if in_full {
+        shown["behaviour"] = behaviour(subscription);
+    }
+    shown
+}
+
+/// Returns how a subscription behaves, marked where that is a default. A value that was written and equals its default is
+/// one to the model.
+fn behaviour(subscription: &Subscription) -> Value {
+    let said = |value: &str, default: &str| {
+        json!(if value == default { format!("{value} (the default)") } else { value.to_owned() })
+    };
+    let mut behaviour = serde_json::Map::new();
+    if subscription.projection().is_some() {
+        behaviour.insert("role".to_owned(), said(&subscription.role.to_string(), "projection"));
+        let on_delete = match subscription.on_delete {
+            OnDelete::Delete => "delete",
+            OnDelete::Mark => "mark",
+        };
+        behaviour.insert("onDelete".to_owned(), said(on_delete, "delete"));
+    }
+    if !subscription.reacts_to.is_empty() {
+        let starts_at = match &subscription.starts_at {
+            StartsAt::Now => "now",
+            StartsAt::Earliest => "earliest",
+            StartsAt::At(moment) => moment,
+        };
+        let on_invalid = match subscription.on_invalid {
+            OnInvalid::HoldKey => "holdKey",
+            OnInvalid::Skip => "skip",
+            OnInvalid::Halt => "halt",
+        };
+        behaviour.insert("startsAt".to_owned(), said(starts_at, "now"));
+        behaviour.insert("onInvalid".to_owned(), said(on_invalid, "holdKey"));
+    }
+    if let Some(reconciliation) = &subscription.reconciliation {
+        let repair = reconciliation.repair.map_or_else(|| "rebuild".to_owned(), |repair| repair.to_string());
+        behaviour.insert("reconciliation.repair".to_owned(), said(&repair, "rebuild"));
+    }
+    Value::Object(behaviour)
 }
 
 /// Prints a document of texts and lists of rows as people read it.

@@ -2,12 +2,14 @@
 //!
 //! The canonical text is one line a facet: subject, aspect and text, with a tab between, ended by a line feed. White
 //! space within a text counts as one space, so that wrapping a sentence anew changes nothing. Facets come in a fixed
-//! order: attributes by path, then events by name, then channels; what has no order in the contract (values, moves,
-//! reasons, what an event sets) is sorted. The text begins with the line `seamline meaning 1`.
+//! order: attributes by path, then events by name, then commands by name, then promises; what has no order in the contract
+//! (values, moves, reasons, what an event sets) is sorted. The text begins with the line `seamline meaning 1`.
+//!
+//! A facet that a consumer does not use is not in it, so that no change elsewhere asks it to read again.
 
 use crate::attribute::{Attribute, Origin, Shape, Type, Unit};
-use crate::channel::{ChannelId, ChannelKind, Event};
-use crate::id::{AttributePath, EventName};
+use crate::channel::{ChannelId, ChannelKind, Command, Event, View};
+use crate::id::{AttributePath, CommandName, EventName};
 use crate::resolve::ResolvedContract;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -38,6 +40,12 @@ pub enum Aspect {
     Sets,
     /// A reason code with its meaning.
     Reason,
+    /// The attribute that says when an event takes effect.
+    Effective,
+    /// The expression of a flag.
+    Is,
+    /// An answer to a command with its meaning.
+    Outcome,
     /// What is promised of a channel.
     Guarantee,
 }
@@ -55,6 +63,9 @@ impl fmt::Display for Aspect {
             Aspect::Becomes => "becomes",
             Aspect::Sets => "sets",
             Aspect::Reason => "reason",
+            Aspect::Effective => "effective",
+            Aspect::Is => "is",
+            Aspect::Outcome => "outcome",
             Aspect::Guarantee => "guarantee",
         })
     }
@@ -63,7 +74,7 @@ impl fmt::Display for Aspect {
 /// One thing that a consumer relies on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Facet {
-    /// An attribute's path, an event's name, `events` or `state`.
+    /// An attribute's path, an event's or command's name, or what is promised of: `events`, `state`, `commands`, `requests`.
     pub subject: String,
     /// What it says of it.
     pub aspect: Aspect,
@@ -71,41 +82,52 @@ pub struct Facet {
     pub text: String,
 }
 
-/// Returns everything that the use of these attributes, events and channels relies on, in canonical order.
-/// Names that the contract does not have are passed over.
-pub fn facets(
-    contract: &ResolvedContract,
-    attributes: &BTreeSet<AttributePath>,
-    events: &[EventName],
-    channels: &[ChannelId],
-) -> Vec<Facet> {
+/// What a consumer uses of a contract. Names that the contract does not have are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uses {
+    /// The key, what columns name or translate, what events it reacts to carry, what it asks for.
+    pub attributes: BTreeSet<AttributePath>,
+    /// The events it reacts to, in the order written.
+    pub events: Vec<EventName>,
+    /// The channels it reads: state for a table, events for reactions.
+    pub channels: Vec<ChannelId>,
+    /// The commands it sends, in the order written.
+    pub commands: Vec<CommandName>,
+    /// It asks by request.
+    pub asks: bool,
+    /// The promises that it says it needs, by name: `freshness`, `retention`, ….
+    pub promises: BTreeSet<&'static str>,
+}
+
+/// Returns everything that these uses rely on, in canonical order. Names that the contract does not have are passed over.
+pub fn facets(contract: &ResolvedContract, uses: &Uses) -> Vec<Facet> {
     let mut facets = Facets(Vec::new());
-    for path in attributes {
+    for path in &uses.attributes {
         if let Some(at) = contract.at(path) {
             facets.attribute(&path.to_string(), at.meaning, at.shape, at.optional);
         }
     }
-    let names: BTreeSet<&EventName> = events.iter().collect();
+    let view = uses.channels.iter().find_map(|channel| channel.view.as_ref());
+    let view = view.and_then(|view| contract.contract.view(view));
+    let names: BTreeSet<&EventName> = uses.events.iter().collect();
     for event in names.into_iter().filter_map(|name| contract.contract.event(name)) {
-        facets.event(event);
+        facets.event(contract, event, view);
     }
-    let kinds: BTreeSet<ChannelKind> = channels.iter().map(|channel| channel.kind).collect();
-    for kind in kinds {
-        facets.guarantees(contract, kind);
+    let names: BTreeSet<&CommandName> = uses.commands.iter().collect();
+    for name in names {
+        if let Some(command) = contract.contract.commands.iter().find(|command| command.name == *name) {
+            facets.command(command);
+        }
     }
+    facets.guarantees(contract, uses);
     facets.0
 }
 
 /// Returns the digest of the meaning that these uses rely on: `b3-` and the first eight hexadecimal digits of the
 /// BLAKE3 hash of the canonical text. Nothing but a listed facet changes it.
-pub fn meaning_digest(
-    contract: &ResolvedContract,
-    attributes: &BTreeSet<AttributePath>,
-    events: &[EventName],
-    channels: &[ChannelId],
-) -> String {
+pub fn meaning_digest(contract: &ResolvedContract, uses: &Uses) -> String {
     let mut text = FORM.to_owned();
-    for Facet { subject, aspect, text: says } in facets(contract, attributes, events, channels) {
+    for Facet { subject, aspect, text: says } in facets(contract, uses) {
         text.push_str(&format!("{subject}\t{aspect}\t{says}\n"));
     }
     format!("b3-{}", &blake3::hash(text.as_bytes()).to_hex()[..8])
@@ -159,7 +181,9 @@ impl Facets {
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    /// What an event becomes says when it happens, even to a reader who is not told the attribute; what it sets, and its
+    /// details, are only what the view carries.
+    fn event(&mut self, contract: &ResolvedContract, event: &Event, view: Option<&View>) {
         let subject = event.name.as_str();
         self.push(subject, Aspect::Meaning, &event.meaning);
         let becomes = event
@@ -167,32 +191,60 @@ impl Facets {
             .iter()
             .flat_map(|(attribute, values)| values.iter().map(move |value| format!("{attribute}: {value}")));
         self.sorted(subject, Aspect::Becomes, becomes.chain(event.ends.then(|| "ends".to_owned())));
-        self.sorted(subject, Aspect::Sets, event.sets.iter().map(ToString::to_string));
+        let carried = contract.event_paths(event, view);
+        let sets = event.sets.iter().filter(|path| carried.contains(path));
+        self.sorted(subject, Aspect::Sets, sets.map(ToString::to_string));
         let reasons = event.reasons.iter().map(|(reason, meaning)| format!("{reason}: {meaning}"));
         self.sorted(subject, Aspect::Reason, reasons);
+        if let Some(effective) = &event.effective {
+            self.push(subject, Aspect::Effective, effective.as_str());
+        }
+        for flag in &event.flags {
+            let subject = format!("{subject}.{}", flag.name);
+            self.push(&subject, Aspect::Meaning, &flag.meaning);
+            self.push(&subject, Aspect::Is, &flag.is);
+        }
+        for detail in &event.details {
+            let listed = |view: &View| view.details.contains(&(event.name.clone(), detail.name.clone()));
+            if view.is_none_or(listed) {
+                self.member(subject, detail);
+            }
+        }
     }
 
-    fn guarantees(&mut self, contract: &ResolvedContract, kind: ChannelKind) {
+    fn command(&mut self, command: &Command) {
+        let subject = command.name.as_str();
+        self.push(subject, Aspect::Meaning, &command.meaning);
+        let outcomes = command.outcomes.iter().map(|it| format!("{}: {}", it.name, it.meaning));
+        self.sorted(subject, Aspect::Outcome, outcomes);
+        command.details.iter().for_each(|detail| self.member(subject, detail));
+    }
+
+    /// What is promised and needed.
+    fn guarantees(&mut self, contract: &ResolvedContract, uses: &Uses) {
         let guarantees = &contract.contract.guarantees;
         let mut say = |subject: &str, name: &str, promise: Option<String>| {
-            if let Some(promise) = promise {
+            if let Some(promise) = promise.filter(|_| uses.promises.contains(name)) {
                 self.push(subject, Aspect::Guarantee, &format!("{name}: {promise}"));
             }
         };
-        match kind {
-            ChannelKind::Events => {
-                let Some(events) = &guarantees.events else { return };
-                say("events", "freshness", events.freshness.map(|promise| promise.to_string()));
-                say("events", "lateness", events.lateness.map(|promise| promise.to_string()));
-                say("events", "replay", Some(events.replay.to_string()));
-                say("events", "retention", events.retention.map(|promise| promise.to_string()));
-            }
-            ChannelKind::State => {
-                let Some(state) = &guarantees.state else { return };
-                say("state", "freshness", state.freshness.map(|promise| promise.to_string()));
-                say("state", "replay", Some(state.replay.to_string()));
-                say("state", "tombstones", state.tombstones.map(|promise| promise.to_string()));
-            }
+        let kinds: BTreeSet<ChannelKind> = uses.channels.iter().map(|channel| channel.kind).collect();
+        if let (true, Some(events)) = (kinds.contains(&ChannelKind::Events), &guarantees.events) {
+            say("events", "freshness", events.freshness.map(|promise| promise.to_string()));
+            say("events", "lateness", events.lateness.map(|promise| promise.to_string()));
+            say("events", "replay", Some(events.replay.to_string()));
+            say("events", "retention", events.retention.map(|promise| promise.to_string()));
+        }
+        if let (true, Some(state)) = (kinds.contains(&ChannelKind::State), &guarantees.state) {
+            say("state", "freshness", state.freshness.map(|promise| promise.to_string()));
+            say("state", "replay", Some(state.replay.to_string()));
+            say("state", "tombstones", state.tombstones.map(|promise| promise.to_string()));
+        }
+        if !uses.commands.is_empty() {
+            say("commands", "answer", guarantees.commands_answer.map(|promise| promise.to_string()));
+        }
+        if uses.asks {
+            say("requests", "answer", guarantees.requests_answer.map(|promise| promise.to_string()));
         }
     }
 }

@@ -52,8 +52,7 @@ fn accepted_meaning_stands(review: &Review<'_>) -> Vec<Finding> {
         if reading.translations.iter().any(|translation| translation.program.is_err()) {
             continue;
         }
-        let uses = &reading.uses;
-        let digest = meaning_digest(contract, &uses.attributes, &uses.events, &uses.channels);
+        let digest = meaning_digest(contract, &reading.uses);
         if digest == accepted.meaning {
             continue;
         }

@@ -2,24 +2,14 @@
 
 use seamline_contract::channel::{ChannelId, ChannelKind};
 use seamline_contract::estate::Estate;
-use seamline_contract::id::{AttributePath, EventName};
+use seamline_contract::id::{AttributePath, CommandName};
+use seamline_contract::meaning::Uses;
 use seamline_contract::path::ModelPath;
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_contract::subscription::{ColumnSource, Subscription};
 use seamline_expr::program::{ExprError, Program, compile};
 use seamline_expr::scope::Scope;
 use std::collections::BTreeSet;
-
-/// What a subscription uses of its contract. Names that the contract does not have are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Uses {
-    /// The key, what columns name or translate, what events it reacts to carry, what it asks for.
-    pub attributes: BTreeSet<AttributePath>,
-    /// The events it reacts to, in the order written.
-    pub events: Vec<EventName>,
-    /// The channels it reads: state for a table, events for reactions.
-    pub channels: Vec<ChannelId>,
-}
 
 /// Returns what a subscription uses; nothing where its contract cannot be resolved.
 pub fn uses(estate: &Estate, subscription: &Subscription) -> Uses {
@@ -128,5 +118,14 @@ fn used(subscription: &Subscription, contract: &ResolvedContract, translations: 
     if !subscription.reacts_to.is_empty() {
         channels.push(channel(ChannelKind::Events));
     }
-    Uses { attributes, events, channels }
+    let needs = subscription.needs.as_ref().map(|needs| needs.promises()).unwrap_or_default();
+    let is_command = |name: &&CommandName| contract.contract.commands.iter().any(|it| it.name == **name);
+    Uses {
+        attributes,
+        events,
+        channels,
+        commands: subscription.sends.iter().filter(is_command).cloned().collect(),
+        asks: !subscription.asks.is_empty(),
+        promises: needs.into_iter().map(|(promise, _)| promise).collect(),
+    }
 }

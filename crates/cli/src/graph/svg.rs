@@ -2,6 +2,7 @@
 
 use super::layout::{Area, Item, Spacing, layout};
 use super::model::{Edge, EdgeKind, Graph, Node, NodeKind};
+use std::cmp::Ordering;
 
 const SPACING: Spacing = Spacing { margin: 24, between: 18, layers: 56 };
 /// The width of a character of the two sizes of a fixed-width font, in tenths of a pixel.
@@ -18,6 +19,7 @@ svg{background:#fff}
 text{font:11px ui-monospace,Menlo,Consolas,monospace;fill:#4a5160}
 .title{font-size:13px;font-weight:600;fill:#15181f}
 .label{text-anchor:end;paint-order:stroke;stroke:#fff;stroke-width:3px}
+.back{text-anchor:start}
 rect{fill:#f4f6fa;stroke:#8a94a6}
 .context rect{fill:#e3edff;stroke:#3563b8}
 .missing rect{fill:#fff3f0;stroke:#b5452c;stroke-dasharray:4 3}
@@ -45,10 +47,12 @@ path{stroke:#8f99ab}
 
 /// Returns a graph as an SVG document.
 pub(crate) fn svg(graph: &Graph, title: &str) -> String {
-    let (most, rooms) = (ports_most(graph), rooms(graph));
+    let ends: Vec<(usize, usize)> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+    // Sides hang on layers alone, not on how high boxes are.
+    let sides = sides(&ends, &layout(&vec![Item::default(); graph.nodes.len()], &ends, SPACING));
+    let (most, rooms) = (ports_most(graph, &sides), rooms(graph));
     let items: Vec<Item> =
         graph.nodes.iter().enumerate().map(|(place, node)| item(node, most[place], rooms[place])).collect();
-    let ends: Vec<(usize, usize)> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let areas = layout(&items, &ends, SPACING);
     let far = |of: fn(&Area) -> usize| areas.iter().map(of).max().unwrap_or(0) + SPACING.margin;
     let (width, height) = (far(|it| it.x + it.width).max(LEGEND_WIDTH), far(|it| it.y + it.height));
@@ -60,8 +64,9 @@ pub(crate) fn svg(graph: &Graph, title: &str) -> String {
         height + LEGEND_HEIGHT,
         escaped(title)
     );
-    for (edge, ports) in graph.edges.iter().zip(ports(graph, &areas)) {
-        text.push_str(&drawn_edge(edge, &areas, ports));
+    let ends_of = ports(graph, &sides, &areas);
+    for (idx, edge) in graph.edges.iter().enumerate() {
+        text.push_str(&drawn_edge(edge, &areas, ends_of[idx]));
     }
     for (node, area) in graph.nodes.iter().zip(&areas) {
         text.push_str(&drawn_node(node, area));
@@ -71,33 +76,56 @@ pub(crate) fn svg(graph: &Graph, title: &str) -> String {
     text
 }
 
-/// How many edges each box has on the side where it has most.
-fn ports_most(graph: &Graph) -> Vec<usize> {
-    let (mut out, mut into) = (vec![0; graph.nodes.len()], vec![0; graph.nodes.len()]);
-    for edge in &graph.edges {
-        out[edge.from] += 1;
-        into[edge.to] += 1;
-    }
-    out.into_iter().zip(into).map(|(out, into): (usize, usize)| out.max(into)).collect()
+/// A side of a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
 }
 
-/// Returns for each edge on which ports of its two boxes it begins and ends, counted from above: edges leave and come in
-/// the order of where they lead to and come from, and so seldom cross beside a box.
-fn ports(graph: &Graph, areas: &[Area]) -> Vec<(usize, usize)> {
-    let mut order: Vec<usize> = (0..graph.edges.len()).collect();
-    let mut ports = vec![(0, 0); graph.edges.len()];
-    let mut count = |order: &[usize], at: fn(&Edge) -> usize, set: fn(&mut (usize, usize), usize)| {
-        let mut taken = vec![0; areas.len()];
-        for idx in order {
-            let port = &mut taken[at(&graph.edges[*idx])];
-            set(&mut ports[*idx], *port);
-            *port += 1;
-        }
+/// Where an edge touches a box: the side, and how far down.
+type Port = (Side, usize);
+
+/// Returns on which sides each edge begins and ends: to the right where data flows on, to the left where a circle closes.
+fn sides(ends: &[(usize, usize)], areas: &[Area]) -> Vec<(Side, Side)> {
+    let side = |(from, to): &(usize, usize)| match areas[*from].x.cmp(&areas[*to].x) {
+        Ordering::Less => (Side::Right, Side::Left),
+        Ordering::Equal => (Side::Right, Side::Right),
+        Ordering::Greater => (Side::Left, Side::Right),
     };
-    order.sort_by_key(|idx| (areas[graph.edges[*idx].to].y, *idx));
-    count(&order, |edge| edge.from, |ports, port| ports.0 = port);
-    order.sort_by_key(|idx| (areas[graph.edges[*idx].from].y, *idx));
-    count(&order, |edge| edge.to, |ports, port| ports.1 = port);
+    ends.iter().map(side).collect()
+}
+
+/// How many edges each box has on the side where it has most.
+fn ports_most(graph: &Graph, sides: &[(Side, Side)]) -> Vec<usize> {
+    let mut taken = vec![[0, 0]; graph.nodes.len()];
+    for (edge, (from, to)) in graph.edges.iter().zip(sides) {
+        taken[edge.from][*from as usize] += 1;
+        taken[edge.to][*to as usize] += 1;
+    }
+    taken.into_iter().map(|[left, right]: [usize; 2]| left.max(right)).collect()
+}
+
+/// Returns where each edge begins and ends: at a side of a box in the order of what is at the other end, and so edges
+/// seldom cross beside a box.
+fn ports(graph: &Graph, sides: &[(Side, Side)], areas: &[Area]) -> Vec<(Port, Port)> {
+    // Each end of an edge: how far down the other end is, the edge, whether it is its beginning.
+    let mut ends: Vec<(usize, usize, bool)> = Vec::with_capacity(2 * graph.edges.len());
+    for (idx, edge) in graph.edges.iter().enumerate() {
+        ends.push((areas[edge.to].y, idx, true));
+        ends.push((areas[edge.from].y, idx, false));
+    }
+    ends.sort_unstable();
+    let mut taken = vec![[0, 0]; areas.len()];
+    let mut ports = sides.iter().map(|(from, to)| ((*from, 0), (*to, 0))).collect::<Vec<_>>();
+    for (_, idx, is_beginning) in ends {
+        let edge = &graph.edges[idx];
+        let (port, place) =
+            if is_beginning { (&mut ports[idx].0, edge.from) } else { (&mut ports[idx].1, edge.to) };
+        let number = &mut taken[place][port.0 as usize];
+        port.1 = areas[place].y + PADDING / 2 + PORT / 2 + *number * PORT;
+        *number += 1;
+    }
     ports
 }
 
@@ -146,25 +174,33 @@ fn drawn_node(node: &Node, area: &Area) -> String {
     )
 }
 
-fn drawn_edge(edge: &Edge, areas: &[Area], (out, into): (usize, usize)) -> String {
-    let port = |area: &Area, number: usize| area.y + PADDING / 2 + PORT / 2 + number * PORT;
-    let (from, to) = (&areas[edge.from], &areas[edge.to]);
-    let (x, y) = (from.x + from.width, port(from, out));
-    let (end_x, end_y) = (to.x, port(to, into));
+fn drawn_edge(edge: &Edge, areas: &[Area], (begin, end): (Port, Port)) -> String {
+    let point = |area: &Area, (side, y): Port| match side {
+        Side::Left => (area.x, y),
+        Side::Right => (area.x + area.width, y),
+    };
+    let ((x, y), (end_x, end_y)) = (point(&areas[edge.from], begin), point(&areas[edge.to], end));
     let bend = SPACING.layers.max(x.abs_diff(end_x) / 3);
     // A bend may lie left of the drawing.
-    let before = i64::try_from(end_x).unwrap_or(i64::MAX) - i64::try_from(bend).unwrap_or(0);
+    let bent = |x: usize, side: Side| match side {
+        Side::Left if bend > x => format!("-{}", bend - x),
+        Side::Left => (x - bend).to_string(),
+        Side::Right => (x + bend).to_string(),
+    };
+    let (out, into) = (bent(x, begin.0), bent(end_x, end.0));
     let label = if edge.label.is_empty() {
         String::new()
     } else {
-        let label = escaped(&edge.label);
-        format!("<text class=\"label\" x=\"{}\" y=\"{}\">{label}</text>", end_x - PADDING, end_y - 4)
+        let (class, at) = match end.0 {
+            Side::Left => ("label", end_x - PADDING),
+            Side::Right => ("label back", end_x + PADDING),
+        };
+        format!("<text class=\"{class}\" x=\"{at}\" y=\"{}\">{}</text>", end_y - 4, escaped(&edge.label))
     };
     format!(
-        "<g class=\"{}\"><title>{}</title><path d=\"M{x} {y}C{} {y} {before} {end_y} {end_x} {end_y}\" marker-end=\"url(#tip)\"/>{label}</g>\n",
+        "<g class=\"{}\"><title>{}</title><path d=\"M{x} {y}C{out} {y} {into} {end_y} {end_x} {end_y}\" marker-end=\"url(#tip)\"/>{label}</g>\n",
         edge.kind.word(),
         escaped(&edge.says),
-        x + bend,
     )
 }
 

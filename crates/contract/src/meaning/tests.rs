@@ -1,14 +1,14 @@
 //! What changes the digest of a meaning, and what does not.
 
-use super::{Aspect, facets, meaning_digest};
+use super::{Aspect, Uses, facets, meaning_digest};
 use crate::attribute::{Attribute, Classification, Move, Origin, Shape, Type, Unit};
 use crate::channel::{
-    ChannelId, ChannelKind, ChannelTerms, Compatibility, Event, EventGuarantees, Events, Guarantees,
-    Ordering, Replay, StateGuarantees,
+    ChannelId, ChannelKind, ChannelTerms, Command, Compatibility, Event, EventGuarantees, Events, Flag,
+    Guarantees, Ordering, Outcome, Replay, StateGuarantees, View,
 };
 use crate::contract::{Contract, Expect, Status};
 use crate::estate::Estate;
-use crate::id::{AttributePath, ContractName, EventName};
+use crate::id::ContractName;
 use crate::path::DocumentId;
 use crate::resolve::{ResolvedContract, resolve};
 use proptest::prelude::{Strategy, any, prop_assert_eq, prop_assert_ne, proptest};
@@ -124,15 +124,109 @@ fn resolved(contract: Contract) -> ResolvedContract {
 
 /// Uses `status`, `amount` and `due`, reacts to `BillPaid`, keeps the state.
 fn digest(contract: Contract) -> String {
-    let (attributes, events, channels) = used();
-    meaning_digest(&resolved(contract), &attributes, &events, &channels)
+    meaning_digest(&resolved(contract), &used())
 }
 
-fn used() -> (BTreeSet<AttributePath>, Vec<EventName>, Vec<ChannelId>) {
-    let attributes = ["status", "amount", "due"].map(|path| path.parse().unwrap()).into();
+fn used() -> Uses {
     let channel = |kind| ChannelId { view: None, kind };
-    let channels = vec![channel(ChannelKind::State), channel(ChannelKind::Events)];
-    (attributes, vec!["BillPaid".parse().unwrap()], channels)
+    Uses {
+        attributes: ["status", "amount", "due"].map(|path| path.parse().unwrap()).into(),
+        events: vec!["BillPaid".parse().unwrap()],
+        channels: vec![channel(ChannelKind::State), channel(ChannelKind::Events)],
+        promises: BTreeSet::from(["freshness", "lateness", "replay", "retention", "tombstones"]),
+        ..Uses::default()
+    }
+}
+
+/// Uses the same by a view without `amount`, sends `WriteOff`, and needs freshness alone.
+fn used_by_view() -> Uses {
+    let channel = |kind| ChannelId { view: "short".parse().ok(), kind };
+    Uses {
+        attributes: ["status", "due"].map(|path| path.parse().unwrap()).into(),
+        channels: vec![channel(ChannelKind::State), channel(ChannelKind::Events)],
+        commands: vec!["WriteOff".parse().unwrap()],
+        promises: BTreeSet::from(["freshness", "answer"]),
+        ..used()
+    }
+}
+
+fn with_view() -> Contract {
+    let mut with_view = contract();
+    with_view.views.push(View {
+        id: "short".parse().unwrap(),
+        readers: vec!["c".parse().unwrap()],
+        only: vec!["status".parse().unwrap(), "due".parse().unwrap()],
+        events: vec!["BillPaid".parse().unwrap()],
+        details: vec![("BillPaid".parse().unwrap(), "by".parse().unwrap())],
+        state: true,
+    });
+    let command = |name: &str| Command {
+        name: name.parse().unwrap(),
+        meaning: "Asks.".to_owned(),
+        senders: vec!["c".parse().unwrap()],
+        details: vec![attribute("why", "The ground.", Shape::of(Type::String))],
+        outcomes: vec![Outcome {
+            name: "done".parse().unwrap(),
+            meaning: "It is done.".to_owned(),
+            event: None,
+        }],
+    };
+    with_view.commands = vec![command("WriteOff"), command("Remind")];
+    with_view.guarantees.commands_answer = "1h".parse().ok();
+    with_view.guarantees.requests_answer = "1s".parse().ok();
+    let details = [("by", "Who paid."), ("bank", "Through whom.")];
+    let detail = |(name, meaning)| attribute(name, meaning, Shape::of(Type::String));
+    paid(&mut with_view).details = details.map(detail).into();
+    let flag = Flag {
+        name: "inFull".parse().unwrap(),
+        is: "amount > decimal('0')".to_owned(),
+        meaning: "All.".to_owned(),
+    };
+    paid(&mut with_view).flags.push(flag);
+    with_view
+}
+
+/// What this consumer is told of, and what it is not.
+const TOLD: &[(&str, Edit)] = &[
+    ("a detail that the view lists", |c| paid(c).details[0].meaning = "Who sent it.".to_owned()),
+    ("what a flag means", |c| paid(c).flags[0].meaning = "Nearly all.".to_owned()),
+    ("what a flag is", |c| paid(c).flags[0].is = "amount > decimal('1')".to_owned()),
+    ("when an event takes effect", |c| paid(c).effective = "due".parse().ok()),
+    ("what an event becomes", |c| paid(c).becomes[0].1 = vec!["open".parse().unwrap()]),
+    ("what a command means", |c| c.commands[0].meaning = "Orders.".to_owned()),
+    ("what a command says", |c| c.commands[0].details[0].meaning = "The law.".to_owned()),
+    ("what an answer means", |c| c.commands[0].outcomes[0].meaning = "It is begun.".to_owned()),
+    ("how soon a command is answered", |c| c.guarantees.commands_answer = "2h".parse().ok()),
+    ("freshness", |c| c.guarantees.state.as_mut().unwrap().freshness = "2m".parse().ok()),
+];
+const NOT_TOLD: &[(&str, Edit)] = &[
+    ("a detail that the view does not list", |c| paid(c).details[1].meaning = "By whom.".to_owned()),
+    ("an attribute outside of the view that an event sets", |c| paid(c).sets.clear()),
+    ("an attribute outside of the view", |c| c.attributes[2].meaning = "Other.".to_owned()),
+    ("who else reads the view", |c| c.views[0].readers.push("d".parse().unwrap())),
+    ("a view that it is not in", |c| {
+        c.views.push(View { id: "other".parse().unwrap(), ..c.views[0].clone() })
+    }),
+    ("a command that it does not send", |c| c.commands[1].meaning = "Orders.".to_owned()),
+    ("how soon a request is answered", |c| c.guarantees.requests_answer = None),
+    ("retention that it does not need", |c| {
+        c.guarantees.events.as_mut().unwrap().retention = "1d".parse().ok()
+    }),
+    ("tombstones that it does not need", |c| c.guarantees.state.as_mut().unwrap().tombstones = None),
+    ("lateness that it does not need", |c| c.guarantees.events.as_mut().unwrap().lateness = None),
+];
+
+#[test]
+fn a_reader_of_a_view_is_told_what_it_is_entitled_to_and_needs() {
+    let digest = |contract| meaning_digest(&resolved(contract), &used_by_view());
+    let before = digest(with_view());
+    for (edits, is_told) in [(TOLD, true), (NOT_TOLD, false)] {
+        for (what, edit) in edits {
+            let mut after = with_view();
+            edit(&mut after);
+            assert_eq!(before != digest(after), is_told, "{what}");
+        }
+    }
 }
 
 fn shape(contract: &mut Contract, idx: usize) -> &mut Shape {
@@ -218,8 +312,8 @@ fn nothing_else_changes_the_digest() {
 
 #[test]
 fn a_channel_that_is_not_used_promises_nothing() {
-    let (attributes, _, channels) = used();
-    let listed = facets(&resolved(contract()), &attributes, &[], &channels[..1]);
+    let state_alone = Uses { channels: used().channels[..1].to_vec(), ..used() };
+    let listed = facets(&resolved(contract()), &state_alone);
     let subjects: BTreeSet<&str> = listed
         .iter()
         .filter(|facet| facet.aspect == Aspect::Guarantee)

@@ -42,7 +42,7 @@ fn only_what_is_used_disturbs_what_was_accepted() {
     let subscription = &reading.estate.subscriptions[0];
     let used = uses(&reading.estate, subscription);
     let contract = resolve(&reading.estate, &subscription.contract).unwrap();
-    let digest = meaning_digest(&contract, &used.attributes, &used.events, &used.channels);
+    let digest = meaning_digest(&contract, &used);
     let mut files = with(accepted(&digest));
     let edits = [
         ("First day of cover.", "The day after the premium came in.", 0),
