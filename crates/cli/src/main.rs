@@ -11,6 +11,7 @@ mod diff;
 mod differences;
 mod doctor;
 mod exit;
+mod fmt;
 mod install;
 mod logging;
 mod nearest;
@@ -19,6 +20,7 @@ mod quarantine;
 mod reconcile;
 mod rule_pages;
 mod rules;
+mod schema;
 mod show;
 mod site;
 mod status;
@@ -44,6 +46,8 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Check(check::Args),
+    Fmt(fmt::Args),
+    Schema(schema::Args),
     Diff(diff::Args),
     Show(show::Args),
     Rules(rules::ListArgs),
@@ -68,6 +72,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Rules(args) => Ok(rules::list(&args)),

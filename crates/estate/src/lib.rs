@@ -2,3 +2,4 @@
 
 pub mod open;
 mod walk;
+pub mod written;

@@ -2,8 +2,10 @@
 
 mod accepting;
 mod diagnostics;
+mod formatting;
 mod places;
 mod robustness;
+mod schema;
 
 use seamline_contract::path::DocumentId;
 use seamline_lang::estate::{Reading, read_estate};

@@ -17,7 +17,7 @@ fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/estates"))
 }
 
-fn example(name: &str) -> BTreeMap<DocumentId, String> {
+pub(crate) fn example(name: &str) -> BTreeMap<DocumentId, String> {
     let root = examples().join(name);
     let mut files = BTreeMap::new();
     let mut folders = vec![root.clone()];
@@ -40,7 +40,7 @@ fn example(name: &str) -> BTreeMap<DocumentId, String> {
     files
 }
 
-fn settings() -> DocumentId {
+pub(crate) fn settings() -> DocumentId {
     DocumentId("seamline.yaml".to_owned())
 }
 
