@@ -12,9 +12,11 @@ mod differences;
 mod doctor;
 mod exit;
 mod fmt;
+mod init;
 mod install;
 mod logging;
 mod nearest;
+mod new;
 mod opened;
 mod quarantine;
 mod reconcile;
@@ -45,6 +47,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Init(init::Args),
+    New(new::Args),
     Check(check::Args),
     Fmt(fmt::Args),
     Schema(schema::Args),
@@ -71,6 +75,8 @@ fn main() -> ExitCode {
     end_when_nobody_reads();
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -4,6 +4,7 @@ mod accepting;
 mod diagnostics;
 mod formatting;
 mod places;
+mod reference;
 mod robustness;
 mod schema;
 
