@@ -10,9 +10,11 @@ use crate::terminal::counted;
 use anyhow::Result;
 use seamline_contract::context::Context;
 use seamline_contract::contract::Contract;
+use seamline_contract::finding::Finding;
 use seamline_contract::id::ContractId;
 use seamline_contract::path::DocumentId;
 use seamline_estate::open::Opened;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Writes one document. What only its author can say is left empty, and `check` asks for it.
@@ -83,13 +85,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn report(estate: &Path, document: &DocumentId) -> Result<Exit> {
     let opened = opened(estate)?;
     let findings = findings(&opened);
-    let own: Vec<_> = findings.iter().filter(|finding| &finding.at.document == document).collect();
+    // Of several findings of a line the last says best what is missed.
+    let own = findings.iter().filter(|finding| &finding.at.document == document);
+    let line = |finding: &Finding| opened.reading.sources.locate(&finding.at).line;
+    let left: BTreeMap<usize, &str> = own.map(|finding| (line(finding), finding.message.as_str())).collect();
     println!("{document} written");
-    for finding in &own {
-        let line = opened.reading.sources.locate(&finding.at).line;
-        println!("  line {line}: {}", finding.message);
+    for (line, message) in &left {
+        println!("  line {line}: {message}");
     }
-    println!("{} left to say\nnext: seamline check", counted(own.len() as u64, "thing"));
+    println!("{} left to say\nnext: seamline check", counted(left.len() as u64, "thing"));
     Ok(Exit::Clean)
 }
 
