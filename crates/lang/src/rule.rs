@@ -21,7 +21,7 @@ pub const REQUIRED: &str = "LANGUAGE_REQUIRED";
 pub const VALUE: &str = "LANGUAGE_VALUE";
 /// A key stands twice in one mapping.
 pub const DUPLICATE: &str = "LANGUAGE_DUPLICATE";
-/// A merge key or a tag is used.
+/// A merge key, a tag or a letter that turns a line around is used.
 pub const PLAIN_YAML: &str = "LANGUAGE_PLAIN_YAML";
 /// The header does not say a kind and version of the language.
 pub const KIND: &str = "LANGUAGE_KIND";
@@ -56,7 +56,10 @@ pub const RULES: &[Rule] = &[
     Rule { id: KIND, reason: "A document says which language and which kind it is written in." },
     Rule { id: NAME, reason: "A name that leads nowhere promises nothing." },
     Rule { id: NOT_YAML, reason: "A document is one YAML document, or JSON." },
-    Rule { id: PLAIN_YAML, reason: "Merges and tags hide what a document says from who reads it." },
+    Rule {
+        id: PLAIN_YAML,
+        reason: "Merges, tags and letters that turn a line around hide what a document says from who reads it.",
+    },
     Rule {
         id: PROSE_COMMA,
         reason: "Between braces a comma ends unquoted text, so half a sentence would be lost.",

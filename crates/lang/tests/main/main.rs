@@ -1,6 +1,7 @@
 //! The language from text to findings, as people and machines meet it.
 
 mod accepting;
+mod bad_input;
 mod diagnostics;
 mod formatting;
 mod places;

@@ -45,7 +45,7 @@ pub(crate) fn settings() -> DocumentId {
 }
 
 /// Holds what is true of every reading.
-fn check(reading: &Reading) {
+pub(crate) fn check(reading: &Reading) {
     for finding in &reading.findings {
         let at = reading.sources.locate(&finding.at);
         let document = reading.sources.document(&at.document).expect("it was read");
@@ -158,13 +158,13 @@ fn tabs_say_so() {
 }
 
 /// Cuts a range out of a text and puts another text there, on character boundaries.
-fn mutate(text: &str, at: usize, length: usize, insert: &str) -> String {
+pub(crate) fn mutate(text: &str, at: usize, length: usize, insert: &str) -> String {
     let start = text.floor_char_boundary(at % (text.len() + 1));
     let end = text.ceil_char_boundary((start + length).min(text.len()));
     format!("{}{insert}{}", &text[..start], &text[end..])
 }
 
-fn fragments() -> impl Strategy<Value = String> {
+pub(crate) fn fragments() -> impl Strategy<Value = String> {
     let known = [
         "",
         "{",
