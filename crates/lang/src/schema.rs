@@ -1,6 +1,7 @@
 //! The keys of every mapping of the language, as data: what readers accept and what the reference prints.
 
 pub mod estate;
+pub mod explained;
 pub mod json;
 pub mod shape;
 

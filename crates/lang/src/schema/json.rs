@@ -1,5 +1,6 @@
 //! The JSON Schema of the language, for editors: made from the keys that the readers know.
 
+use super::explained::explained;
 use super::shape::{Form, Shape, of_kind, shape};
 use super::{CHANNEL, KINDS, Key, TABLES, Table};
 use serde_json::{Map, Value, json};
@@ -91,7 +92,8 @@ fn mapping(table: &Table, declared: Option<&Table>) -> Map<String, Value> {
 fn property(table: &Table, key: &Key) -> Value {
     let mut schema = of_shape(&shape(table, key));
     if let Value::Object(fields) = &mut schema {
-        fields.insert("description".to_owned(), key.grammar.into());
+        let said = explained(key.name).map(|sentence| format!("{sentence} Written: {}", key.grammar));
+        fields.insert("description".to_owned(), said.unwrap_or_else(|| key.grammar.to_owned()).into());
     }
     schema
 }

@@ -1,6 +1,7 @@
 //! The reference page of the language: what is above its keys is written by hand, the keys are those that readers know.
 
 use crate::formatting::repository;
+use seamline_lang::schema::explained::explained;
 use seamline_lang::schema::shape::FORMS;
 use seamline_lang::schema::{KINDS, TABLES};
 use std::fmt::Write;
@@ -25,10 +26,11 @@ fn generated() -> String {
     for table in TABLES {
         let mut what = table.what.to_owned();
         let first = what.remove(0).to_ascii_uppercase();
-        writeln!(text, "\n### {first}{what}\n\n| key | what stands there |\n|---|---|").unwrap();
+        writeln!(text, "\n### {first}{what}\n\n| key | what stands there | |\n|---|---|---|").unwrap();
         for key in table.keys {
             let must = if key.required { "*" } else { "" };
-            writeln!(text, "| `{}`{must} | {} |", key.name, cell(key.grammar)).unwrap();
+            let sentence = explained(key.name).unwrap_or_default();
+            writeln!(text, "| `{}`{must} | {} | {sentence} |", key.name, cell(key.grammar)).unwrap();
         }
     }
     text
