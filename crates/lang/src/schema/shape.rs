@@ -165,7 +165,7 @@ const EXACT: &[(&str, &str, &str)] = &[
     ("a member of a shared type", "of", "the type or <a member of a shared type>"),
     ("a member of a shared type", "unit", "text or <a unit>"),
     ("a member of a shared type", "attributes", "{attribute: <a member of a shared type>}"),
-    ("a migration", "legacy", "[<a legacy path>]"),
+    ("a migration", "legacy", "<a legacy path>"),
     ("a migration", "consumers", "[<a consumer that moves>]"),
     ("a legacy path", "file", "file"),
 ];
