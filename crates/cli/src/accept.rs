@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use seamline_contract::meaning::{facets, meaning_digest};
 use seamline_contract::resolve::resolve;
 use seamline_contract::subscription::Accepted;
+use seamline_estate::written::replace;
 use seamline_lang::accept::with_accepted;
 use seamline_rules::uses::uses;
 use std::path::PathBuf;
@@ -63,9 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let text = &opened.files[&subscription.document];
     let text = with_accepted(text, &accepted).with_context(|| subscription.document.to_string())?;
     let path = opened.root.join(&subscription.document.0);
-    let beside = path.with_extension("yaml.new");
-    std::fs::write(&beside, text).with_context(|| format!("cannot write `{}`", beside.display()))?;
-    std::fs::rename(&beside, &path).with_context(|| format!("cannot replace `{}`", path.display()))?;
+    replace(&path, &text).with_context(|| format!("cannot write `{}`", path.display()))?;
     println!("written\nnext: seamline check");
     Ok(Exit::Clean)
 }
