@@ -85,19 +85,16 @@ fn test() -> Result<()> {
 
 /// A test that holds a generated page against its table writes it when told to; what is ours is written by us.
 fn docs() -> Result<()> {
-    let test = [
-        "test",
-        "--quiet",
-        "--package",
-        "seamline-rules",
-        "--test",
-        "main",
-        "--",
-        "the_index_is_the_table_of_rules",
-        "the_reference_of_standards_is_its_table",
-        "each_mutant_is_seen_for_what_it_is_and_for_nothing_else",
+    let pages = [
+        ("seamline-rules", "the_index_is_the_table_of_rules"),
+        ("seamline-rules", "the_reference_of_standards_is_its_table"),
+        ("seamline-rules", "each_mutant_is_seen_for_what_it_is_and_for_nothing_else"),
+        ("seamline-lang", "the_page_of_the_language_is_what_the_readers_know"),
     ];
-    run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
+    for (package, page) in pages {
+        let test = ["test", "--quiet", "--package", package, "--test", "main", page];
+        run_with("cargo", &test, &[("SEAMLINE_WRITE_DOCS", "1")])?;
+    }
     let page = root().join(faults::page::PATH);
     std::fs::write(&page, faults::page::markdown())
         .with_context(|| format!("cannot write `{}`", page.display()))

@@ -10,6 +10,7 @@ use seamline_contract::meaning::{Facet, Uses, facets, meaning_digest};
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_contract::subscription::{Accepted, Subscription};
 use seamline_estate::open::Opened;
+use seamline_estate::written::replace;
 use seamline_lang::accept::with_accepted;
 use seamline_rules::uses::uses;
 use serde_json::{Value, json};
@@ -79,9 +80,7 @@ fn write(opened: &Opened, subscription: &Subscription, accepted: &Accepted) -> R
     let text = &opened.files[&subscription.document];
     let text = with_accepted(text, accepted).with_context(|| subscription.document.to_string())?;
     let path = opened.root.join(&subscription.document.0);
-    let beside = path.with_extension("yaml.new");
-    std::fs::write(&beside, text).with_context(|| format!("cannot write `{}`", beside.display()))?;
-    std::fs::rename(&beside, &path).with_context(|| format!("cannot replace `{}`", path.display()))
+    replace(&path, &text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// What there is to read before it is accepted.

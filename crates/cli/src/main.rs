@@ -14,11 +14,14 @@ mod diff;
 mod differences;
 mod doctor;
 mod exit;
+mod fmt;
 mod graph;
+mod init;
 mod install;
 mod logging;
 mod manual;
 mod nearest;
+mod new;
 mod opened;
 mod output;
 mod proving;
@@ -26,6 +29,7 @@ mod quarantine;
 mod reconcile;
 mod rule_pages;
 mod rules;
+mod schema;
 mod show;
 mod site;
 mod status;
@@ -54,7 +58,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Init(init::Args),
+    New(new::Args),
     Check(check::Args),
+    Fmt(fmt::Args),
+    Schema(schema::Args),
     Diff(diff::Args),
     Show(show::Args),
     WhoUses(who_uses::Args),
@@ -84,7 +92,11 @@ fn main() -> ExitCode {
     end_when_nobody_reads();
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
         Command::WhoUses(args) => who_uses::run(&args),

@@ -4,3 +4,4 @@ pub mod open;
 pub mod revision;
 mod tree;
 mod walk;
+pub mod written;

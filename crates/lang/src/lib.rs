@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod estate;
+pub mod format;
 pub mod lock;
 pub mod node;
 pub mod print;

@@ -23,7 +23,7 @@ pub const REQUIRED: &str = "LANGUAGE_REQUIRED";
 pub const VALUE: &str = "LANGUAGE_VALUE";
 /// A key stands twice in one mapping.
 pub const DUPLICATE: &str = "LANGUAGE_DUPLICATE";
-/// A merge key or a tag is used.
+/// A merge key, a tag or a letter that turns a line around is used.
 pub const PLAIN_YAML: &str = "LANGUAGE_PLAIN_YAML";
 /// The header does not say a kind and version of the language.
 pub const KIND: &str = "LANGUAGE_KIND";
@@ -85,8 +85,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: PLAIN_YAML,
-        reason: "Merges and tags hide what a document says from who reads it.",
-        mend: "Write the keys out instead of `<<:`, and leave tags such as `!!str` away: the grammar says what a value is.",
+        reason: "Merges, tags and letters that turn a line around hide what a document says from who reads it.",
+        mend: "Write the keys out instead of `<<:`, leave tags such as `!!str` away, since the grammar says what a value is, and remove marks of writing direction.",
     },
     Rule {
         id: PROSE_COMMA,

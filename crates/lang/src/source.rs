@@ -163,7 +163,7 @@ fn on_characters(text: &str, bytes: Range<usize>) -> Range<usize> {
 }
 
 /// Returns the line and the column of a byte, both counted from one; a byte order mark takes no column.
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..at];
     let line_start = before.rfind('\n').map_or(0, |idx| idx + 1);
     let line = before[..line_start].matches('\n').count() + 1;

@@ -50,6 +50,7 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
         return (None, vec![Problem::new(rule::UNREADABLE, 0..0, message)]);
     }
     let mut builder = Builder::new(text);
+    builder.problems.extend(turned_around(text));
     let options = granit_parser::options! { emit_comments: false };
     for next in Parser::new_from_str_with_options(text, options) {
         match next {
@@ -71,6 +72,14 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
         builder.problems.push(problem);
     }
     (builder.root, builder.problems)
+}
+
+/// Finds the first letter that makes a line read otherwise than it is written: embeddings, overrides and isolates.
+fn turned_around(text: &str) -> Option<Problem> {
+    let turns = |letter: char| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let (at, letter) = text.char_indices().find(|(_, letter)| turns(*letter))?;
+    let message = format!("the letter U+{:04X} shows this line otherwise than it is read", u32::from(letter));
+    Some(Problem::new(rule::PLAIN_YAML, at..at + letter.len_utf8(), message).help("remove it"))
 }
 
 /// Says what the parser said, and what it most often means in a contract.

@@ -9,6 +9,7 @@ use crate::schema;
 use seamline_contract::contract::Repair;
 use seamline_contract::finding::Finding;
 use seamline_contract::id::{ContextId, SubscriptionRef};
+use seamline_contract::path::ModelPath;
 use seamline_contract::subscription::{
     Accepted, ColumnSource, Consistency, Into as Keeps, Needs, OnDelete, OnInvalid, ProjectionColumn, Role,
     StartsAt, Subscription,
@@ -132,6 +133,9 @@ fn into<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Keeps> {
     let fields = reader.fields(at, &schema::INTO)?;
     let system = reader.opt(&fields, "system", Reader::parse);
     let table = reader.opt(&fields, "table", Reader::verbatim);
+    if let (Some(table), Some(at)) = (&table, fields.get("table")) {
+        check_identifier(reader, table, at.path);
+    }
     let columns = reader.opt(&fields, "columns", |reader, at| {
         let entries = reader.each(at, "`columns`").into_iter();
         Some(entries.filter_map(|(name, at)| column(reader, name, &at)).collect())
@@ -145,6 +149,7 @@ fn into<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Keeps> {
 }
 
 fn column<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<ProjectionColumn> {
+    check_identifier(reader, name, at.path.clone().the_key());
     let name = name.to_owned();
     if !matches!(at.node.content, Content::Mapping(_)) {
         return reader.parse(at).map(|path| ProjectionColumn { name, source: ColumnSource::Path(path) });
@@ -154,6 +159,24 @@ fn column<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<Projec
     let meaning = reader.meaning(&fields);
     let ty = reader.opt(&fields, "type", super::attribute::scalar_type);
     Some(ProjectionColumn { name, source: ColumnSource::Is { is: is?, meaning, ty } })
+}
+
+/// The longest name that PostgreSQL keeps whole, in bytes: of a longer one it drops the rest without an error.
+const IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// Reports a name of a table or a column, made by `install`, that databases would not keep as it is written.
+fn check_identifier(reader: &mut Reader<'_>, name: &str, at: ModelPath) {
+    let message = if name.len() > IDENTIFIER_BYTES_MAX {
+        format!(
+            "`{name}` has {} bytes, and databases cut names after {IDENTIFIER_BYTES_MAX} bytes",
+            name.len()
+        )
+    } else if name.is_empty() || name.contains(char::is_control) {
+        "a name has at least one letter and no control characters".to_owned()
+    } else {
+        return;
+    };
+    reader.report(Finding::new(rule::VALUE, at, message).help("choose another name"));
 }
 
 /// Reads what was accepted.

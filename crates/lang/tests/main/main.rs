@@ -1,10 +1,16 @@
 //! The language from text to findings, as people and machines meet it.
 
+#![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
+
 mod accepting;
+mod bad_input;
 mod diagnostics;
+mod formatting;
 mod kinds;
 mod places;
+mod reference;
 mod robustness;
+mod schema;
 mod shared;
 
 use seamline_contract::path::DocumentId;

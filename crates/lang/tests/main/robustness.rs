@@ -17,7 +17,7 @@ fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/estates"))
 }
 
-fn example(name: &str) -> BTreeMap<DocumentId, String> {
+pub(crate) fn example(name: &str) -> BTreeMap<DocumentId, String> {
     let root = examples().join(name);
     let mut files = BTreeMap::new();
     let mut folders = vec![root.clone()];
@@ -40,12 +40,12 @@ fn example(name: &str) -> BTreeMap<DocumentId, String> {
     files
 }
 
-fn settings() -> DocumentId {
+pub(crate) fn settings() -> DocumentId {
     DocumentId("seamline.yaml".to_owned())
 }
 
 /// Holds what is true of every reading.
-fn check(reading: &Reading) {
+pub(crate) fn check(reading: &Reading) {
     for finding in &reading.findings {
         let at = reading.sources.locate(&finding.at);
         let document = reading.sources.document(&at.document).expect("it was read");
@@ -158,13 +158,13 @@ fn tabs_say_so() {
 }
 
 /// Cuts a range out of a text and puts another text there, on character boundaries.
-fn mutate(text: &str, at: usize, length: usize, insert: &str) -> String {
+pub(crate) fn mutate(text: &str, at: usize, length: usize, insert: &str) -> String {
     let start = text.floor_char_boundary(at % (text.len() + 1));
     let end = text.ceil_char_boundary((start + length).min(text.len()));
     format!("{}{insert}{}", &text[..start], &text[end..])
 }
 
-fn fragments() -> impl Strategy<Value = String> {
+pub(crate) fn fragments() -> impl Strategy<Value = String> {
     let known = [
         "",
         "{",
