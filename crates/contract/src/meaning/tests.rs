@@ -169,6 +169,7 @@ fn with_view() -> Contract {
             name: "done".parse().unwrap(),
             meaning: "It is done.".to_owned(),
             event: None,
+            details: Vec::new(),
         }],
     };
     with_view.commands = vec![command("WriteOff"), command("Remind")];

@@ -20,7 +20,7 @@ type Files = BTreeMap<DocumentId, String>;
 fn checked(files: &Files) -> f64 {
     let begun = Instant::now();
     let reading = read_estate(files, DocumentId("seamline.yaml".to_owned()));
-    let facts = Facts { runbooks: runbooks(&reading.estate) };
+    let facts = Facts { runbooks: runbooks(&reading.estate), ..Facts::default() };
     let mut findings = reading.findings.clone();
     findings.extend(review(&reading.estate, &facts));
     findings.sort_by_cached_key(|finding| {
