@@ -110,27 +110,23 @@ pub(crate) fn disagreements(lock: &Lock, estate: &Estate) -> Vec<Finding> {
         findings.push(Finding::new(rule::ROOT, at, message).help("let `seamline pull` write the lock anew"));
     };
     let top = || ModelPath::top(&lock.document);
-    let named = |root: &'_ Root| match root {
-        Root::Directory(_) => None,
-        Root::Git { git, .. } => Some(git.clone()),
-        Root::Hub { hub, .. } => Some(hub.clone()),
+    let named = |root: &Root| match root {
+        Root::Directory(folder) => folder.clone(),
+        Root::Git { git, .. } => git.clone(),
+        Root::Hub { hub, .. } => hub.clone(),
     };
-    let remote: Vec<(usize, String)> = estate
-        .settings
-        .roots
-        .iter()
-        .enumerate()
-        .filter_map(|(idx, root)| Some((idx, named(root)?)))
-        .collect();
+    let roots = &estate.settings.roots;
     for (idx, locked) in lock.roots.iter().enumerate() {
-        if !remote.iter().any(|(_, root)| *root == locked.root) {
+        if !roots.iter().any(|root| named(root) == locked.root) {
             let at = top().key("roots").index(idx).key("root");
             say(at, format!("the estate has no root `{}` to lock", locked.root));
         }
     }
-    for (idx, root) in &remote {
-        if !lock.roots.iter().any(|locked| locked.root == *root) {
-            let at = ModelPath::top(&estate.settings.document).key("roots").index(*idx);
+    // A folder may do without: it is in the same repository.
+    for (idx, root) in roots.iter().enumerate().filter(|(_, it)| !matches!(it, Root::Directory(_))) {
+        let root = named(root);
+        if !lock.roots.iter().any(|locked| locked.root == root) {
+            let at = ModelPath::top(&estate.settings.document).key("roots").index(idx);
             say(at, format!("the root `{root}` is not in the lock"));
         }
     }

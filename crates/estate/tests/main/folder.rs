@@ -153,7 +153,9 @@ fn a_link_out_of_the_estate_is_not_followed() {
 #[test]
 fn a_locked_folder_that_changed_is_a_finding() {
     let lock = |digest: &str| {
-        format!("apiVersion: seamline/v1\nkind: Lock\nroots: [ {{ root: a, digest: {digest} }} ]\n")
+        format!(
+            "apiVersion: seamline/v1\nkind: Lock\nroots: [ {{ root: a, resolved: 1a2b, digest: {digest} }} ]\n"
+        )
     };
     let files = |lock: &str| {
         let settings = settings("[a]");
@@ -163,8 +165,8 @@ fn a_locked_folder_that_changed_is_a_finding() {
             ("seamline.lock", lock.as_bytes()),
         ])
     };
-    let (_folder, changed) = files(&lock("b3-00"));
-    assert_eq!(lines(&changed), ["seamline.lock:3:29 LANGUAGE_ROOT the root `a` is not what was locked"]);
+    let (_folder, changed) = files(&lock("b3-00112233"));
+    assert_eq!(lines(&changed), ["seamline.lock:3:45 LANGUAGE_ROOT the root `a` is not what was locked"]);
     let digest = seamline_estate::open::digest(&changed.files, "a");
     let (_folder, same) = files(&lock(&digest));
     assert_eq!(lines(&same), [""; 0]);

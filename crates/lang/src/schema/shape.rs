@@ -132,6 +132,7 @@ const EXACT: &[(&str, &str, &str)] = &[
         "as",
         "customerSupplier|conformist|anticorruption|partnership or [customerSupplier|conformist|anticorruption|partnership]",
     ),
+    ("an attribute", "type", "the type"),
     ("an attribute", "of", "the type or <an attribute>"),
     ("an attribute", "unit", "text or <a unit>"),
     ("an attribute", "attributes", "{attribute: <an attribute>}"),

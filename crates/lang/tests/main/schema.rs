@@ -1,6 +1,6 @@
 //! The JSON Schema of the language: it takes what the readers take, and refuses what they refuse.
 
-use crate::formatting::{documents, repository};
+use crate::formatting::{documents, estates};
 use crate::robustness::example;
 use crate::{CONTRACT, lines, read};
 use jsonschema::{Validator, draft202012};
@@ -12,7 +12,6 @@ use seamline_lang::schema::{KINDS, TABLES};
 use seamline_lang::yaml;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 /// Returns a tree as the reader types it, all texts, or as other readers of YAML do.
 fn json(node: &Node, typed: bool) -> Value {
@@ -81,8 +80,8 @@ fn the_schema_takes_the_example_estates() {
 
 #[test]
 fn the_schema_takes_the_estates_of_the_repository() {
-    for folder in fs::read_dir(repository("examples")).unwrap() {
-        check_all(&documents(&folder.unwrap().path()));
+    for folder in estates() {
+        check_all(&documents(&folder));
     }
     check_all(&BTreeMap::from([(DocumentId("policy.contract.yaml".to_owned()), CONTRACT.to_owned())]));
 }
