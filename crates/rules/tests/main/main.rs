@@ -7,4 +7,5 @@ mod levels;
 mod mutants;
 mod pages;
 mod seeded;
+mod signs;
 mod uses;
