@@ -100,7 +100,7 @@ fn a_command_is_defined_once_by_its_receiver() {
         (id, contract("claimNo", key) + &command(sender))
     };
     let receiver = of("policies", "claims");
-    with(&[receiver.clone()], &[]);
+    with(std::slice::from_ref(&receiver), &[]);
     with(
         &[receiver, of("claims", "policies")],
         &[
