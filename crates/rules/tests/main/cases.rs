@@ -3,10 +3,10 @@
 use crate::pages::{Files, found, in_the_examples_estate};
 use seamline_contract::path::DocumentId;
 
-const POLICY: &str = "policies/policy.contract.yaml";
+pub(crate) const POLICY: &str = "policies/policy.contract.yaml";
 const CLAIMS: &str = "claims/claims.context.yaml";
-const COVER: &str = "claims/cover.subscription.yaml";
-const SUBSCRIPTION: &str = "apiVersion: seamline/v1
+pub(crate) const COVER: &str = "claims/cover.subscription.yaml";
+pub(crate) const SUBSCRIPTION: &str = "apiVersion: seamline/v1
 kind: Subscription
 contract: policies/policy@1
 purpose: claims-handling
@@ -22,7 +22,7 @@ reconciliation: { every: 1h, page: 1 row }
 ";
 
 /// Replaces a text that stands once in a file of the estate, and expects these rules at these lines, and no more.
-fn check(file: &str, from: &str, to: &str, expected: &[&str]) {
+pub(crate) fn check(file: &str, from: &str, to: &str, expected: &[&str]) {
     let mut files = in_the_examples_estate(Files::new());
     files.insert(DocumentId(COVER.to_owned()), SUBSCRIPTION.to_owned());
     let text = files.get_mut(&DocumentId(file.to_owned())).expect(file);
@@ -283,7 +283,7 @@ fn an_unsound_expression_is_one_finding() {
     check(COVER, "cover_from: coverFrom", accepted, &[at]);
 }
 
-fn contract(key: &str, attributes: &str) -> String {
+pub(crate) fn contract(key: &str, attributes: &str) -> String {
     format!(
         "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: active\nmeaning: What was sold.\n\
          key: {key}\nattributes:\n{attributes}"

@@ -12,4 +12,5 @@ mod mutants;
 mod pages;
 mod promises;
 mod seeded;
+mod signs;
 mod uses;
