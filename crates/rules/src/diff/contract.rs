@@ -50,7 +50,7 @@ pub(super) fn contract(walk: &mut Walk, (old, new): (Text<'_>, Text<'_>), rename
         status,
         meaning,
         key,
-        partition_by,
+        partition_by: _,
         classification: _,
         purposes: _,
         expect,
@@ -82,10 +82,7 @@ pub(super) fn contract(walk: &mut Walk, (old, new): (Text<'_>, Text<'_>), rename
     let listed = |names: &[_]| Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     let verdict = (Effect::Breaking, "records are of other things");
     walk.note(&spot.key("key"), "key", Aspect::Shape, (listed(key), listed(&new.key)), verdict);
-    let by = |names: &[_]| listed(names).filter(|names| !names.is_empty());
-    let verdict = (Effect::Breaking, "what was in order may come in another");
-    let when = When { comes: verdict, goes: verdict, changes: verdict };
-    walk.field(spot, "partitionBy", Aspect::Channel, (by(partition_by), by(&new.partition_by)), when);
+    partitions(walk, spot, (old, new));
     expected(walk, spot, (expect, &new.expect));
     let text = |it: &Option<_>| it.as_ref().map(ToString::to_string);
     walk.field(spot, "subject", Aspect::Privacy, (text(subject), text(&new.subject)), RELIED_ON);
@@ -109,6 +106,19 @@ pub(super) fn contract(walk: &mut Walk, (old, new): (Text<'_>, Text<'_>), rename
     guarantees(walk, spot, (old_guarantees, &new.guarantees));
     reconciliation(walk, spot, (old_reconciliation.as_ref(), new.reconciliation.as_ref()));
     serves(walk, spot, (old_serves, &new.serves));
+}
+
+/// Holds what orders records against itself: the whole key where nothing is written.
+fn partitions(walk: &mut Walk, spot: &Spot, (old, new): (&Contract, &Contract)) {
+    if old.partition_by.is_empty() && new.partition_by.is_empty() {
+        return;
+    }
+    let by = |it: &Contract| {
+        let names = if it.partition_by.is_empty() { &it.key } else { &it.partition_by };
+        Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    };
+    let verdict = (Effect::Breaking, "what was in order may come in another");
+    walk.note(&spot.key("partitionBy"), "partitionBy", Aspect::Channel, (by(old), by(new)), verdict);
 }
 
 /// What a contract as a whole means: `changes` have no name for it, and no consumer accepts it alone.

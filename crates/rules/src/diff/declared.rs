@@ -1,6 +1,6 @@
 //! The declared history of meaning: what `changes` say happened between two versions, held against what did.
 
-use super::change::{Change, Effect, Target};
+use super::change::{Change, Effect, Subject, Target};
 use super::walk::Verdict;
 use seamline_contract::contract::{Change as Entry, ChangeKind, Contract};
 use seamline_contract::id::AttributeName;
@@ -20,6 +20,8 @@ pub(super) struct Declared<'a> {
     way: Way,
     /// Each with its place in `changes`.
     entries: Vec<(usize, &'a Entry)>,
+    /// The text of the lower version.
+    from: &'a Contract,
     /// The text that they stand in.
     contract: &'a Contract,
 }
@@ -30,7 +32,7 @@ impl<'a> Declared<'a> {
             if new.version >= old.version { (Way::Forth, old, new) } else { (Way::Back, new, old) };
         let is_between = |entry: &&Entry| entry.version > from.version && entry.version <= to.version;
         let entries = to.changes.iter().enumerate().filter(|(_, entry)| is_between(entry)).collect();
-        Declared { way, entries, contract: to }
+        Declared { way, entries, from, contract: to }
     }
 
     /// Returns where an entry stands.
@@ -38,22 +40,34 @@ impl<'a> Declared<'a> {
         self.contract.path().key("changes").index(idx)
     }
 
+    /// Returns the new names: of attributes that are there no more, under names that were not there before.
     pub(super) fn renames(&self) -> Renames {
         let renamed = self.entries.iter().filter_map(|(_, entry)| match &entry.kind {
             ChangeKind::Renamed(names) => Some(names),
             _ => None,
         });
         let pairs = renamed.flatten().filter_map(|(old, new)| Some((old.parse().ok()?, new.parse().ok()?)));
+        let pairs: Vec<(AttributeName, AttributeName)> = pairs.collect();
+        let has =
+            |contract: &Contract, name: &AttributeName| contract.attributes.iter().any(|it| it.name == *name);
+        let is_gone =
+            |old: &AttributeName| !has(self.contract, old) || pairs.iter().any(|(_, new)| new == old);
+        let is_new = |new: &AttributeName| !has(self.from, new) || pairs.iter().any(|(old, _)| old == new);
+        let true_ones = pairs.iter().filter(|(old, new)| is_gone(old) && is_new(new)).cloned();
         Renames(match self.way {
-            Way::Forth => pairs.collect(),
-            Way::Back => pairs.map(|(old, new): (AttributeName, AttributeName)| (new, old)).collect(),
+            Way::Forth => true_ones.collect(),
+            Way::Back => true_ones.map(|(old, new)| (new, old)).collect(),
         })
     }
 
-    /// Gives changes of words the effect that is declared of them.
+    /// Gives changes of words the effect that is declared of them. When an event is told is no word that could be clarified.
     pub(super) fn settle(&self, changes: &mut [Change]) {
         for change in changes.iter_mut().filter(|change| change.effect == Effect::Unhandled) {
-            if let Some((effect, reason)) = self.said_of(&change.target) {
+            let is_trigger = matches!(change.subject, Subject::Publication(_));
+            let said = self.said_of(&change.target);
+            if let Some((effect, reason)) =
+                said.filter(|(effect, _)| !is_trigger || *effect > Effect::Editorial)
+            {
                 (change.effect, change.reason) = (effect, reason);
             }
         }

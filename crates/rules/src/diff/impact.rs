@@ -7,12 +7,15 @@ use seamline_contract::channel::{ChannelKind, Replay};
 use seamline_contract::context::RelationKind;
 use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
-use seamline_contract::id::{AttributePath, ContextId, ContractRef, EventName, SubscriptionRef, TeamId};
+use seamline_contract::id::{
+    AttributePath, ContextId, ContractRef, EventName, Major, SubscriptionRef, TeamId,
+};
 use seamline_contract::measure::{Span, Within};
 use seamline_contract::subscription::{Needs, Subscription};
 use seamline_expr::scope::Scope;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 /// What becomes of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +76,7 @@ pub fn impacts(sides: &Sides<'_>, diff: &Diff) -> Vec<Impact> {
     for (idx, change) in diff.changes.iter().enumerate().filter(|(_, it)| it.effect >= Effect::Unhandled) {
         let Some((reference, fate)) = fate(old, new, change) else { continue };
         for (reading, subscription) in readings.iter().filter(|(_, it)| it.contract == reference) {
-            let by = touched(reading, change, old.contract(&reference));
+            let by = touched(reading, change);
             if by.is_empty() {
                 continue;
             }
@@ -105,6 +108,9 @@ fn fate(old: &Estate, new: &Estate, change: &Change) -> Option<(ContractRef, Fat
     };
     let before = old.current(name)?.reference();
     let after = new.current(name);
+    if let Target::Serves(major) = change.target {
+        return Some(served(old.current(name)?, major, change));
+    }
     if after.is_some_and(|after| after.version.major > before.major) && new.contract(&before).is_some() {
         let serves = after?.serves.iter().find(|it| it.version == before.major);
         let until = serves.map(|it| it.until.clone()).unwrap_or_default();
@@ -112,6 +118,20 @@ fn fate(old: &Estate, new: &Estate, change: &Change) -> Option<(ContractRef, Fat
     }
     let fate = if change.effect == Effect::Unhandled { Fate::MustRead } else { Fate::Breaks };
     Some((before, fate))
+}
+
+/// Returns whom it meets how an older major is served: those who read by it, or, of how history reads, those of the next newer one.
+fn served(current: &Contract, major: u32, change: &Change) -> (ContractRef, Fate) {
+    let newer = current.serves.iter().map(|it| it.version).filter(|it| it.0 > major).min();
+    let major = match change.facet {
+        "read" => newer.unwrap_or(current.version.major),
+        _ => Major(major),
+    };
+    let fate = match (&change.new, change.facet) {
+        (Some(until), "until") => Fate::MustMove { until: until.text.clone() },
+        _ => Fate::Breaks,
+    };
+    (ContractRef { major, ..current.reference() }, fate)
 }
 
 /// Returns whether a downstream context may refuse a change of an upstream one.
@@ -124,7 +144,10 @@ fn may_veto(estate: &Estate, consumer: &ContextId, producer: &ContextId) -> bool
 }
 
 /// Returns by what of its text a consumer is touched; nothing when it is not.
-fn touched(reading: &Reading<'_>, change: &Change, old: Option<&Contract>) -> Vec<String> {
+fn touched(reading: &Reading<'_>, change: &Change) -> Vec<String> {
+    if !is_meant(reading, change) {
+        return Vec::new();
+    }
     let subscription = reading.subscription;
     let all = || vec![format!("`contract: {}`", subscription.contract)];
     let only = |is: bool, text: String| if is { vec![text] } else { Vec::new() };
@@ -135,16 +158,10 @@ fn touched(reading: &Reading<'_>, change: &Change, old: Option<&Contract>) -> Ve
         Target::Event(event) => by_event(reading, event),
         Target::Detail(event, _) | Target::DetailValue(event, ..) => by_event(reading, event),
         Target::Command(command) => only(subscription.sends.contains(command), format!("`sends: {command}`")),
-        Target::View(view) => {
-            let is_of = subscription.view.as_ref() == Some(view) && is_meant(reading, change);
-            only(is_of, format!("`view: {view}`"))
-        }
+        Target::View(view) => only(subscription.view.as_ref() == Some(view), format!("`view: {view}`")),
         Target::Channel(channel) => {
             let is_own = subscription.view.is_none();
-            only(
-                is_own && reads(reading, channel) && is_meant(reading, change),
-                format!("the channel `{channel}`"),
-            )
+            only(is_own && reads(reading, channel), format!("the channel `{channel}`"))
         }
         Target::Guarantee(channel, promise) => {
             let needs = subscription.needs.as_ref();
@@ -152,18 +169,33 @@ fn touched(reading: &Reading<'_>, change: &Change, old: Option<&Contract>) -> Ve
                 reads(reading, channel) && needs.is_some_and(|needs| is_needed(needs, promise, change));
             only(is_short, format!("`needs.{promise}`"))
         }
-        Target::Serves(major) => only(
-            old.is_none_or(|old| old.version.major.0 == *major),
-            format!("`contract: {}`", subscription.contract),
-        ),
+        Target::Serves(_) => match change.facet {
+            "read" | "write" => mapped(change).map(|path| by_attribute(reading, &path)).unwrap_or_default(),
+            "events" => mapped(change).map(|event| by_event(reading, &event)).unwrap_or_default(),
+            _ => all(),
+        },
     }
 }
 
-/// Returns whether a list of readers, attributes or events lost something that this consumer has.
+/// Returns what a line of a mapping is about.
+fn mapped<T: FromStr>(change: &Change) -> Option<T> {
+    let side = change.new.as_ref().or(change.old.as_ref())?;
+    side.text.split_once(':')?.0.parse().ok()
+}
+
+/// Returns whether this consumer, or what it has, is no longer on a list: of readers, purposes, attributes or events.
 fn is_meant(reading: &Reading<'_>, change: &Change) -> bool {
     let gone = change.old.as_ref().map(|side| side.text.as_str()).unwrap_or_default();
+    let leaves_out = |name: &str| match (&change.old, &change.new) {
+        (None, Some(list)) => list.text.split(", ").all(|it| it != name),
+        _ => gone == name,
+    };
+    if matches!(change.target, Target::Serves(_)) {
+        return true;
+    }
     match change.facet {
-        "for" => change.new.is_some() || gone == reading.subscription.name.context.as_str(),
+        "for" => leaves_out(reading.subscription.name.context.as_str()),
+        "purposes" => reading.subscription.purpose.as_ref().is_none_or(|it| leaves_out(it.as_str())),
         "only" => gone.parse().is_ok_and(|path: AttributePath| !by_attribute(reading, &path).is_empty()),
         "events" => reading.uses.events.iter().any(|event| event.as_str() == gone),
         "state" => reads(reading, "state"),

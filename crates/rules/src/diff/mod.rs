@@ -253,7 +253,9 @@ fn one_contract(diff: &mut Diff, sides: &Sides<'_>, (before, after): (Option<&Co
     if walk.changes.is_empty() && before.map(|it| it.version) == after.map(|it| it.version) {
         return;
     }
-    let worst = walk.changes.iter().map(|change| change.effect).max();
+    // Where a producer keeps it is no text of the contract.
+    let counts = |it: &&Change| matches!(it.subject, Subject::Contract(_)) || it.effect >= Effect::Unhandled;
+    let worst = walk.changes.iter().filter(counts).map(|change| change.effect).max();
     // What is not promised yet may change as it likes.
     let required = match before.filter(|it| promises(it.status)).and(after).and(worst) {
         Some(worst) => Bump::from(worst),

@@ -155,7 +155,12 @@ pub(super) fn subscription(walk: &mut Walk, (old, new): (&Subscription, &Subscri
     walk.names(spot, "asks", Aspect::Channel, (asks, &new.asks), NOTED);
     needs(walk, spot, (old_needs.as_ref(), new.needs.as_ref()));
     into(walk, spot, (old_into.as_ref(), new.into.as_ref()));
+    let from = walk.changes.len();
     reconciliation(walk, spot, (old_reconciliation.as_ref(), new.reconciliation.as_ref()));
+    // How a consumer looks after its own copy is promised to nobody.
+    for change in walk.changes[from..].iter_mut().filter(|it| it.effect == Effect::Breaking) {
+        (change.effect, change.reason) = NOTED.changes;
+    }
     let text = |it: &Option<Accepted>| {
         it.as_ref().map(|Accepted { version, meaning }| format!("{version}, {meaning}"))
     };
