@@ -1,6 +1,7 @@
 //! The rules through the text of the language: their pages, the estates of the repository, their levels.
 
 mod cases;
+mod cases_of_change;
 mod changes;
 mod consumers;
 mod diff;
