@@ -9,7 +9,7 @@ mod tidy;
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
 use xtask::command::{cargo, root, run_with, step, target};
-use xtask::{services, tools};
+use xtask::{corpora, services, tools};
 
 const USAGE: &str = "usage: cargo x COMMAND
 
@@ -74,7 +74,11 @@ fn ci() -> Result<()> {
 fn test() -> Result<()> {
     step("test", || {
         services::with(|addresses| {
-            run_with("cargo", &["test", "--workspace", "--features", TESTED], &addresses.variables())
+            let corpora = corpora::fetched();
+            let corpora = corpora.as_ref().map(|folder| folder.to_string_lossy());
+            let mut variables = addresses.variables().to_vec();
+            variables.extend(corpora.as_deref().map(|folder| (corpora::VARIABLE, folder)));
+            run_with("cargo", &["test", "--workspace", "--features", TESTED], &variables)
         })
     })?;
     // The tests of the command left the program where it is played with here.
