@@ -9,6 +9,7 @@ pub mod digest_key;
 pub mod drift;
 pub mod hold;
 pub mod intake;
+pub mod job;
 pub mod lease;
 pub mod ledger;
 pub mod log;
