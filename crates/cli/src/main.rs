@@ -18,6 +18,7 @@ mod fmt;
 mod graph;
 mod init;
 mod install;
+mod job;
 mod logging;
 mod manual;
 mod nearest;
@@ -27,6 +28,7 @@ mod output;
 mod proving;
 mod quarantine;
 mod reconcile;
+mod rehearse;
 mod rule_pages;
 mod rules;
 mod schema;
@@ -77,6 +79,12 @@ enum Command {
     Agent(agent::Args),
     Backfill(backfill::Args),
     Reconcile(reconcile::Args),
+    Rehearse(rehearse::RehearseArgs),
+    Bootstrap(rehearse::BootstrapArgs),
+    Replay(rehearse::ReplayArgs),
+    /// Shows the long acts that agents work, and pauses, resumes or ends them.
+    #[command(subcommand)]
+    Job(job::Verb),
     /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
     Case(case::Verb),
@@ -111,6 +119,10 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Backfill(args) => backfill::run(&args),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Rehearse(args) => rehearse::rehearse(&args),
+        Command::Bootstrap(args) => rehearse::bootstrap(&args),
+        Command::Replay(args) => rehearse::replay(&args),
+        Command::Job(verb) => job::run(&verb),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),

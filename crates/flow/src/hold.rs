@@ -385,7 +385,7 @@ pub async fn ends<L: Log>(
 
 /// The position is in a topic that is not this one, though it has the same name.
 pub fn other_topic(intake: &Intake, lane: &Lane) -> NewCase {
-    topic_case(intake, lane, "other", "is another topic of the same name; a bootstrap is needed, not a guess")
+    topic_case(intake, lane, "other", "is another topic of the same name")
 }
 
 /// The records at the position are gone, or were never there.
@@ -399,7 +399,10 @@ fn topic_case(intake: &Intake, lane: &Lane, cause: &str, what: &str) -> NewCase 
         fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
         subject: lane.subscription.to_string(),
         owed_by: intake.consumer().clone(),
-        summary: format!("partition {} of `{}` {what}", lane.partition, lane.topic),
+        summary: format!(
+            "partition {} of `{}` {what}; `seamline bootstrap {}` mends it",
+            lane.partition, lane.topic, lane.subscription
+        ),
         details: details(lane, &[]),
     }
 }

@@ -1,7 +1,7 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, content, history, load, lost, servers};
+use crate::faults::{Done, Ground, content, history, jobs, load, lost, servers};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -226,6 +226,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Its relay publishes nothing more, and says so.",
         history::database_rewound,
     ),
+    shared(
+        "job-killed",
+        "SIGKILL of the agent that works a merging job, at each of its steps, while others write.",
+        "The job goes on where it was, and mends what was spoilt.",
+        jobs::killed,
+    ),
+    shared(
+        "job-beside-live",
+        "A job that merges is paused after it began, until its keys have changed.",
+        "What is newer than the job stays.",
+        jobs::beside_live,
+    ),
 ];
 
 /// A deliberate bug, what it does, and the scenario that must fail with it.
@@ -284,6 +296,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "digest-of-meant",
         does: "The digest is taken of what was meant, not of what was read.",
         scenario: "drift",
+    },
+    Mutant {
+        name: "job-cursor-before-rows",
+        does: "A job writes how far it has read before it keeps what it read.",
+        scenario: "job-killed",
+    },
+    Mutant {
+        name: "job-overwrites-newer",
+        does: "A job merges over what the lane applied after it.",
+        scenario: "job-beside-live",
     },
 ];
 

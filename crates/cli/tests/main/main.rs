@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod fixture;
 mod guide;
+mod jobs;
 mod killed;
 mod outputs;
 mod readme;
