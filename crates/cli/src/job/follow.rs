@@ -78,7 +78,8 @@ pub(crate) async fn follow(agents: &[Agent], at: usize, id: u64, hands: Hands, s
         }
     };
     let watching = async {
-        let watched = watch_job(&agents[at], id, hands, &begin, shown).await;
+        let moved = || metrics.moved() + metrics.worked();
+        let watched = watch_job(&agents[at], id, hands, &begin, moved, shown).await;
         // Nobody may help: then nobody listens.
         let _ = tell.send(true);
         drop(begin);
@@ -94,10 +95,11 @@ async fn watch_job(
     id: u64,
     hands: Hands,
     begin: &watch::Sender<bool>,
+    moved: impl Fn() -> u64,
     shown: bool,
 ) -> Result<Job> {
     let mut bar = Bar::new(shown);
-    let mut turned = (0, Instant::now());
+    let mut turned = ((0, 0), Instant::now());
     let mut helped = false;
     loop {
         let found = job(&agent.database, id).await.map_err(no_answer)?;
@@ -109,8 +111,10 @@ async fn watch_job(
             bar.end();
             return Ok(job);
         }
-        if turned.0 != job.turn && job.note.is_empty() {
-            turned = (job.turn, Instant::now());
+        // One that waits writes that it waits: that is no progress. What this command itself reads is.
+        let now = (if job.note.is_empty() { job.turn } else { turned.0.0 }, moved());
+        if turned.0 != now {
+            turned = (now, Instant::now());
         }
         let idle = turned.1.elapsed();
         let free = job.holder.as_ref().is_none_or(|(_, until)| *until <= Timestamp::now());

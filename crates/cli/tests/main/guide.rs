@@ -2,7 +2,7 @@
 //!
 //! A block `console` holds commands behind `$ ` with what they print below; a line `...` stands for any lines, and a last line
 //! `exit N` for an exit code other than 0. A block that begins with `# FILE` as its first line is written into that file. In a
-//! block `edit FILE`, lines with `-` are replaced by those with `+`.
+//! block `edit FILE`, lines with `-` are replaced by those with `+`. A block `sql CONTEXT` is what the service does in its database.
 
 use crate::fixture::{Place, Ran};
 use std::path::{Path, PathBuf};
@@ -105,6 +105,7 @@ fn follow(name: &str) {
                 console(&place, name, &lines);
             }
             Some(("edit", file)) => edit(&place, name, file, &lines),
+            Some(("sql", context)) => place.sql(context, &lines.join("\n")),
             Some(("yaml", file)) => place.write(file, lines.join("\n") + "\n"),
             _ => panic!("{name}: nobody knows what to do with a block `{info}`"),
         }
@@ -120,6 +121,11 @@ fn the_first_contract_is_written_as_the_guide_says() {
 #[test]
 fn a_contract_evolves_as_the_guide_says() {
     follow("evolve.md");
+}
+
+#[test]
+fn a_consumer_is_operated_as_the_guide_says() {
+    follow("operate.md");
 }
 
 #[test]
@@ -147,5 +153,5 @@ fn every_page_of_the_guide_is_linked() {
         assert!(linked, "{name}");
         n_pages += 1;
     }
-    assert_eq!(n_pages, 4);
+    assert_eq!(n_pages, 5);
 }

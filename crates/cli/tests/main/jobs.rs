@@ -80,6 +80,29 @@ fn a_changed_translation_is_previewed_and_takes_effect_by_a_merge() {
 }
 
 #[test]
+fn a_new_column_is_added_empty_and_filled_by_a_merge() {
+    let place = settled(6);
+    let path = place.root().join(FILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let column = "    until_day: coverTo\n";
+    std::fs::write(
+        &path,
+        text.replace("    cover_to: coverTo\n", &format!("    cover_to: coverTo\n{column}")),
+    )
+    .unwrap();
+    place.run(&["install", "claims", "--yes"]).exits(0);
+    assert_eq!(rows(&place, "until_day IS NULL"), 6);
+    place
+        .run(&["rehearse", SUBSCRIPTION])
+        .exits(3)
+        .says("+ until_day: coverTo")
+        .says("no value → 9999-99-99: 6");
+    place.run(&["rehearse", SUBSCRIPTION, "--merge", "--yes"]).exits(0);
+    assert_eq!(rows(&place, "until_day = cover_to"), 6);
+    place.run(&["reconcile"]).exits(0).says("conclusion: clean");
+}
+
+#[test]
 fn a_replay_touches_only_what_was_asked_for() {
     let place = settled(10);
     place.sql("claims", "UPDATE policy_eligibility SET may_open_claim = 0");
