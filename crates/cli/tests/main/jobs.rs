@@ -18,6 +18,14 @@ fn spoil(place: &Place) {
     place.sql("claims", "DELETE FROM policy_eligibility WHERE policy_ref = 'P-00000003'");
 }
 
+fn suspend(place: &Place, number: u32) {
+    let change = format!(
+        "UPDATE policy_current SET claims_status = 'ineligible' WHERE policy_no = 'P-{number:08}'; {}",
+        publish(number, "PolicySuspended", Some("FRAUD_REVIEW"))
+    );
+    place.sql("policy-administration", &change);
+}
+
 fn rows(place: &Place, condition: &str) -> i64 {
     place.number("claims", &format!("SELECT count(*) FROM policy_eligibility WHERE {condition}"))
 }
@@ -44,8 +52,7 @@ fn a_rehearsal_tells_what_would_change_and_changes_nothing() {
 #[test]
 fn a_merge_mends_rows_fires_no_reaction_and_leaves_all_links_clean() {
     let place = settled(20);
-    let suspended = |number| publish(number, "PolicySuspended", None);
-    place.sql("policy-administration", &suspended(5));
+    suspend(&place, 5);
     place.run(&["agent", "--all", "--until-idle"]).exits(0);
     let inbox = || place.number("claims", "SELECT count(*) FROM seamline_inbox");
     let before = inbox();
@@ -55,8 +62,8 @@ fn a_merge_mends_rows_fires_no_reaction_and_leaves_all_links_clean() {
     place.run(&["rehearse", SUBSCRIPTION, "--merge", "--dry-run"]).exits(0).says("nothing was written");
     let merged = place.run(&["rehearse", SUBSCRIPTION, "--merge", "--yes"]).exits(0);
     merged.says("touches the readers of `policy_eligibility`").says("compared again: no row differs");
-    assert_eq!((rows(&place, "1"), rows(&place, "may_open_claim = 0")), (20, 0));
-    assert_eq!(inbox(), before);
+    assert_eq!((rows(&place, "1"), rows(&place, "may_open_claim = 0")), (20, 1));
+    assert_eq!((before, inbox()), (1, 1));
     place.run(&["reconcile"]).exits(0).says("conclusion: clean");
 }
 
@@ -107,7 +114,7 @@ fn a_replay_touches_only_what_was_asked_for() {
     let place = settled(10);
     place.sql("claims", "UPDATE policy_eligibility SET may_open_claim = 0");
     place.run(&["replay", SUBSCRIPTION, "--yes"]).exits(2).says("--key");
-    place.run(&["replay", SUBSCRIPTION, "--key", "none", "--yes"]).exits(2);
+    place.run(&["replay", SUBSCRIPTION, "--key", "[\"a\",\"b\"]", "--yes"]).exits(2);
     let audit = ["replay", SUBSCRIPTION, "--key", "P-00000002", "--yields", "auditState", "--yes"];
     place.run(&audit).exits(2).says("no place for a history");
     let two = ["replay", SUBSCRIPTION, "--key", "P-00000002", "--key", "P-00000004", "--yes"];
@@ -182,13 +189,13 @@ fn a_backfill_is_a_job_with_a_rate() {
 #[test]
 fn a_position_in_another_cluster_is_recognised_and_bootstrapped() {
     let place = settled(12);
-    place.sql("policy-administration", &publish(5, "PolicySuspended", None));
+    suspend(&place, 5);
     place.run(&["agent", "--all", "--until-idle"]).exits(0);
     let inbox = place.number("claims", "SELECT count(*) FROM seamline_inbox");
-    let moved =
-        "UPDATE seamline_lane SET cluster = 'elsewhere', offset = offset + 1000 WHERE topic LIKE '%.state'";
-    place.sql("claims", moved);
-    let change = "UPDATE policy_current SET cover_to = '2031-01-01' WHERE policy_no = 'P-00000002'";
+    let state = "subscription = 'claims/policy-eligibility' AND topic LIKE '%.state'";
+    let moved = "UPDATE seamline_lane SET cluster = 'elsewhere', offset = offset + 1000";
+    place.sql("claims", &format!("{moved} WHERE {state}"));
+    let change = "UPDATE policy_current SET cover_to = '2031-01-01', annual_premium = '300.00' WHERE policy_no = 'P-00000002'";
     place.sql("policy-administration", &format!("{change}; {}", publish(2, "PolicyRenewed", None)));
     place.sql("policy-administration", &format!("{}; {}", bound(13), publish(13, "PolicyBound", None)));
     place.sql("claims", "DELETE FROM policy_eligibility WHERE policy_ref = 'P-00000001'");
