@@ -10,6 +10,7 @@ pub mod drift;
 pub mod era;
 pub mod hold;
 pub mod intake;
+pub mod job;
 pub mod lease;
 pub mod ledger;
 pub mod log;

@@ -31,6 +31,7 @@ pub(crate) fn projection(columns: &[(&str, Type, bool)]) -> Projection {
             .collect(),
         key: vec![0],
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }
 
