@@ -12,7 +12,8 @@ use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
@@ -192,6 +193,24 @@ impl Source for Database {
     ) -> Result<Removed, PortError> {
         let _timer = Timer::start(self.commits.get());
         either!(self, it => Source::remove(it, tenure, removal, now, ttl))
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        either!(self, it => Source::incarnation(it))
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        either!(self, it => Source::rebase(it, tenure, rebase, now, ttl))
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        either!(self, it => Source::filled(it, incarnation))
     }
 
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {

@@ -24,6 +24,7 @@ mod manual;
 mod nearest;
 mod new;
 mod opened;
+mod outbox;
 mod output;
 mod proving;
 mod quarantine;
@@ -78,6 +79,9 @@ enum Command {
     Install(install::Args),
     Agent(agent::Args),
     Backfill(backfill::Args),
+    /// Acts on an outbox as a whole.
+    #[command(subcommand)]
+    Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
     Rehearse(rehearse::RehearseArgs),
     Bootstrap(rehearse::BootstrapArgs),
@@ -118,6 +122,7 @@ fn main() -> ExitCode {
         Command::Install(args) => install::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Backfill(args) => backfill::run(&args),
+        Command::Outbox(verb) => outbox::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Rehearse(args) => rehearse::rehearse(&args),
         Command::Bootstrap(args) => rehearse::bootstrap(&args),

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How often it is looked for jobs.
-const LOOK: Duration = Duration::from_millis(300);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long a job rests that can do nothing yet.
 const REST: Duration = Duration::from_millis(100);

@@ -58,8 +58,9 @@ pub(crate) fn doing(job: &Job) -> String {
 fn found(at: &Rehearsing) -> String {
     match (at.found.differences(), at.merged) {
         (0, _) => "no row differs".to_owned(),
+        (1, 0) => "1 row differs".to_owned(),
         (found, 0) => format!("{found} rows differ"),
-        (found, merged) => format!("{found} rows differed, {merged} merged"),
+        (found, merged) => format!("{} differed, {merged} merged", counted(found, "row")),
     }
 }
 
@@ -154,7 +155,9 @@ fn print_tally(tally: &Tally) {
     ];
     for (count, what, word) in lines.into_iter().filter(|(count, ..)| *count > 0) {
         let keys = tally.keys.get(word).map(|keys| keys.join(", ")).unwrap_or_default();
-        let keys = if keys.is_empty() { String::new() } else { format!(" ({keys}…)") };
+        let more = tally.keys.get(word).is_some_and(|keys| (keys.len() as u64) < count);
+        let more = if more { ", …" } else { "" };
+        let keys = if keys.is_empty() { String::new() } else { format!(" ({keys}{more})") };
         println!("  {} {what}{keys}", counted(count, "row"));
     }
     for (column, count) in &tally.columns {

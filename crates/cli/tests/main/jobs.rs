@@ -137,7 +137,7 @@ fn a_job_waits_is_paused_resumed_and_ended_and_its_subject_has_one_at_a_time() {
     place.run(&["rehearse", SUBSCRIPTION]).exits(4).says("has a job that is not over: claims/1");
     place.run(&["job", "pause", "claims/1"]).exits(2).says("--yes");
     place.run(&["job", "pause", "claims/1", "--yes"]).exits(0).says("claims/1 is paused");
-    place.run(&["job", "pause", "claims/1", "--yes"]).exits(4).says("it is paused");
+    place.run(&["job", "pause", "claims/1", "--yes"]).exits(4).says("is paused: it cannot pause");
     place.run(&["agent", "claims", "--until-idle"]).exits(0);
     assert_eq!(rows(&place, "1"), 4, "a paused job is not worked");
     place.run(&["job", "resume", "claims/1", "--yes"]).exits(0);
