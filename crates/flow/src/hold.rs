@@ -408,15 +408,19 @@ pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
 }
 
 fn topic_case(intake: &Intake, lane: &Lane, cause: &str, what: &str) -> NewCase {
+    let is_state = intake.state.as_ref().is_some_and(|state| state.topic == lane.topic);
+    // What was not reacted to is for people to decide.
+    let mend = if is_state {
+        format!("; `seamline bootstrap {}` mends it", lane.subscription)
+    } else {
+        String::new()
+    };
     NewCase {
         kind: CaseKind::Topic,
         fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
         subject: lane.subscription.to_string(),
         owed_by: intake.consumer().clone(),
-        summary: format!(
-            "partition {} of `{}` {what}; `seamline bootstrap {}` mends it",
-            lane.partition, lane.topic, lane.subscription
-        ),
+        summary: format!("partition {} of `{}` {what}{mend}", lane.partition, lane.topic),
         details: details(lane, &[]),
     }
 }
