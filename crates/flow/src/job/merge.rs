@@ -334,3 +334,6 @@ async fn sums<S: Store, L: Log, C: Clock>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
