@@ -228,7 +228,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     shared(
         "job-killed",
-        "SIGKILL of the agent that works a merging job, at each of its steps, while others write.",
+        "SIGKILL of the agent that works a merging job, at each of its steps.",
         "The job goes on where it was, and mends what was spoilt.",
         jobs::killed,
     ),

@@ -18,18 +18,15 @@ const SUBSCRIPTION: &str = "desk/orders";
 const STEPS: [&str; 7] =
     ["job-begun", "job-read", "job-put", "job-compared", "job-merging", "job-merged", "job-recounted"];
 
-/// Spoils the table of the desk, so that there is something to merge.
-fn spoil(stage: &Stage<'_>) -> Result<u64> {
-    let spoilt = stage.cell(
-        "desk",
-        "WITH gone AS (DELETE FROM known_order WHERE order_ref IN \
-         (SELECT order_ref FROM known_order ORDER BY order_ref LIMIT 8) RETURNING 1), \
-         bent AS (UPDATE known_order SET remark = 'bent' WHERE order_ref IN \
-         (SELECT order_ref FROM known_order ORDER BY order_ref DESC LIMIT 8) RETURNING 1) \
-         SELECT ((SELECT count(*) FROM gone) + (SELECT count(*) FROM bent))::text",
-    )?;
-    Ok(spoilt.parse()?)
-}
+/// Bends rows of the desk, so that there is something to merge.
+const BEND: &str = "WITH bent AS (UPDATE known_order SET remark = 'bent' WHERE order_ref IN \
+    (SELECT order_ref FROM known_order ORDER BY order_ref DESC LIMIT 8) RETURNING 1) \
+    SELECT count(*)::text FROM bent";
+
+/// Removes rows of the desk.
+const REMOVE: &str = "WITH gone AS (DELETE FROM known_order WHERE order_ref IN \
+    (SELECT order_ref FROM known_order ORDER BY order_ref LIMIT 8) RETURNING 1) \
+    SELECT count(*)::text FROM gone";
 
 /// Files a job that merges. Returns its name.
 fn filed(stage: &Stage<'_>, rate: &str) -> Result<String> {
@@ -60,7 +57,7 @@ fn done(stage: &Stage<'_>, name: &str) -> Result<Option<Outcome>> {
     Ok((!clean).then(|| Outcome::Failed(format!("the job is not done well: {job}"))))
 }
 
-/// The agent that works a job is killed at each of its steps, while others write; whoever comes next goes on.
+/// The agent that works a job is killed at each of its steps; whoever comes next goes on.
 pub(crate) fn killed(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
     let others = CONTEXTS.iter().filter(|context| **context != "desk");
@@ -74,8 +71,7 @@ pub(crate) fn killed(ground: &Ground<'_>) -> Result<Done> {
     }
     let lease = LEASE.to_string();
     stage.seamline_well(&["agent", "desk", "--until-idle", "--lease", &lease])?;
-    let spoilt = spoil(&stage)?;
-    let writers = stage.writers_with(2, &["--pause", "0.05"])?;
+    let spoilt = stage.cell("desk", BEND)?.parse::<u64>()? + stage.cell("desk", REMOVE)?.parse::<u64>()?;
     // Slow enough that reading takes more than one step.
     let name = filed(&stage, "400")?;
     let mut injected = 0;
@@ -94,7 +90,6 @@ pub(crate) fn killed(ground: &Ground<'_>) -> Result<Done> {
             }
         }
     }
-    stop_writers(writers)?;
     agents.push(stage.agent("desk", None)?);
     let failed = done(&stage, &name)?;
     if let Some(outcome) = stop_all(agents)?.or(failed) {
@@ -133,7 +128,7 @@ pub(crate) fn beside_live(ground: &Ground<'_>) -> Result<Done> {
         Err(error) => Some(Err(error)),
     });
     arrived.context("what was written does not arrive")??;
-    let spoilt = spoil(&stage)?;
+    let spoilt = stage.cell("desk", BEND)?.parse::<u64>()?;
     stage.seamline_well(&["job", "resume", &name, "--yes"])?;
     let failed = done(&stage, &name)?;
     if let Some(outcome) = stop_all(agents)? {
