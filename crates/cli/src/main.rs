@@ -25,6 +25,7 @@ mod new;
 mod opened;
 mod output;
 mod proving;
+mod pull;
 mod quarantine;
 mod reconcile;
 mod rule_pages;
@@ -65,6 +66,7 @@ enum Command {
     Fmt(fmt::Args),
     Schema(schema::Args),
     Diff(diff::Args),
+    Pull(pull::Args),
     Show(show::Args),
     WhoUses(who_uses::Args),
     Graph(graph::Args),
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Pull(args) => pull::run(&args),
         Command::Show(args) => show::run(&args),
         Command::WhoUses(args) => who_uses::run(&args),
         Command::Graph(args) => graph::run(&args),

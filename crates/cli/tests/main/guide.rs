@@ -128,6 +128,12 @@ fn an_old_estate_is_adopted_as_the_guide_says() {
 }
 
 #[test]
+#[cfg_attr(not(git_here), ignore = "not run: there is no git program")]
+fn two_repositories_are_joined_as_the_guide_says() {
+    follow("two-repositories.md");
+}
+
+#[test]
 fn what_is_shown_is_held_against_what_is_printed() {
     assert!(matches(&["a", "b", "c"], &["a", "...", "c"]));
     assert!(matches(&["a"], &["...", "a", "..."]));
@@ -147,5 +153,5 @@ fn every_page_of_the_guide_is_linked() {
         assert!(linked, "{name}");
         n_pages += 1;
     }
-    assert_eq!(n_pages, 4);
+    assert_eq!(n_pages, 5);
 }

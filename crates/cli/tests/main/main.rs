@@ -10,9 +10,12 @@ mod ci;
 mod demo;
 mod doctor;
 mod fixture;
+#[path = "../../../estate/tests/main/git.rs"]
+mod git;
 mod guide;
 mod killed;
 mod outputs;
+mod pull;
 mod readme;
 mod refusals;
 mod revisions;
