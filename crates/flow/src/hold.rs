@@ -119,6 +119,18 @@ pub enum Start {
     End,
 }
 
+/// The epoch of no digest key: what the table holds was received from another topic, and only a rehearsal makes it comparable.
+pub const NO_EPOCH: u32 = 0;
+
+/// Returns whether the table of a lane that begins was kept from another topic before, such as that of an older major: equal
+/// sequences are then the same row in another form, and no conflict.
+fn moved(intake: &Intake, lane: &Lane, lanes: &[(Lane, LaneState)]) -> bool {
+    let is_state = intake.state.as_ref().is_some_and(|state| state.topic == lane.topic);
+    let events = intake.events.as_ref().map(|events| &events.topic);
+    let other = |there: &Lane| there.topic != lane.topic && Some(&there.topic) != events;
+    is_state && lanes.iter().any(|(there, state)| other(there) && state.position.is_some())
+}
+
 /// One lane, as long as it is ours.
 #[derive(Debug, Clone)]
 pub struct Hold {
@@ -167,7 +179,9 @@ impl Hold {
                     return Ok(Take::NoTopic);
                 };
                 let offset = if start == Start::End { end } else { oldest };
-                let batch = hold.batch(hold.first(offset, end, digest_epoch));
+                let lanes = ports.store.lanes(&intake.subscription).await?;
+                let epoch = if moved(intake, &hold.lane, &lanes) { NO_EPOCH } else { digest_epoch };
+                let batch = hold.batch(hold.first(offset, end, epoch));
                 Ok(match hold.commit(ports, None, batch).await? {
                     Committed::Done => Take::Held(hold),
                     Committed::Fenced => Take::Busy { until: now },
@@ -181,7 +195,8 @@ impl Hold {
         Hold { lane, topic, grip: Some(grip), written, told: None }
     }
 
-    fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
+    /// Returns the state of a lane that begins at an offset of its topic.
+    pub fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
         LaneState {
             position: Some(Position {
                 cluster: self.topic.cluster.clone(),

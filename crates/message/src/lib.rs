@@ -9,6 +9,9 @@ pub mod violation;
 pub mod envelope;
 
 pub mod codec;
+pub mod fit;
+
+pub mod era;
 
 pub mod canonical;
 mod json;

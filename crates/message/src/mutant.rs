@@ -27,11 +27,15 @@ pub enum Mutant {
     OffsetForSequence,
     /// The reactor stores its position before its reactions.
     ReactionsAfterPosition,
+    /// A job writes how far it has read before it keeps what it read.
+    JobCursorBeforeRows,
+    /// A job merges over what the lane applied after it.
+    JobOverwritesNewer,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 12] = [
+    pub const ALL: [Mutant; 14] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -44,6 +48,8 @@ impl Mutant {
         Mutant::StateBeforeLock,
         Mutant::OffsetForSequence,
         Mutant::ReactionsAfterPosition,
+        Mutant::JobCursorBeforeRows,
+        Mutant::JobOverwritesNewer,
     ];
 
     /// Returns those that the simulator must catch.
@@ -66,6 +72,8 @@ impl Mutant {
             Mutant::StateBeforeLock => "state-before-lock",
             Mutant::OffsetForSequence => "offset-for-sequence",
             Mutant::ReactionsAfterPosition => "reactions-after-position",
+            Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
+            Mutant::JobOverwritesNewer => "job-overwrites-newer",
         }
     }
 }
