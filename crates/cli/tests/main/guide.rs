@@ -162,5 +162,5 @@ fn every_page_of_the_guide_is_linked() {
         assert!(linked, "{name}");
         n_pages += 1;
     }
-    assert_eq!(n_pages, 5);
+    assert_eq!(n_pages, 6);
 }
