@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 use seamline_contract::id::{ContractId, SubscriptionRef};
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
 use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::port::PortError;
@@ -94,7 +95,10 @@ impl Database {
             At::Sqlite(file) => {
                 let outbox = publishes.then_some("seamline_outbox");
                 let lanes = subscribes.then_some("seamline_lane");
-                let needed = ["seamline_case", "seamline_replica"].into_iter().chain(outbox).chain(lanes);
+                let needed = ["seamline_case", "seamline_job", "seamline_replica"]
+                    .into_iter()
+                    .chain(outbox)
+                    .chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !file.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
@@ -105,7 +109,10 @@ impl Database {
             At::Postgres(server) => {
                 let outbox = publishes.then_some("seamline.outbox_0");
                 let lanes = subscribes.then_some("seamline.lane");
-                let needed = ["seamline.cases", "seamline.replica"].into_iter().chain(outbox).chain(lanes);
+                let needed = ["seamline.cases", "seamline.job", "seamline.replica"]
+                    .into_iter()
+                    .chain(outbox)
+                    .chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !server.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
@@ -322,6 +329,10 @@ impl Store for Database {
         either!(self, it => Store::rehearsal_put(it, projection, rows))
     }
 
+    async fn rehearsal_is_kept(&self, projection: &Projection) -> Result<bool, PortError> {
+        either!(self, it => Store::rehearsal_is_kept(it, projection))
+    }
+
     async fn rehearsal_diff(
         &self,
         projection: &Projection,
@@ -398,6 +409,36 @@ impl Cases for Database {
         now: Timestamp,
     ) -> Result<bool, PortError> {
         either!(self, it => Cases::advance(it, id, stage, note, now))
+    }
+}
+
+impl Jobs for Database {
+    async fn file(&self, new: &NewJob, now: Timestamp) -> Result<Filed, PortError> {
+        either!(self, it => Jobs::file(it, new, now))
+    }
+
+    async fn jobs(&self, over: bool) -> Result<Vec<Job>, PortError> {
+        either!(self, it => Jobs::jobs(it, over))
+    }
+
+    async fn change(&self, job: &Job) -> Result<bool, PortError> {
+        either!(self, it => Jobs::change(it, job))
+    }
+
+    async fn parts(&self, id: u64) -> Result<Vec<Part>, PortError> {
+        either!(self, it => Jobs::parts(it, id))
+    }
+
+    async fn change_part(&self, id: u64, part: &Part) -> Result<bool, PortError> {
+        either!(self, it => Jobs::change_part(it, id, part))
+    }
+
+    async fn translation(&self, subscription: &str) -> Result<Option<String>, PortError> {
+        either!(self, it => Jobs::translation(it, subscription))
+    }
+
+    async fn translated(&self, subscription: &str, translation: &str) -> Result<(), PortError> {
+        either!(self, it => Jobs::translated(it, subscription, translation))
     }
 }
 

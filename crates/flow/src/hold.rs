@@ -198,7 +198,8 @@ impl Hold {
         Hold { lane, topic, grip: Some(grip), written, told: None, flood: Flood::default() }
     }
 
-    fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
+    /// Returns the state of a lane that begins at an offset of its topic.
+    pub fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
         LaneState {
             position: Some(Position {
                 cluster: self.topic.cluster.clone(),

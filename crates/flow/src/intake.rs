@@ -1,6 +1,6 @@
 //! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
 
-use crate::store::{Column, Lane, Projection};
+use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
 use seamline_contract::attribute::Type;
 use seamline_contract::channel::{ChannelId, ChannelKind, topic_name};
@@ -40,6 +40,8 @@ pub struct Intake {
     pub eras: BTreeMap<Major, Ascent>,
     /// What it keeps, and so which links are compared.
     pub role: Role,
+    /// How its columns are made, as a text that differs where they would: empty without a table.
+    pub translation: String,
     /// Its projection; none: reactions only.
     pub state: Option<StateLane>,
     /// Its reactions; none: a projection only.
@@ -184,6 +186,7 @@ impl Intake {
             codec,
             eras,
             role: subscription.role,
+            translation: translation(subscription),
             state,
             events,
             served: None,
@@ -276,9 +279,25 @@ impl StateLane {
             columns,
             key,
             keep_ended,
+            rehearsal: RehearsedBy::Comparison,
         };
         Ok(StateLane { topic, projection, count_by, columns: derivations })
     }
+}
+
+/// Returns one line for each column: what it holds, or the expression with its type where one is declared.
+fn translation(subscription: &Subscription) -> String {
+    let Some((_, columns)) = subscription.projection() else { return String::new() };
+    let line = |column: &ProjectionColumn| match &column.source {
+        ColumnSource::Path(path) => format!("{}: {path}", column.name),
+        ColumnSource::Is { is, ty, .. } => {
+            let ty = ty.as_ref().map(|ty| format!(" as {ty}")).unwrap_or_default();
+            format!("{} = {}{ty}", column.name, is.trim())
+        }
+    };
+    let mut lines: Vec<String> = columns.iter().map(line).collect();
+    lines.sort();
+    lines.join("\n")
 }
 
 fn since(starts_at: &StartsAt) -> Result<Option<Timestamp>, IntakeError> {

@@ -12,6 +12,7 @@ pub mod flood;
 pub mod hold;
 pub mod intake;
 pub mod issue;
+pub mod job;
 pub mod lease;
 pub mod ledger;
 pub mod log;

@@ -33,11 +33,15 @@ pub enum Mutant {
     ChainOfNewest,
     /// However many messages break their contract, all of them go aside.
     NoBreaker,
+    /// A job writes how far it has read before it keeps what it read.
+    JobCursorBeforeRows,
+    /// A job merges over what the lane applied after it.
+    JobOverwritesNewer,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 15] = [
+    pub const ALL: [Mutant; 17] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -53,6 +57,8 @@ impl Mutant {
         Mutant::ChainAcrossIncarnations,
         Mutant::ChainOfNewest,
         Mutant::NoBreaker,
+        Mutant::JobCursorBeforeRows,
+        Mutant::JobOverwritesNewer,
     ];
 
     /// Returns those that the simulator must catch.
@@ -78,6 +84,8 @@ impl Mutant {
             Mutant::ChainAcrossIncarnations => "chain-across-incarnations",
             Mutant::ChainOfNewest => "chain-of-newest",
             Mutant::NoBreaker => "no-breaker",
+            Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
+            Mutant::JobOverwritesNewer => "job-overwrites-newer",
         }
     }
 }
