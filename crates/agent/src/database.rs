@@ -251,12 +251,16 @@ impl Source for Database {
         either!(self, it => Source::counts(it, contract))
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
-        either!(self, it => Source::aside(it, limit))
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        either!(self, it => Source::aside_after(it, after, limit))
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
-        either!(self, it => Source::redrive(it, contract, key))
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        either!(self, it => Source::aside_row(it, sequence))
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
+        either!(self, it => Source::redrive_all(it, contract, keys))
     }
 
     async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
@@ -349,6 +353,15 @@ impl Store for Database {
         limit: usize,
     ) -> Result<Vec<AsideRecord>, PortError> {
         either!(self, it => Store::aside(it, subscription, key, limit))
+    }
+
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        either!(self, it => Store::aside_from(it, subscription, from, limit))
     }
 
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {

@@ -2,6 +2,7 @@
 
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
+use crate::flood::{Flood, lane_case};
 use crate::intake::Intake;
 use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
@@ -143,6 +144,8 @@ pub struct Hold {
     written: Timestamp,
     /// The case for which it stands still, once that is durable.
     told: Option<String>,
+    /// What went aside lately.
+    flood: Flood,
 }
 
 impl Hold {
@@ -192,7 +195,7 @@ impl Hold {
 
     /// Returns the hold on a lane that was taken.
     pub fn held(lane: Lane, topic: TopicIdentity, grip: Grip, written: Timestamp) -> Hold {
-        Hold { lane, topic, grip: Some(grip), written, told: None }
+        Hold { lane, topic, grip: Some(grip), written, told: None, flood: Flood::default() }
     }
 
     /// Returns the state of a lane that begins at an offset of its topic.
@@ -228,7 +231,7 @@ impl Hold {
         }
         Ok(match Hold::take(ports, intake, self.lane.clone(), start, digest_epoch, false).await? {
             Take::Held(hold) => {
-                *self = hold;
+                *self = Hold { flood: self.flood, ..hold };
                 None
             }
             Take::Busy { until } => Some(Step::Busy { until }),
@@ -305,6 +308,27 @@ impl Hold {
             Err(PortError::NotApplied(_)) => {}
         }
         answer
+    }
+
+    /// Stands still as long as too much went aside lately. Returns what a step says instead.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    pub async fn breaker<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        intake: &Intake,
+    ) -> Result<Option<Step>, PortError> {
+        if self.flood.rests(ports.clock.now()).is_none() {
+            return Ok(None);
+        }
+        let case = lane_case(intake, &self.lane);
+        self.stop(ports, case).await.map(Some)
+    }
+
+    /// Counts what went aside.
+    pub fn went_aside(&mut self, now: Timestamp, records: u64) {
+        self.flood.count(now, records);
     }
 
     /// Raises a case under the grip, once as long as the lane is held, and leaves the lane where it is.

@@ -138,15 +138,20 @@ impl Source for Database {
         quarantine::counts(&mut reader, contract).await.map_err(not_applied)
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
-        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+        quarantine::aside(&mut reader, after, limit).await.map_err(not_applied)
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        quarantine::row(&mut reader, sequence).await.map_err(not_applied)
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
         let mut writer = self.writer().await;
         let mut transaction = begin(&mut writer).await?;
-        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        let moved = quarantine::redrive(&mut transaction, contract, keys).await.map_err(not_applied)?;
         commit(transaction).await?;
         Ok(moved)
     }

@@ -1,7 +1,7 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, content, history, load, lost, servers};
+use crate::faults::{Done, Ground, content, history, load, lost, majors, servers};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -226,6 +226,24 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Its relay publishes nothing more, and says so.",
         history::database_rewound,
     ),
+    shared(
+        "outbox-rebased",
+        "A producer's database is put back, and the rebase of its outbox is killed at each of its steps.",
+        "Every copy becomes what the database is, keys that only the log had end, and no chain waits for what is lost.",
+        history::rebased,
+    ),
+    shared(
+        "majors",
+        "A new major is rolled out while agents of the old estate are at work; then its consumer moves.",
+        "The older major goes on unbroken from the same rows, and the newer one is filled.",
+        majors::rolled_out,
+    ),
+    shared(
+        "poison-flood",
+        "Two thousand rows of one contract break it at once.",
+        "A breaker lets the rest wait; what went aside is one issue, and is given up as one.",
+        content::flood_of_poison,
+    ),
 ];
 
 /// A deliberate bug, what it does, and the scenario that must fail with it.
@@ -284,6 +302,21 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "digest-of-meant",
         does: "The digest is taken of what was meant, not of what was read.",
         scenario: "drift",
+    },
+    Mutant {
+        name: "chain-across-incarnations",
+        does: "Events of an incarnation name those of an older one as their previous.",
+        scenario: "outbox-rebased",
+    },
+    Mutant {
+        name: "chain-of-newest",
+        does: "Events of an older major name the previous one of the newest.",
+        scenario: "majors",
+    },
+    Mutant {
+        name: "no-breaker",
+        does: "However many messages break their contract, all of them go aside.",
+        scenario: "poison-flood",
     },
 ];
 

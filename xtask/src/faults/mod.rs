@@ -8,6 +8,7 @@ mod history;
 mod kit;
 mod load;
 mod lost;
+mod majors;
 pub(crate) mod page;
 mod pool;
 mod process;
