@@ -1,12 +1,14 @@
 //! The crew: every relay and lane of some agents at work at once, each in a loop of its own, until told to stop.
 
 mod backoff;
+mod jobs;
 mod lanes;
 mod relay;
 mod share;
 
 use crate::agent::Agent;
 use crate::crew::backoff::Backoff;
+use crate::crew::jobs::Merges;
 use crate::crew::share::Share;
 use crate::lane::readings;
 use crate::metrics::{AgentMetrics, Metrics};
@@ -22,7 +24,7 @@ use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
 use seamline_flow::source::Source;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
 /// How many lanes of one database are stepped at once: while one commits, others read and decode.
@@ -30,6 +32,9 @@ const STEPPING_MAX: usize = 8;
 
 /// How long a worker rests that must not go on, before it looks whether it may.
 const STOPPED: Duration = Duration::from_secs(60);
+
+/// How often one that rests looks whether there is reason to wake.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How long one waits for a topic that is not there yet.
 const NO_TOPIC: Duration = Duration::from_secs(1);
@@ -49,6 +54,7 @@ struct Desk<'a> {
     agent: &'a Agent,
     metrics: AgentMetrics,
     share: Share,
+    merges: Merges,
     gate: Semaphore,
     stop: watch::Receiver<bool>,
 }
@@ -58,18 +64,12 @@ struct Desk<'a> {
 ///
 /// Returns whether all steps under way were finished.
 pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch::Receiver<bool>) -> bool {
-    let desk = |agent| Desk {
-        agent,
-        metrics: metrics.of(agent),
-        share: Share::default(),
-        gate: Semaphore::new(STEPPING_MAX),
-        stop: stop.clone(),
-    };
-    let desks: Vec<Desk<'_>> = agents.iter().map(desk).collect();
+    let desks: Vec<Desk<'_>> = agents.iter().map(|agent| Desk::new(agent, metrics, stop.clone())).collect();
     let mut work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
     for desk in &desks {
         work.push(Box::pin(attend(desk, pulse)));
         work.push(Box::pin(count(desk)));
+        work.push(Box::pin(jobs::work(desk, true)));
         if let Some(relay) = RelayWork::new(desk.agent) {
             work.push(Box::pin(relay::work(desk, relay)));
         }
@@ -90,6 +90,24 @@ pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch
             biased;
             ended = work.next() => if ended.is_none() { return true },
             () = &mut overtime => return false,
+        }
+    }
+}
+
+/// Works the jobs of one agent that need no lane, until `stop` says so.
+pub async fn work_jobs(agent: &Agent, metrics: &Metrics, stop: watch::Receiver<bool>) {
+    jobs::work(&Desk::new(agent, metrics, stop), false).await;
+}
+
+impl<'a> Desk<'a> {
+    fn new(agent: &'a Agent, metrics: &Metrics, stop: watch::Receiver<bool>) -> Self {
+        Desk {
+            agent,
+            metrics: metrics.of(agent),
+            share: Share::default(),
+            merges: Merges::default(),
+            gate: Semaphore::new(STEPPING_MAX),
+            stop,
         }
     }
 }
@@ -135,8 +153,14 @@ impl Desk<'_> {
         }
     }
 
-    /// Says that a worker must not go on, and rests.
-    async fn stopped(&self, worker: &'static str, case: &NewCase, told: &mut Option<String>) {
+    /// Says that a worker must not go on, and rests, unless there is reason to wake.
+    async fn stopped(
+        &self,
+        worker: &'static str,
+        case: &NewCase,
+        told: &mut Option<String>,
+        wake: impl Fn() -> bool,
+    ) {
         if told.as_ref() != Some(&case.fingerprint) {
             tracing::error!(
                 context = %self.agent.context,
@@ -149,7 +173,10 @@ impl Desk<'_> {
             *told = Some(case.fingerprint.clone());
         }
         self.metrics.stopped(worker, 1);
-        self.nap(STOPPED).await;
+        let until = Instant::now() + STOPPED;
+        while !self.stopping() && !wake() && Instant::now() < until {
+            self.nap(LOOK).await;
+        }
         self.metrics.stopped(worker, -1);
     }
 }

@@ -8,6 +8,7 @@ pub mod custody;
 pub mod database;
 pub mod doctor;
 pub mod health;
+mod job;
 mod lane;
 pub mod log;
 mod meter;

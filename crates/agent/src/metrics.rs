@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use seamline_contract::id::ContractRef;
+use seamline_flow::job::JobKind;
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
@@ -66,6 +67,12 @@ struct OfWorker {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfJob {
+    context: String,
+    job: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCall {
     call: &'static str,
 }
@@ -88,6 +95,7 @@ struct Families {
     log: Seconds<OfCall>,
     commit: Seconds<OfContext>,
     replicas: Family<OfContext, Gauge>,
+    job_records: Family<OfJob, Counter>,
     readers: Family<OfContract, Gauge>,
     major_ends: Family<OfContract, Gauge>,
 }
@@ -108,6 +116,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     moved: Arc<AtomicU64>,
+    worked: Arc<AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -134,13 +143,14 @@ impl Metrics {
             log: Seconds::new_with_constructor(calls),
             commit: Seconds::new_with_constructor(calls),
             replicas: Family::default(),
+            job_records: Family::default(),
             readers: Family::default(),
             major_ends: Family::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
         registry.register_collector(Box::new(Process));
-        Metrics { registry, families, moved: Arc::default() }
+        Metrics { registry, families, moved: Arc::default(), worked: Arc::default() }
     }
 
     /// Returns all of them in the OpenMetrics text format.
@@ -155,6 +165,11 @@ impl Metrics {
         self.moved.load(Ordering::Relaxed)
     }
 
+    /// Returns how many records and rows jobs of all agents came past so far.
+    pub fn worked(&self) -> u64 {
+        self.worked.load(Ordering::Relaxed)
+    }
+
     /// Returns the metrics of one agent, and measures its database and log from now on.
     pub(crate) fn of(&self, agent: &Agent) -> AgentMetrics {
         let context = agent.context.to_string();
@@ -162,7 +177,7 @@ impl Metrics {
         let log = |call| families.log.get_or_create_owned(&OfCall { call });
         agent.log.measure(log("append"), log("fetch"));
         agent.database.measure(families.commit.get_or_create_owned(&OfContext { context: context.clone() }));
-        AgentMetrics { context, families, moved: Arc::clone(&self.moved) }
+        AgentMetrics { context, families, moved: Arc::clone(&self.moved), worked: Arc::clone(&self.worked) }
     }
 }
 
@@ -192,6 +207,11 @@ fn register(registry: &mut Registry, families: &Families) {
         Unit::Seconds,
         f.commit.clone(),
     );
+    registry.register(
+        "job_records",
+        "Records and rows that jobs came past, by what they do",
+        f.job_records.clone(),
+    );
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
     registry.register(
         "subscriptions",
@@ -211,6 +231,7 @@ pub(crate) struct AgentMetrics {
     context: String,
     families: Families,
     moved: Arc<AtomicU64>,
+    worked: Arc<AtomicU64>,
 }
 
 impl AgentMetrics {
@@ -293,6 +314,21 @@ impl AgentMetrics {
         self.families.lanes_held.get_or_create(&self.context()).set(lanes.try_into().unwrap_or(i64::MAX));
     }
 
+    /// Counts a step of a job.
+    pub(crate) fn worked(&self, kind: JobKind, moved: u64) {
+        self.count_job(kind.word(), moved);
+    }
+
+    /// Counts rows that a lane merged for a job.
+    pub(crate) fn merged(&self, rows: u64) {
+        self.count_job("merge", rows);
+    }
+
+    fn count_job(&self, job: &'static str, moved: u64) {
+        self.worked.fetch_add(moved.max(1), Ordering::Relaxed);
+        self.families.job_records.get_or_create(&OfJob { context: self.context.clone(), job }).inc_by(moved);
+    }
+
     /// Counts a step that failed.
     pub(crate) fn step_error(&self, worker: &'static str) {
         self.families.step_errors.get_or_create(&self.worker(worker)).inc();
@@ -344,7 +380,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfLane, OfSubscription, OfWorker, Outcome, RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfJob, OfLane, OfSubscription, OfWorker, Outcome,
+        RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -371,6 +408,7 @@ mod tests {
         f.batches.get_or_create(&worker).inc();
         f.log.get_or_create(&OfCall { call: "append" }).observe(1.0);
         f.commit.get_or_create(&context).observe(1.0);
+        f.job_records.get_or_create(&OfJob { context: text(), job: "merge" }).inc();
         f.replicas.get_or_create(&context).set(1);
         f.readers.get_or_create(&contract).set(1);
         f.major_ends.get_or_create(&contract).set(1);

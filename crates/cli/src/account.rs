@@ -8,6 +8,7 @@ use seamline_agent::log::SiteLog;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
 use seamline_flow::hold::ends;
+use seamline_flow::job::JobStage;
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
 use seamline_flow::source::{Source, SourceCounts};
@@ -45,6 +46,10 @@ pub(crate) struct Keeping {
     pub(crate) waits: Option<Duration>,
     /// Bytes on disk: of what is ours, of a file all.
     pub(crate) bytes: u64,
+    /// Jobs that are not over, by number.
+    pub(crate) jobs: Vec<u64>,
+    /// Subscriptions whose rows may have been written by another translation than the estate's.
+    pub(crate) translated_otherwise: Vec<String>,
 }
 
 /// Who reads one major of a contract.
@@ -97,11 +102,14 @@ pub(crate) async fn keeping(agent: &Agent) -> Result<Keeping> {
         Some(_) => agent.database.waiting(1).await.map_err(no_answer)?.pop(),
         None => None,
     };
+    let others = agent.translated_otherwise().await.map_err(no_answer)?;
     Ok(Keeping {
         context: agent.context.clone(),
         place: agent.place.to_string(),
         waits: oldest.map(|row| since(row.written_at)),
         bytes: agent.database.bytes().await.map_err(no_answer)?,
+        jobs: agent.jobs().await.map_err(no_answer)?.iter().map(|job| job.id).collect(),
+        translated_otherwise: others.iter().map(|intake| intake.subscription.to_string()).collect(),
     })
 }
 
@@ -178,6 +186,8 @@ pub(crate) struct Left {
     pub(crate) rows: u64,
     /// Offsets that its lanes have not read.
     pub(crate) behind: u64,
+    /// Jobs that are to be worked and are not over.
+    pub(crate) jobs: u64,
 }
 
 /// Returns what is left to do in contexts. Outboxes come first: what left one before it was counted is in the log by then,
@@ -191,6 +201,8 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
         left.rows += sources(agent).await?.iter().map(|it| it.counts.waiting).sum::<u64>();
     }
     for agent in agents {
+        let open = agent.jobs().await.map_err(no_answer)?.into_iter();
+        left.jobs += open.filter(|job| job.stage != JobStage::Paused && agent.can_work(job)).count() as u64;
         left.behind += lanes(agent).await?.iter().map(|it| it.behind).sum::<u64>();
     }
     Ok(left)

@@ -107,8 +107,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             Exit::Clean
         } else {
             println!(
-                "left: {} outbox rows, {} offsets not read: another agent holds them, or a case is open",
-                left.rows, left.behind
+                "left: {} outbox rows, {} offsets not read, {} jobs: another agent holds them, or a case is open",
+                left.rows, left.behind, left.jobs
             );
             Exit::Inconclusive
         };
@@ -211,7 +211,7 @@ impl<'a> Quiet<'a> {
         let patience = 2 * patience + Duration::from_secs(5);
         let mut last = Ok(Left::default());
         while tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await.is_err() {
-            let moved = self.metrics.moved();
+            let moved = self.metrics.moved() + self.metrics.worked();
             if moved > self.moved.1 {
                 self.moved = (Instant::now(), moved);
             }
@@ -221,7 +221,9 @@ impl<'a> Quiet<'a> {
             }
             last = left(self.agents).await;
             let nothing = last.as_ref().is_ok_and(|left| *left == Left::default());
-            if (nothing && self.metrics.moved() == self.moved.1) || self.moved.0.elapsed() > patience {
+            if (nothing && self.metrics.moved() + self.metrics.worked() == self.moved.1)
+                || self.moved.0.elapsed() > patience
+            {
                 // Nobody listens any more: then it stops already.
                 let _ = tell.send(true);
             }

@@ -18,6 +18,7 @@ mod fmt;
 mod graph;
 mod init;
 mod install;
+mod job;
 mod logging;
 mod manual;
 mod nearest;
@@ -29,6 +30,7 @@ mod proving;
 mod pull;
 mod quarantine;
 mod reconcile;
+mod rehearse;
 mod rule_pages;
 mod rules;
 mod schema;
@@ -83,6 +85,12 @@ enum Command {
     #[command(subcommand)]
     Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
+    Rehearse(rehearse::RehearseArgs),
+    Bootstrap(rehearse::BootstrapArgs),
+    Replay(rehearse::ReplayArgs),
+    /// Shows the long acts that agents work, and pauses, resumes or ends them.
+    #[command(subcommand)]
+    Job(job::Verb),
     /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
     Case(case::Verb),
@@ -119,6 +127,10 @@ fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(&args),
         Command::Outbox(verb) => outbox::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Rehearse(args) => rehearse::rehearse(&args),
+        Command::Bootstrap(args) => rehearse::bootstrap(&args),
+        Command::Replay(args) => rehearse::replay(&args),
+        Command::Job(verb) => job::run(&verb),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),

@@ -146,6 +146,8 @@ fn document(published: &[SourceAccount], received: &[Received], kept: &[Keeping]
                 "place": it.place,
                 "waitsSeconds": it.waits.map(|waits| waits.as_secs_f64()),
                 "bytes": it.bytes,
+                "jobs": it.jobs.iter().map(|id| format!("{}/{id}", it.context)).collect::<Vec<_>>(),
+                "translatedOtherwise": it.translated_otherwise,
             })
         })
         .collect();
@@ -269,6 +271,17 @@ fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], ba
         "accounting: {}",
         if balanced { "balanced" } else { "NOT balanced: changes or records are nowhere" }
     );
+    for it in kept {
+        for id in &it.jobs {
+            println!("job {}/{id} is not over: `seamline job show {}/{id}{place}`", it.context, it.context);
+        }
+        for subscription in &it.translated_otherwise {
+            println!(
+                "rows of {subscription} were written by another translation: \
+                 `seamline rehearse {subscription}{place}` shows which would change"
+            );
+        }
+    }
     let n_aside: u64 = published.iter().map(|it| it.counts.aside).sum::<u64>()
         + received.iter().map(|it| it.accounting.quarantined + it.accounting.held).sum::<u64>();
     if n_aside > 0 {

@@ -423,7 +423,7 @@ pub async fn ends<L: Log>(
 
 /// The position is in a topic that is not this one, though it has the same name.
 pub fn other_topic(intake: &Intake, lane: &Lane) -> NewCase {
-    topic_case(intake, lane, "other", "is another topic of the same name; a bootstrap is needed, not a guess")
+    topic_case(intake, lane, "other", "is another topic of the same name")
 }
 
 /// The records at the position are gone, or were never there.
@@ -432,12 +432,19 @@ pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
 }
 
 fn topic_case(intake: &Intake, lane: &Lane, cause: &str, what: &str) -> NewCase {
+    let is_state = intake.state.as_ref().is_some_and(|state| state.topic == lane.topic);
+    // What was not reacted to is for people to decide.
+    let mend = if is_state {
+        format!("; `seamline bootstrap {}` mends it", lane.subscription)
+    } else {
+        String::new()
+    };
     NewCase {
         kind: CaseKind::Topic,
         fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
         subject: lane.subscription.to_string(),
         owed_by: intake.consumer().clone(),
-        summary: format!("partition {} of `{}` {what}", lane.partition, lane.topic),
+        summary: format!("partition {} of `{}` {what}{mend}", lane.partition, lane.topic),
         details: details(lane, &[]),
     }
 }

@@ -165,7 +165,8 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Repeating it changes nothing.
+    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Columns that were declared since
+    /// are added, empty. Repeating it changes nothing.
     ///
     /// # Errors
     /// When a table is there that differs, or the database is another context's; nothing was changed then.
@@ -177,6 +178,7 @@ impl Database {
             check_database(&mut transaction, &first.subscription.context).await?;
         }
         for projection in projections {
+            consumer::add_columns(&mut transaction, projection, self.schema()).await?;
             consumer::check(&mut transaction, projection, self.schema()).await?;
         }
         run_all(&mut transaction, &statements).await?;

@@ -105,7 +105,8 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Repeating it changes nothing.
+    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Columns that were declared since
+    /// are added, empty. Repeating it changes nothing.
     ///
     /// # Errors
     /// When a table is there that differs; nothing was changed then.
@@ -114,6 +115,7 @@ impl Database {
         let mut writer = self.writer().await;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         for projection in projections {
+            consumer::add_columns(&mut transaction, projection).await?;
             consumer::check(&mut transaction, projection).await?;
         }
         run_all(&mut transaction, &statements).await?;

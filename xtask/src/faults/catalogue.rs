@@ -1,7 +1,7 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, content, history, load, lost, majors, servers};
+use crate::faults::{Done, Ground, content, history, jobs, load, lost, majors, servers};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -244,6 +244,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "A breaker lets the rest wait; what went aside is one issue, and is given up as one.",
         content::flood_of_poison,
     ),
+    shared(
+        "job-killed",
+        "SIGKILL of the agent that works a merging job, at each of its steps, while others write.",
+        "The job goes on where it was, and mends what was spoilt.",
+        jobs::killed,
+    ),
+    shared(
+        "job-beside-live",
+        "A job that merges is paused after it began, until its keys have changed.",
+        "What is newer than the job stays.",
+        jobs::beside_live,
+    ),
 ];
 
 /// A deliberate bug, what it does, and the scenario that must fail with it.
@@ -317,6 +329,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "no-breaker",
         does: "However many messages break their contract, all of them go aside.",
         scenario: "poison-flood",
+    },
+    Mutant {
+        name: "job-cursor-before-rows",
+        does: "A job writes how far it has read before it keeps what it read.",
+        scenario: "job-killed",
+    },
+    Mutant {
+        name: "job-overwrites-newer",
+        does: "A job merges over what the lane applied after it.",
+        scenario: "job-beside-live",
     },
 ];
 

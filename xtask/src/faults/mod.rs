@@ -5,6 +5,7 @@ mod catalogue;
 mod content;
 mod crash;
 mod history;
+mod jobs;
 mod kit;
 mod load;
 mod lost;

@@ -2,7 +2,8 @@
 //!
 //! A block `console` holds commands behind `$ ` with what they print below; a line `...` stands for any lines, and a last line
 //! `exit N` for an exit code other than 0; a line that ends with ` ...` shows how one begins. A block that begins with `# FILE` as
-//! its first line is written into that file. In a block `edit FILE`, lines with `-` are replaced by those with `+`.
+//! its first line is written into that file. In a block `edit FILE`, lines with `-` are replaced by those with `+`. A block `sql CONTEXT`
+//! is what the service does in its database.
 
 use crate::fixture::{Place, Ran};
 use std::path::{Path, PathBuf};
@@ -108,6 +109,7 @@ fn follow(name: &str) {
                 console(&place, name, &lines);
             }
             Some(("edit", file)) => edit(&place, name, file, &lines),
+            Some(("sql", context)) => place.sql(context, &lines.join("\n")),
             Some(("yaml", file)) => place.write(file, lines.join("\n") + "\n"),
             _ => panic!("{name}: nobody knows what to do with a block `{info}`"),
         }
@@ -123,6 +125,11 @@ fn the_first_contract_is_written_as_the_guide_says() {
 #[test]
 fn a_contract_evolves_as_the_guide_says() {
     follow("evolve.md");
+}
+
+#[test]
+fn a_consumer_is_operated_as_the_guide_says() {
+    follow("operate.md");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod fixture;
 #[path = "../../../estate/tests/main/git.rs"]
 mod git;
 mod guide;
+mod jobs;
 mod killed;
 mod outputs;
 mod pull;

@@ -189,6 +189,7 @@ async fn on<S: Store + Jobs, L: Log, C: Clock>(
     }
     let position = hold.state().position.as_ref().map(Standing::at);
     let stands = reach.standing.is_some() && position == reach.standing;
+    let mut moved = 0;
     if !stands && reach.standing.is_some() {
         // It goes on already: it was moved, and that could not be written down.
         merging.done = true;
@@ -197,13 +198,18 @@ async fn on<S: Store + Jobs, L: Log, C: Clock>(
     } else {
         let chunk = Chunk { ports, intake, digest, orders: &orders, at: &at, reach, stands };
         match chunk.merge(hold, &mut merging).await? {
-            Merged::Moved(_) | Merged::Done => {}
+            Merged::Moved(keys) => moved = keys,
+            Merged::Done => {}
             instead => return Ok(instead),
         }
     }
     part.progress = write(&merging);
     let written = ports.store.change_part(id, &part).await?;
-    Ok(if written { Merged::Moved(merging.merged) } else { Merged::NotNow })
+    Ok(match (written, merging.done) {
+        (false, _) => Merged::NotNow,
+        (true, true) => Merged::Done,
+        (true, false) => Merged::Moved(moved),
+    })
 }
 
 /// One chunk of a lane.

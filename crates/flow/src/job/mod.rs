@@ -142,7 +142,7 @@ pub enum Filed {
 }
 
 /// How many jobs that are over are kept.
-pub const KEPT: u64 = 200;
+pub const KEPT: u64 = 50;
 
 /// The jobs of a context, in its own database.
 pub trait Jobs: Send + Sync {

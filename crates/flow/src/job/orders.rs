@@ -36,6 +36,17 @@ impl RehearseOrders {
         RehearseOrders { version: VERSION, merge, translation, rate, keys, from: None, until: None }
     }
 
+    /// Returns orders for some keys, and for those written last within a time.
+    #[must_use]
+    pub fn narrowed(
+        self,
+        keys: BTreeSet<String>,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> RehearseOrders {
+        RehearseOrders { keys, from, until, ..self }
+    }
+
     /// Returns whether only some keys are asked for.
     pub fn is_partial(&self) -> bool {
         !self.keys.is_empty() || self.from.is_some() || self.until.is_some()

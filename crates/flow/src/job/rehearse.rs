@@ -190,7 +190,8 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
         for record in fetch.records.iter().filter(|record| record.offset < end) {
             at.records += 1;
             match self.derive(record) {
-                Derived::Row(row) => {
+                Derived::Row(row, is_broken) => {
+                    at.broken += u64::from(is_broken);
                     let later = rows.get(&row.key).is_none_or(|it| it.marker.sequence < row.marker.sequence);
                     if later {
                         rows.insert(row.key.clone(), row);
@@ -200,7 +201,6 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
                 Derived::NotAsked => {}
             }
         }
-        at.broken += rows.values().filter(|row| row.left && self.is_asked(&row.key)).count() as u64;
         at.reaches[idx].at = fetch.next.min(end);
         let moved = fetch.records.len() as u64;
         if mutant::is(Mutant::JobCursorBeforeRows) {
@@ -237,12 +237,13 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
             Content::Invalid(_) => Digest(0),
         };
         let marker = Marker { sequence, offset: record.offset, received: digest, written };
-        let left = matches!(content, Content::Invalid(_)) || !self.is_within(record);
+        let is_broken = matches!(content, Content::Invalid(_));
+        let left = is_broken || !self.is_within(record);
         let values = match content {
             Content::Row(values, _) if !left => Some(values),
             Content::Row(..) | Content::End(_) | Content::Invalid(_) => None,
         };
-        Derived::Row(Rehearsed { key, values, marker, left })
+        Derived::Row(Rehearsed { key, values, marker, left }, is_broken)
     }
 
     /// Whether a record was written within the time that is asked for.
@@ -365,7 +366,8 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
 }
 
 enum Derived {
-    Row(Rehearsed),
+    /// What is put into the rehearsal, and whether its record breaks its contract.
+    Row(Rehearsed, bool),
     /// Nothing tells whose state it is.
     Foreign,
     NotAsked,

@@ -147,6 +147,30 @@ fn create(projection: &Projection) -> String {
     format!("CREATE TABLE IF NOT EXISTS {} (\n{}\n)", unqualified(projection), lines.join(",\n"))
 }
 
+/// Adds declared columns to a projection table that lacks them: its rows have no value there until they are merged. A table
+/// without our markers is somebody else's, and is left alone.
+pub(crate) async fn add_columns(
+    conn: &mut PgConnection,
+    projection: &Projection,
+    schema: &str,
+) -> Result<(), InstallError> {
+    let table = table_name(schema, &projection.table);
+    let there = "SELECT a.attname::text FROM pg_attribute a \
+                 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
+    let there: Vec<String> = sqlx::query_scalar(there).bind(&table).fetch_all(&mut *conn).await?;
+    let has = |name: &str| there.iter().any(|other| other == name);
+    if !MARKERS.iter().all(|(name, _)| has(name)) {
+        return Ok(());
+    }
+    for (idx, column) in columns(projection).into_iter().enumerate() {
+        if !projection.key.contains(&idx) && !has(&column.name) {
+            let add = format!("ALTER TABLE {table} ADD COLUMN {} {}", quoted(&column.name), column.ty);
+            sqlx::raw_sql(sqlx::AssertSqlSafe(add)).execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Holds a table that is there against the projection.
 pub(crate) async fn check(
     conn: &mut PgConnection,

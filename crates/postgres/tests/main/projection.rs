@@ -96,6 +96,8 @@ async fn columns_of_the_service_and_other_schemas_are_welcome() {
          seen integer NOT NULL DEFAULT 0, amount numeric(12,2), {MARKERS})"
     );
     assert_eq!(said(&before, &projection("Own.covers")).await, Ok(()));
+    let older = before.replace("amount numeric(12,2), ", "");
+    assert_eq!(said(&older, &projection("Own.covers")).await, Ok(()), "a column declared since is added");
 }
 
 #[tokio::test]

@@ -86,6 +86,23 @@ fn text(text: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_column_that_was_declared_since_is_added() {
+    let files = Files::new();
+    let database = installed(&files, &cover()).await;
+    let mut wider = cover();
+    wider.columns.push(seamline_flow::store::Column {
+        name: "note".to_owned(),
+        ty: Type::String,
+        optional: true,
+        approximate: false,
+    });
+    database.install_consumer(std::slice::from_ref(&wider)).await.unwrap();
+    run(&mut *database.writer().await, "SELECT note FROM cover").await.unwrap();
+    let narrower = database.install_consumer(&[cover()]).await.unwrap_err();
+    assert!(narrower.to_string().contains("has the column `note`"), "{narrower}");
+}
+
+#[tokio::test]
 async fn a_table_that_differs_is_named_and_nothing_is_changed() {
     let markers = "seamline_sequence INTEGER, seamline_offset INTEGER, seamline_received BLOB, \
                    seamline_written BLOB, seamline_ended INTEGER";
@@ -94,7 +111,7 @@ async fn a_table_that_differs_is_named_and_nothing_is_changed() {
             "CREATE TABLE cover (ref TEXT PRIMARY KEY, open INTEGER)".to_owned(),
             "lacks the column `seamline_sequence`",
         ),
-        (format!("CREATE TABLE cover (ref TEXT PRIMARY KEY, {markers})"), "lacks the column `open`"),
+        (format!("CREATE TABLE cover (open INTEGER, {markers})"), "lacks the column `ref`"),
         (
             format!("CREATE TABLE cover (ref TEXT PRIMARY KEY, open NUMERIC, {markers})"),
             "`NUMERIC`, not `INTEGER`",
