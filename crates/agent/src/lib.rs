@@ -7,6 +7,7 @@ pub mod crew;
 pub mod custody;
 pub mod database;
 pub mod doctor;
+pub mod errand;
 pub mod health;
 mod lane;
 pub mod log;

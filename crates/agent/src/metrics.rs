@@ -12,7 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use seamline_contract::id::ContractRef;
+use seamline_contract::id::{ContractRef, SubscriptionRef};
+use seamline_flow::inbox::{InboxCount, InboxState};
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
@@ -58,6 +59,13 @@ struct OfSubscription {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfInbox {
+    context: String,
+    subscription: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfWorker {
     context: String,
     worker: &'static str,
@@ -86,6 +94,10 @@ struct Families {
     log: Seconds<OfCall>,
     commit: Seconds<OfContext>,
     replicas: Family<OfContext, Gauge>,
+    inbox_rows: Family<OfInbox, Gauge>,
+    inbox_oldest: Family<OfSubscription, Gauge>,
+    errands: Family<OfWorker, Counter>,
+    commands_late: Family<OfContext, Counter>,
 }
 
 /// From a millisecond to a minute.
@@ -130,6 +142,10 @@ impl Metrics {
             log: Seconds::new_with_constructor(calls),
             commit: Seconds::new_with_constructor(calls),
             replicas: Family::default(),
+            inbox_rows: Family::default(),
+            inbox_oldest: Family::default(),
+            errands: Family::default(),
+            commands_late: Family::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
@@ -187,6 +203,15 @@ fn register(registry: &mut Registry, families: &Families) {
         f.commit.clone(),
     );
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
+    registry.register("errands", "Commands and outcomes that were posted or heard", f.errands.clone());
+    registry.register("commands_late", "Commands without an answer past its time", f.commands_late.clone());
+    registry.register("inbox_rows", "Rows of the inbox that are not done, by state", f.inbox_rows.clone());
+    registry.register_with_unit(
+        "inbox_oldest",
+        "Since when the oldest row of the inbox waits that is not done",
+        Unit::Seconds,
+        f.inbox_oldest.clone(),
+    );
 }
 
 /// The metrics of one agent.
@@ -291,6 +316,32 @@ impl AgentMetrics {
         self.families.replicas.get_or_create(&self.context()).set(replicas.try_into().unwrap_or(i64::MAX));
     }
 
+    /// Counts commands and outcomes that were posted or heard.
+    pub(crate) fn errands(&self, worker: &'static str, count: u64) {
+        self.moved.fetch_add(count, Ordering::Relaxed);
+        self.families.errands.get_or_create(&self.worker(worker)).inc_by(count);
+    }
+
+    /// Counts commands that were found to be late.
+    pub(crate) fn commands_late(&self, count: u64) {
+        self.families.commands_late.get_or_create(&self.context()).inc_by(count);
+    }
+
+    /// Says how many rows of a subscription's inbox are not done, and since when the oldest is there.
+    pub(crate) fn inbox(&self, subscription: &SubscriptionRef, counts: &[InboxCount]) {
+        let own: Vec<&InboxCount> = counts.iter().filter(|it| &it.subscription == subscription).collect();
+        for state in InboxState::ALL.into_iter().filter(|state| *state != InboxState::Done) {
+            let rows = own.iter().find(|it| it.state == state).map_or(0, |it| it.rows);
+            let (context, subscription) = (self.context.clone(), subscription.to_string());
+            let labels = OfInbox { context, subscription, state: state.word() };
+            self.families.inbox_rows.get_or_create(&labels).set(signed(rows));
+        }
+        let oldest = own.iter().map(|it| Timestamp::now().duration_since(it.oldest).as_secs()).max();
+        let (context, subscription) = (self.context.clone(), subscription.to_string());
+        let labels = OfSubscription { context, subscription };
+        self.families.inbox_oldest.get_or_create(&labels).set(oldest.unwrap_or(0));
+    }
+
     /// Says how many rows of a contract wait, and are aside.
     pub(crate) fn counts(&self, contract: &ContractRef, counts: &SourceCounts) {
         let labels = OfContract { context: self.context.clone(), contract: contract.to_string() };
@@ -306,7 +357,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfLane, OfSubscription, OfWorker, Outcome, RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfInbox, OfLane, OfSubscription, OfWorker, Outcome,
+        RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -334,6 +386,11 @@ mod tests {
         f.log.get_or_create(&OfCall { call: "append" }).observe(1.0);
         f.commit.get_or_create(&context).observe(1.0);
         f.replicas.get_or_create(&context).set(1);
+        f.errands.get_or_create(&worker).inc();
+        f.commands_late.get_or_create(&context).inc();
+        let inbox = OfInbox { context: text(), subscription: text(), state: "waiting" };
+        f.inbox_rows.get_or_create(&inbox).set(1);
+        f.inbox_oldest.get_or_create(&OfSubscription { context: text(), subscription: text() }).set(1);
         metrics
     }
 

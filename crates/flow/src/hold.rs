@@ -146,6 +146,21 @@ impl Hold {
         digest_epoch: u32,
         force: bool,
     ) -> Result<Take<Hold>, PortError> {
+        debug_assert_eq!(lane.subscription, intake.subscription, "a lane is read for its own subscription");
+        Hold::begin(ports, lane, start, digest_epoch, force).await
+    }
+
+    /// Takes a lane, whoever reads it. One that was never read gets its start, durably.
+    ///
+    /// # Errors
+    /// As for `take`.
+    pub async fn begin<S: Store, L: Log, C: Clock>(
+        ports: Ports<'_, S, L, C>,
+        lane: Lane,
+        start: Start,
+        digest_epoch: u32,
+        force: bool,
+    ) -> Result<Take<Hold>, PortError> {
         let Some(topic) = ports.log.topic(&lane.topic).await? else { return Ok(Take::NoTopic) };
         let now = ports.clock.now();
         let grip = match ports.store.grip(&lane, ports.holder, now, ports.ttl, force).await? {
@@ -156,7 +171,7 @@ impl Hold {
         match &grip.state.position {
             Some(position) if position.is_in(&hold.topic) => Ok(Take::Held(hold)),
             Some(_) => {
-                let case = other_topic(intake, &hold.lane);
+                let case = other_topic(&hold.lane);
                 Ok(match hold.stop(ports, case).await? {
                     Step::Stopped(case) => Take::Stopped(case),
                     _ => Take::Busy { until: now },
@@ -383,21 +398,27 @@ pub async fn ends<L: Log>(
 }
 
 /// The position is in a topic that is not this one, though it has the same name.
-pub fn other_topic(intake: &Intake, lane: &Lane) -> NewCase {
-    topic_case(intake, lane, "other", "is another topic of the same name; a bootstrap is needed, not a guess")
+pub fn other_topic(lane: &Lane) -> NewCase {
+    topic_case(lane, "other", "is another topic of the same name; a bootstrap is needed, not a guess")
 }
 
 /// The records at the position are gone, or were never there.
 pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
-    topic_case(intake, lane, "range", "does not hold the position any more; records may have been missed")
+    debug_assert_eq!(lane.subscription, intake.subscription, "a lane is read for its own subscription");
+    range_lost(lane)
 }
 
-fn topic_case(intake: &Intake, lane: &Lane, cause: &str, what: &str) -> NewCase {
+/// The records at the position are gone, or were never there, whoever reads the lane.
+pub fn range_lost(lane: &Lane) -> NewCase {
+    topic_case(lane, "range", "does not hold the position any more; records may have been missed")
+}
+
+fn topic_case(lane: &Lane, cause: &str, what: &str) -> NewCase {
     NewCase {
         kind: CaseKind::Topic,
         fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
         subject: lane.subscription.to_string(),
-        owed_by: intake.consumer().clone(),
+        owed_by: lane.subscription.context.clone(),
         summary: format!("partition {} of `{}` {what}", lane.partition, lane.topic),
         details: details(lane, &[]),
     }

@@ -27,11 +27,13 @@ pub enum Mutant {
     OffsetForSequence,
     /// The reactor stores its position before its reactions.
     ReactionsAfterPosition,
+    /// A command that comes twice is put into the inbox twice.
+    CommandsRepeat,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 12] = [
+    pub const ALL: [Mutant; 13] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -44,6 +46,7 @@ impl Mutant {
         Mutant::StateBeforeLock,
         Mutant::OffsetForSequence,
         Mutant::ReactionsAfterPosition,
+        Mutant::CommandsRepeat,
     ];
 
     /// Returns those that the simulator must catch.
@@ -66,6 +69,7 @@ impl Mutant {
             Mutant::StateBeforeLock => "state-before-lock",
             Mutant::OffsetForSequence => "offset-for-sequence",
             Mutant::ReactionsAfterPosition => "reactions-after-position",
+            Mutant::CommandsRepeat => "commands-repeat",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod chinook;
 mod crash;
 mod crew;
+mod errand;
 mod fixture;
 mod insurer;
 mod quarantine;
