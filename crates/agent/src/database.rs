@@ -158,6 +158,18 @@ impl Database {
 }
 
 impl Database {
+    /// Returns the state that a source view holds for a key, in source form, as it is committed now; none: no row.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn state(
+        &self,
+        contract: &ContractId,
+        key: &RecordKey,
+    ) -> Result<Option<Vec<u8>>, PortError> {
+        either!(self, it => it.state(contract, key))
+    }
+
     /// Installs what is sent and received of commands.
     ///
     /// # Errors

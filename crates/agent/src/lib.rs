@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod place;
 pub mod pulse;
 mod relay;
+pub mod requests;
 pub mod site;
 mod variables;
 pub mod workers;

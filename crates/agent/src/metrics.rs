@@ -72,6 +72,12 @@ struct OfWorker {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfRequest {
+    contract: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCall {
     call: &'static str,
 }
@@ -98,6 +104,7 @@ struct Families {
     inbox_oldest: Family<OfSubscription, Gauge>,
     errands: Family<OfWorker, Counter>,
     commands_late: Family<OfContext, Counter>,
+    requests: Seconds<OfRequest>,
 }
 
 /// From a millisecond to a minute.
@@ -146,6 +153,7 @@ impl Metrics {
             inbox_oldest: Family::default(),
             errands: Family::default(),
             commands_late: Family::default(),
+            requests: Seconds::new_with_constructor(calls),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
@@ -158,6 +166,12 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry).expect("a text takes all that is written to it");
         out
+    }
+
+    /// Counts a request for a contract, by what was answered and how long it took.
+    pub(crate) fn requested(&self, contract: &str, status: u16, took: Duration) {
+        let labels = OfRequest { contract: contract.to_owned(), status };
+        self.families.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// Returns how many rows and records were moved by all agents so far.
@@ -205,6 +219,7 @@ fn register(registry: &mut Registry, families: &Families) {
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
     registry.register("errands", "Commands and outcomes that were posted or heard", f.errands.clone());
     registry.register("commands_late", "Commands without an answer past its time", f.commands_late.clone());
+    registry.register_with_unit("request", "Requests that were answered", Unit::Seconds, f.requests.clone());
     registry.register("inbox_rows", "Rows of the inbox that are not done, by state", f.inbox_rows.clone());
     registry.register_with_unit(
         "inbox_oldest",
@@ -357,8 +372,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfInbox, OfLane, OfSubscription, OfWorker, Outcome,
-        RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfInbox, OfLane, OfRequest, OfSubscription, OfWorker,
+        Outcome, RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -386,6 +401,7 @@ mod tests {
         f.log.get_or_create(&OfCall { call: "append" }).observe(1.0);
         f.commit.get_or_create(&context).observe(1.0);
         f.replicas.get_or_create(&context).set(1);
+        f.requests.get_or_create(&OfRequest { contract: text(), status: 200 }).observe(1.0);
         f.errands.get_or_create(&worker).inc();
         f.commands_late.get_or_create(&context).inc();
         let inbox = OfInbox { context: text(), subscription: text(), state: "waiting" };

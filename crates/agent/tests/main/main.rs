@@ -9,5 +9,6 @@ mod errand;
 mod fixture;
 mod insurer;
 mod quarantine;
+mod requests;
 #[cfg(feature = "kafka")]
 mod servers;

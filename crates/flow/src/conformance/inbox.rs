@@ -68,7 +68,7 @@ where
     let inbox = filled(fixture, &[("1", "a")]).await;
     let lapsed = claim(&inbox, SHORT, 1).await;
     let mut again = Vec::new();
-    // SQLite's clock has milliseconds.
+    // A clock may be as coarse as a millisecond.
     while again.is_empty() {
         again = claim(&inbox, LONG, 1).await;
     }
