@@ -10,10 +10,11 @@ use crate::place::Place;
 use crate::site::{Site, SiteError};
 use crate::workers::Workers;
 use jiff::Timestamp;
-use seamline_contract::id::{ContextId, ContractId};
+use seamline_contract::channel::ChannelKind;
+use seamline_contract::id::{ContextId, ContractId, ContractRef};
 use seamline_contract::resolve::Unresolved;
 use seamline_flow::clock::{Clock, Entropy};
-use seamline_flow::hold::Ports;
+use seamline_flow::hold::{Ports, ends};
 use seamline_flow::intake::{Intake, IntakeError};
 use seamline_flow::lease::Leases;
 use seamline_flow::log::Log;
@@ -76,7 +77,9 @@ impl AgentError {
             AgentError::Feed(_) => {
                 "write `feed: outbox`, and publish by key in the service's transactions".to_owned()
             }
-            AgentError::Rewound(_) => "nothing was published; see `seamline case list`".to_owned(),
+            AgentError::Rewound(_) => "nothing was published; see `seamline case list`, then \
+                 `seamline outbox rebase CONTEXT --dry-run`"
+                .to_owned(),
             AgentError::Port(_) => {
                 "run it again: what was not done is done then, and nothing twice".to_owned()
             }
@@ -186,6 +189,40 @@ impl Agent {
         Ok(())
     }
 
+    /// Returns the contracts with a topic of state, of whatever major, that holds nothing although keys were published: a new
+    /// major's, or a new view's, is filled by a backfill.
+    ///
+    /// # Errors
+    /// The ports'.
+    pub async fn to_fill(&self) -> Result<Vec<ContractRef>, PortError> {
+        let (mut to_fill, now) = (Vec::new(), SystemClock.now());
+        for outlet in self.outlets.iter().flat_map(OutletSet::iter) {
+            if self.database.published(&outlet.contract.name.contract, None, 1).await?.is_empty() {
+                continue;
+            }
+            let alive = outlet.all().filter(|it| it.is_alive(now));
+            for channel in alive.flat_map(|it| it.channels_of(ChannelKind::State)) {
+                if self.is_empty(&channel.topic).await? {
+                    to_fill.push(outlet.contract.clone());
+                    break;
+                }
+            }
+        }
+        Ok(to_fill)
+    }
+
+    /// Returns whether a topic that is there never held a record.
+    async fn is_empty(&self, topic: &str) -> Result<bool, PortError> {
+        let Some(topic) = self.log.topic(topic).await? else { return Ok(false) };
+        for partition in 0..topic.partitions {
+            let ends = ends(self.log.as_ref(), &topic, partition).await?;
+            if ends.is_some_and(|(_, end)| end > 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Returns a table that its work needs and its database has not; none when it is installed.
     ///
     /// # Errors
@@ -198,7 +235,7 @@ impl Agent {
 
     /// Returns whether it publishes a contract, or keeps a subscription, of this printed name.
     pub fn deals_with(&self, name: &str) -> bool {
-        let mut outlets = self.outlets.iter().flat_map(OutletSet::iter);
+        let mut outlets = self.outlets.iter().flat_map(OutletSet::all);
         outlets.any(|outlet| outlet.contract.to_string() == name)
             || self.intakes.iter().any(|intake| intake.subscription.to_string() == name)
     }

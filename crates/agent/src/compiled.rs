@@ -5,7 +5,7 @@ use crate::errand::ErrandPlan;
 use crate::lane::readings;
 use crate::place::Place;
 use crate::site::Site;
-use seamline_contract::id::{ContextId, SystemId};
+use seamline_contract::id::{ContextId, ContractRef, SystemId};
 use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_contract::subscription::Subscription;
@@ -64,7 +64,9 @@ impl Compiled {
                 }
                 let contract =
                     resolve(&site.estate, &subscription.contract).map_err(AgentError::Unresolved)?;
-                intakes.push(Intake::compile(subscription, &contract, &site.environment.topics)?);
+                let mut intake = Intake::compile(subscription, &contract, &site.environment.topics)?;
+                intake.served = served(site, &subscription.contract);
+                intakes.push(intake);
             }
             let errands =
                 ErrandPlan::of(site, context, it.systems.first(), |system| system.map_or(at == 0, holds))?;
@@ -137,13 +139,13 @@ impl Compiled {
         if let Some(outlets) = &self.outlets {
             producers.push(outlets.producer_name());
             producers.extend(
-                outlets.iter().flat_map(|it| &it.channels).map(|it| digest_key::producer_name(&it.topic)),
+                outlets.all().flat_map(|it| &it.channels).map(|it| digest_key::producer_name(&it.topic)),
             );
             // A relay reads its own batch records, and digest keys before it makes one.
-            let ledgers = outlets.iter().flat_map(|it| &it.channels).map(|it| ledger_topic(&it.topic));
+            let ledgers = outlets.all().flat_map(|it| &it.channels).map(|it| ledger_topic(&it.topic));
             read.extend(ledgers.chain([outlets.batches().name]));
             // Link 1 is compared with what is in the topics.
-            read.extend(outlets.iter().flat_map(|it| &it.channels).map(|it| it.topic.clone()));
+            read.extend(outlets.all().flat_map(|it| &it.channels).map(|it| it.topic.clone()));
         }
         read.sort();
         read.dedup();
@@ -162,7 +164,7 @@ impl Compiled {
         let mut written = Vec::new();
         if let Some(outlets) = &self.outlets {
             written.push(outlets.batches().name);
-            let channels = outlets.iter().flat_map(|outlet| &outlet.channels);
+            let channels = outlets.all().flat_map(|outlet| &outlet.channels);
             written.extend(channels.flat_map(|it| [it.topic.clone(), ledger_topic(&it.topic)]));
         }
         let mut read: Vec<String> = readings(&self.intakes)
@@ -188,6 +190,13 @@ fn texts(all: &[String]) -> Vec<&str> {
 /// Returns the projections of subscriptions.
 pub(crate) fn projections(intakes: &[Intake]) -> Vec<Projection> {
     intakes.iter().filter_map(|intake| intake.state.as_ref()).map(|state| state.projection.clone()).collect()
+}
+
+/// Returns the newer major that serves an older one, and until when.
+fn served(site: &Site, read: &ContractRef) -> Option<(ContractRef, String)> {
+    let current = site.estate.current(&read.name)?;
+    let serves = current.serves.iter().find(|it| it.version == read.major)?;
+    Some((current.reference(), serves.until.clone()))
 }
 
 fn kept_in(subscription: &Subscription) -> Option<&SystemId> {

@@ -18,7 +18,8 @@ use crate::relay::RelayWork;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use seamline_flow::case::NewCase;
+use seamline_flow::case::{Cases, NewCase};
+use seamline_flow::era::ending_case;
 use seamline_flow::lease::Leases;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
@@ -38,6 +39,8 @@ const NO_TOPIC: Duration = Duration::from_secs(1);
 
 /// How often the rows that wait are counted.
 const COUNTED: Duration = Duration::from_secs(15);
+
+const SECONDS_OF_DAY: i64 = 86_400;
 
 /// The shortest and the longest nap of a worker that had nothing to do.
 const NAP: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -194,9 +197,15 @@ async fn attend(desk: &Desk<'_>, pulse: &Pulse) {
     }
 }
 
-/// Counts the rows that wait and those aside, now and then.
+/// Counts the rows that wait and those aside, now and then; tells once a day of majors that end.
 async fn count(desk: &Desk<'_>) {
+    desk.metrics.majors(desk.agent);
+    let mut told = None;
     while !desk.stopping() {
+        let today = Timestamp::now().as_second() / SECONDS_OF_DAY;
+        if told != Some(today) && tell_of_ends(desk.agent).await.is_ok() {
+            told = Some(today);
+        }
         for outlet in desk.agent.outlets.iter().flat_map(|outlets| outlets.iter()) {
             // A database that does not answer is told of by whoever needs it.
             if let Ok(counts) = desk.agent.database.counts(&outlet.contract.name.contract).await {
@@ -205,6 +214,15 @@ async fn count(desk: &Desk<'_>) {
         }
         desk.nap(COUNTED).await;
     }
+}
+
+/// Raises the cases of subscriptions whose major ends soon, or has ended.
+async fn tell_of_ends(agent: &Agent) -> Result<(), PortError> {
+    let now = Timestamp::now();
+    for case in agent.intakes.iter().filter_map(|intake| ending_case(intake, now)) {
+        agent.database.raise(&case, now).await?;
+    }
+    Ok(())
 }
 
 /// Shows that the loops turn.

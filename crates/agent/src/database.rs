@@ -9,11 +9,13 @@ use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::errand::{Answer, ErrandRules, Errands, Letter, Overdue, Refused};
 use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
+use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
 use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
@@ -97,7 +99,10 @@ impl Database {
                 let outbox = publishes.then_some("seamline_outbox");
                 let lanes = subscribes.then_some("seamline_lane");
                 let lanes = lanes.into_iter().chain(sends.then_some("seamline_letter"));
-                let needed = ["seamline_case", "seamline_replica"].into_iter().chain(outbox).chain(lanes);
+                let needed = ["seamline_case", "seamline_job", "seamline_replica"]
+                    .into_iter()
+                    .chain(outbox)
+                    .chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !file.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
@@ -110,7 +115,10 @@ impl Database {
                 let outbox = publishes.then_some("seamline.outbox_0");
                 let lanes = subscribes.then_some("seamline.lane");
                 let lanes = lanes.into_iter().chain(sends.then_some("seamline.letter"));
-                let needed = ["seamline.cases", "seamline.replica"].into_iter().chain(outbox).chain(lanes);
+                let needed = ["seamline.cases", "seamline.job", "seamline.replica"]
+                    .into_iter()
+                    .chain(outbox)
+                    .chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !server.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
@@ -262,6 +270,24 @@ impl Source for Database {
         either!(self, it => Source::remove(it, tenure, removal, now, ttl))
     }
 
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        either!(self, it => Source::incarnation(it))
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        either!(self, it => Source::rebase(it, tenure, rebase, now, ttl))
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        either!(self, it => Source::filled(it, incarnation))
+    }
+
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
         either!(self, it => Source::emit(it, contract, keys))
     }
@@ -372,6 +398,10 @@ impl Store for Database {
 
     async fn rehearsal_put(&self, projection: &Projection, rows: &[Rehearsed]) -> Result<(), PortError> {
         either!(self, it => Store::rehearsal_put(it, projection, rows))
+    }
+
+    async fn rehearsal_is_kept(&self, projection: &Projection) -> Result<bool, PortError> {
+        either!(self, it => Store::rehearsal_is_kept(it, projection))
     }
 
     async fn rehearsal_diff(
@@ -493,6 +523,36 @@ impl Inbox for Database {
 
     async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
         either!(self, it => Inbox::forget_done(it, before, limit))
+    }
+}
+
+impl Jobs for Database {
+    async fn file(&self, new: &NewJob, now: Timestamp) -> Result<Filed, PortError> {
+        either!(self, it => Jobs::file(it, new, now))
+    }
+
+    async fn jobs(&self, over: bool) -> Result<Vec<Job>, PortError> {
+        either!(self, it => Jobs::jobs(it, over))
+    }
+
+    async fn change(&self, job: &Job) -> Result<bool, PortError> {
+        either!(self, it => Jobs::change(it, job))
+    }
+
+    async fn parts(&self, id: u64) -> Result<Vec<Part>, PortError> {
+        either!(self, it => Jobs::parts(it, id))
+    }
+
+    async fn change_part(&self, id: u64, part: &Part) -> Result<bool, PortError> {
+        either!(self, it => Jobs::change_part(it, id, part))
+    }
+
+    async fn translation(&self, subscription: &str) -> Result<Option<String>, PortError> {
+        either!(self, it => Jobs::translation(it, subscription))
+    }
+
+    async fn translated(&self, subscription: &str, translation: &str) -> Result<(), PortError> {
+        either!(self, it => Jobs::translated(it, subscription, translation))
     }
 }
 

@@ -148,7 +148,7 @@ async fn topics(log: &SiteLog, context: &ContextId, compiled: &Compiled, checks:
     let mut wanted: Vec<TopicSpec> = Vec::new();
     if let Some(outlets) = &compiled.outlets {
         wanted.push(outlets.batches());
-        for channel in outlets.iter().flat_map(|outlet| &outlet.channels) {
+        for channel in outlets.all().flat_map(|outlet| &outlet.channels) {
             wanted.extend([channel.spec.clone(), digest_key::ledger_spec(&channel.topic)]);
         }
     }

@@ -6,6 +6,8 @@ use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
 use crate::metrics::process::Process;
 use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::Offset;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -105,6 +107,8 @@ struct Families {
     errands: Family<OfWorker, Counter>,
     commands_late: Family<OfContext, Counter>,
     requests: Seconds<OfRequest>,
+    readers: Family<OfContract, Gauge>,
+    major_ends: Family<OfContract, Gauge>,
 }
 
 /// From a millisecond to a minute.
@@ -154,6 +158,8 @@ impl Metrics {
             errands: Family::default(),
             commands_late: Family::default(),
             requests: Seconds::new_with_constructor(calls),
+            readers: Family::default(),
+            major_ends: Family::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
@@ -226,6 +232,17 @@ fn register(registry: &mut Registry, families: &Families) {
         "Since when the oldest row of the inbox waits that is not done",
         Unit::Seconds,
         f.inbox_oldest.clone(),
+    );
+    registry.register(
+        "subscriptions",
+        "Subscriptions kept here, by the major that they read",
+        f.readers.clone(),
+    );
+    registry.register_with_unit(
+        "major_ends_timestamp",
+        "When an older major that is published here ends, in seconds since the epoch",
+        Unit::Seconds,
+        f.major_ends.clone(),
     );
 }
 
@@ -357,6 +374,27 @@ impl AgentMetrics {
         self.families.inbox_oldest.get_or_create(&labels).set(oldest.unwrap_or(0));
     }
 
+    /// Says how many subscriptions read which major, and when the older majors that are published end.
+    pub(crate) fn majors(&self, agent: &Agent) {
+        let labels = |contract: &ContractRef| OfContract {
+            context: self.context.clone(),
+            contract: contract.to_string(),
+        };
+        let readers = &self.families.readers;
+        for intake in &agent.intakes {
+            let reads = agent.intakes.iter().filter(|it| it.contract == intake.contract).count();
+            readers.get_or_create(&labels(&intake.contract)).set(reads.try_into().unwrap_or(i64::MAX));
+        }
+        for outlet in agent.outlets.iter().flat_map(|outlets| outlets.all()) {
+            let Some(descent) = &outlet.descent else { continue };
+            let end = descent.until.tomorrow().ok().map(|day| day.to_datetime(Time::midnight()));
+            let end = end.and_then(|end| Offset::UTC.to_timestamp(end).ok());
+            if let Some(end) = end {
+                self.families.major_ends.get_or_create(&labels(&outlet.contract)).set(end.as_second());
+            }
+        }
+    }
+
     /// Says how many rows of a contract wait, and are aside.
     pub(crate) fn counts(&self, contract: &ContractRef, counts: &SourceCounts) {
         let labels = OfContract { context: self.context.clone(), contract: contract.to_string() };
@@ -407,6 +445,8 @@ mod tests {
         let inbox = OfInbox { context: text(), subscription: text(), state: "waiting" };
         f.inbox_rows.get_or_create(&inbox).set(1);
         f.inbox_oldest.get_or_create(&OfSubscription { context: text(), subscription: text() }).set(1);
+        f.readers.get_or_create(&contract).set(1);
+        f.major_ends.get_or_create(&contract).set(1);
         metrics
     }
 

@@ -5,13 +5,15 @@ use anyhow::Result;
 use jiff::Timestamp;
 use seamline_agent::agent::Agent;
 use seamline_agent::log::SiteLog;
-use seamline_contract::id::{ContextId, ContractRef};
+use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
+use seamline_flow::era::{Ending, days};
 use seamline_flow::errand::Errands;
 use seamline_flow::hold::ends;
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
 use seamline_flow::source::{Source, SourceCounts};
 use seamline_flow::store::{Lane, Store};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The counts of a contract at its source.
@@ -44,6 +46,47 @@ pub(crate) struct Keeping {
     pub(crate) waits: Option<Duration>,
     /// Bytes on disk: of what is ours, of a file all.
     pub(crate) bytes: u64,
+}
+
+/// Who reads one major of a contract.
+pub(crate) struct MajorAccount {
+    /// The contract in that major.
+    pub(crate) contract: ContractRef,
+    /// The subscriptions that read it.
+    pub(crate) readers: Vec<SubscriptionRef>,
+    /// Its share among the subscriptions that read the contract in any major, from 0 to 1.
+    pub(crate) share: f64,
+    /// The last day on which it is written, where a newer major serves it, and how far that is.
+    pub(crate) ends: Option<(String, Option<Ending>)>,
+}
+
+/// Returns who reads which major of each contract that is read or published here, sorted.
+pub(crate) fn majors(agents: &[Agent]) -> Vec<MajorAccount> {
+    let now = Timestamp::now();
+    let mut read: BTreeMap<ContractRef, Vec<SubscriptionRef>> = BTreeMap::new();
+    let mut until: BTreeMap<ContractRef, String> = BTreeMap::new();
+    for agent in agents {
+        for outlet in agent.outlets.iter().flat_map(|outlets| outlets.all()) {
+            read.entry(outlet.contract.clone()).or_default();
+            let end = outlet.descent.as_ref().map(|descent| descent.until.to_string());
+            until.extend(end.map(|end| (outlet.contract.clone(), end)));
+        }
+        for intake in &agent.intakes {
+            read.entry(intake.contract.clone()).or_default().push(intake.subscription.clone());
+            let end = intake.served.as_ref().map(|(_, end)| end.clone());
+            until.extend(end.map(|end| (intake.contract.clone(), end)));
+        }
+    }
+    let all = |contract: &ContractRef| -> usize {
+        read.iter().filter(|(it, _)| it.name == contract.name).map(|(_, readers)| readers.len()).sum()
+    };
+    let account = |(contract, readers): (&ContractRef, &Vec<SubscriptionRef>)| MajorAccount {
+        share: readers.len() as f64 / all(contract).max(1) as f64,
+        ends: until.get(contract).map(|end| (end.clone(), days(end, now))),
+        contract: contract.clone(),
+        readers: readers.clone(),
+    };
+    read.iter().map(account).collect()
 }
 
 /// Returns what work takes in a database.

@@ -24,6 +24,7 @@ mod manual;
 mod nearest;
 mod new;
 mod opened;
+mod outbox;
 mod output;
 mod proving;
 mod quarantine;
@@ -77,6 +78,9 @@ enum Command {
     Install(install::Args),
     Agent(agent::Args),
     Backfill(backfill::Args),
+    /// Acts on an outbox as a whole.
+    #[command(subcommand)]
+    Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
     /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
@@ -114,6 +118,7 @@ fn main() -> ExitCode {
         Command::Install(args) => install::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Backfill(args) => backfill::run(&args),
+        Command::Outbox(verb) => outbox::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),

@@ -15,6 +15,7 @@ pub mod migration;
 pub mod path;
 pub mod publication;
 pub mod resolve;
+pub mod served;
 pub mod shared;
 pub mod standard;
 pub mod subscription;

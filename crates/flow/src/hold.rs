@@ -119,6 +119,22 @@ pub enum Start {
     End,
 }
 
+/// The epoch of no digest key: what the table holds was received from another topic, and only a rehearsal makes it comparable.
+pub const NO_EPOCH: u32 = 0;
+
+/// The epoch of a lane of errands: it is never compared, and fills no table.
+pub const NOT_DIGESTED: u32 = u32::MAX;
+
+/// Returns whether the table of a lane that begins was kept from another topic before, such as that of an older major: equal
+/// sequences are then the same row in another form, and no conflict.
+fn moved(intake: &Intake, lane: &Lane, lanes: &[(Lane, LaneState)]) -> bool {
+    let is_state = intake.state.as_ref().is_some_and(|state| state.topic == lane.topic);
+    let events = intake.events.as_ref().map(|events| &events.topic);
+    let other = |there: &Lane| there.topic != lane.topic && Some(&there.topic) != events;
+    let filled = |state: &LaneState| state.position.is_some() && state.digest_epoch != NOT_DIGESTED;
+    is_state && lanes.iter().any(|(there, state)| other(there) && filled(state))
+}
+
 /// One lane, as long as it is ours.
 #[derive(Debug, Clone)]
 pub struct Hold {
@@ -147,15 +163,23 @@ impl Hold {
         force: bool,
     ) -> Result<Take<Hold>, PortError> {
         debug_assert_eq!(lane.subscription, intake.subscription, "a lane is read for its own subscription");
-        Hold::begin(ports, lane, start, digest_epoch, force).await
+        Hold::take_for(ports, Some(intake), lane, start, digest_epoch, force).await
     }
 
-    /// Takes a lane, whoever reads it. One that was never read gets its start, durably.
+    /// Takes a lane of errands, which no ledger is kept of. One that was never read begins with the oldest record, durably.
     ///
     /// # Errors
     /// As for `take`.
     pub async fn begin<S: Store, L: Log, C: Clock>(
         ports: Ports<'_, S, L, C>,
+        lane: Lane,
+    ) -> Result<Take<Hold>, PortError> {
+        Hold::take_for(ports, None, lane, Start::Oldest, NOT_DIGESTED, false).await
+    }
+
+    async fn take_for<S: Store, L: Log, C: Clock>(
+        ports: Ports<'_, S, L, C>,
+        intake: Option<&Intake>,
         lane: Lane,
         start: Start,
         digest_epoch: u32,
@@ -182,7 +206,10 @@ impl Hold {
                     return Ok(Take::NoTopic);
                 };
                 let offset = if start == Start::End { end } else { oldest };
-                let batch = hold.batch(hold.first(offset, end, digest_epoch));
+                let lanes = ports.store.lanes(&hold.lane.subscription).await?;
+                let is_moved = intake.is_some_and(|intake| moved(intake, &hold.lane, &lanes));
+                let epoch = if is_moved { NO_EPOCH } else { digest_epoch };
+                let batch = hold.batch(hold.first(offset, end, epoch));
                 Ok(match hold.commit(ports, None, batch).await? {
                     Committed::Done => Take::Held(hold),
                     Committed::Fenced => Take::Busy { until: now },
@@ -196,7 +223,8 @@ impl Hold {
         Hold { lane, topic, grip: Some(grip), written, told: None }
     }
 
-    fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
+    /// Returns the state of a lane that begins at an offset of its topic.
+    pub fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
         LaneState {
             position: Some(Position {
                 cluster: self.topic.cluster.clone(),

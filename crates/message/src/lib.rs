@@ -11,6 +11,9 @@ pub mod envelope;
 pub mod errand;
 
 pub mod codec;
+pub mod fit;
+
+pub mod era;
 
 pub mod canonical;
 mod json;

@@ -29,11 +29,15 @@ pub enum Mutant {
     ReactionsAfterPosition,
     /// A command that comes twice is put into the inbox twice.
     CommandsRepeat,
+    /// A job writes how far it has read before it keeps what it read.
+    JobCursorBeforeRows,
+    /// A job merges over what the lane applied after it.
+    JobOverwritesNewer,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 13] = [
+    pub const ALL: [Mutant; 15] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -47,6 +51,8 @@ impl Mutant {
         Mutant::OffsetForSequence,
         Mutant::ReactionsAfterPosition,
         Mutant::CommandsRepeat,
+        Mutant::JobCursorBeforeRows,
+        Mutant::JobOverwritesNewer,
     ];
 
     /// Returns those that the simulator must catch.
@@ -70,6 +76,8 @@ impl Mutant {
             Mutant::OffsetForSequence => "offset-for-sequence",
             Mutant::ReactionsAfterPosition => "reactions-after-position",
             Mutant::CommandsRepeat => "commands-repeat",
+            Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
+            Mutant::JobOverwritesNewer => "job-overwrites-newer",
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod database;
 pub mod doctor;
 pub mod install;
+mod job;
 pub(crate) mod sql;
 
 mod binary;

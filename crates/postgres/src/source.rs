@@ -4,6 +4,7 @@ mod doze;
 mod key;
 mod quarantine;
 mod queue;
+mod rebase;
 mod rotate;
 
 use crate::database::{Database, commit};
@@ -12,7 +13,8 @@ use jiff::Timestamp;
 use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -94,6 +96,33 @@ impl Source for Database {
             self.rotate_in_time(now).await;
         }
         Ok(removed)
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        rebase::incarnation(&mut reader).await.map_err(not_applied)
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let mut transaction = self.begin().await?;
+        let removed =
+            rebase::rebase(&mut transaction, tenure, rebase, now, ttl).await.map_err(not_applied)?;
+        if removed == Removed::Done {
+            commit(transaction).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        let mut transaction = self.begin().await?;
+        rebase::filled(&mut transaction, incarnation).await.map_err(not_applied)?;
+        commit(transaction).await
     }
 
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {

@@ -21,7 +21,11 @@ fn major_lives(review: &Review<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for subscription in &review.estate.subscriptions {
         let at = subscription.path().key("contract");
-        findings.extend(dead(review, &subscription.contract, at, &subscription.name.context));
+        let owner = &subscription.name.context;
+        findings.extend(
+            dead(review, &subscription.contract, at.clone(), owner)
+                .or_else(|| unwritten(review, &subscription.contract, at, owner)),
+        );
     }
     for contract in review.living() {
         let owner = &contract.name.context;
@@ -65,6 +69,32 @@ fn dead(review: &Review<'_>, reference: &ContractRef, at: ModelPath, owner: &Con
             .finding(at, format!("`{reference}` is retired"))
             .help(help)
             .note(contract.path().key("status"), "retired here")
+            .owed_by(owner),
+    )
+}
+
+/// An older major whose text is there is written only as long as the newest serves it.
+fn unwritten(
+    review: &Review<'_>,
+    reference: &ContractRef,
+    at: ModelPath,
+    owner: &ContextId,
+) -> Option<Finding> {
+    let current = review.current(&reference.name)?;
+    let newest = current.reference();
+    let is_served = current.serves.iter().any(|it| it.version == reference.major);
+    if reference.major >= newest.major || is_served {
+        return None;
+    }
+    let entry = format!("serves: [{{ version: {}, until: YYYY-MM-DD }}]", reference.major);
+    Some(
+        MAJOR_LIVES
+            .finding(
+                at,
+                format!("`{reference}` is written no more: version {} does not serve it", current.version),
+            )
+            .help(format!("move to `{newest}`, or let its owner keep it alive by `{entry}`"))
+            .note(current.path().key("version"), "the newest is here")
             .owed_by(owner),
     )
 }

@@ -3,6 +3,7 @@
 pub mod context;
 pub mod file;
 pub mod install;
+mod job;
 pub mod log;
 
 mod case;

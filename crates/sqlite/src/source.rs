@@ -3,6 +3,7 @@
 mod key;
 mod quarantine;
 mod queue;
+mod rebase;
 
 use crate::context::Database;
 use crate::file::{begin, commit, not_applied};
@@ -10,7 +11,8 @@ use jiff::Timestamp;
 use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -65,6 +67,35 @@ impl Source for Database {
             commit(transaction).await?;
         }
         Ok(removed)
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        rebase::incarnation(&mut reader).await.map_err(not_applied)
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let removed =
+            rebase::rebase(&mut transaction, tenure, rebase, now, ttl).await.map_err(not_applied)?;
+        if removed == Removed::Done {
+            commit(transaction).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        rebase::filled(&mut transaction, incarnation).await.map_err(not_applied)?;
+        commit(transaction).await
     }
 
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {

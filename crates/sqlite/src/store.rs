@@ -107,6 +107,11 @@ impl Store for Database {
         finish(transaction).await
     }
 
+    async fn rehearsal_is_kept(&self, projection: &Projection) -> Result<bool, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        rehearsal::is_kept(&mut reader, &Plan::of(projection)).await.map_err(not_applied)
+    }
+
     async fn rehearsal_diff(
         &self,
         projection: &Projection,

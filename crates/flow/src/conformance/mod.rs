@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod inbox;
+pub mod jobs;
 pub mod ledger;
 pub mod log;
 pub mod source;

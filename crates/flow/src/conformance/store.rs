@@ -7,7 +7,7 @@ use crate::case::{CaseKind, Cases, NewCase};
 use crate::position::{Accounting, Position};
 use crate::store::{
     AsideCause, AsideRecord, Batch, Column, Committed, Grip, Gripped, InboxRow, KeyEnd, Lane, LaneState,
-    LiveRow, Marker, Markers, Projection, RowWrite, Store,
+    LiveRow, Marker, Markers, Projection, RehearsedBy, RowWrite, Store,
 };
 use seamline_contract::attribute::Type;
 use seamline_contract::value::Value;
@@ -60,6 +60,8 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
     a_state_aside_is_remembered(fixture).await;
     rehearsal::a_rehearsal_finds_what_differs(fixture).await;
     rehearsal::a_rehearsal_keeps_the_highest(fixture).await;
+    rehearsal::a_key_that_is_left_is_told_apart(fixture).await;
+    rehearsal::a_rehearsal_is_kept_until_it_ends(fixture).await;
     a_case_comes_with_its_commit(fixture).await;
 }
 
@@ -80,6 +82,7 @@ pub(super) fn projection() -> Projection {
         ],
         key: vec![0],
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }
 

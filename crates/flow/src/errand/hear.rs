@@ -3,7 +3,7 @@
 use super::{Answer, Errands, Route};
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
-use crate::hold::{Hold, Moved, Ports, Start, Step, Take, details, raise, range_lost, written_first};
+use crate::hold::{Hold, Moved, Ports, Step, Take, details, raise, range_lost, written_first};
 use crate::log::{Fetch, Fetched, Incoming, Log};
 use crate::port::PortError;
 use crate::position::Accounting;
@@ -91,7 +91,7 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Hearer<'a, S, L, C> {
         hearing: &'a Hearing,
         partition: u32,
     ) -> Result<Take<Self>, PortError> {
-        let taken = Hold::begin(ports, hearing.lane(partition), Start::Oldest, 0, false).await?;
+        let taken = Hold::begin(ports, hearing.lane(partition)).await?;
         Ok(taken.map(|hold| Hearer { ports, hearing, hold }))
     }
 
@@ -101,7 +101,7 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Hearer<'a, S, L, C> {
     /// The ports'. It is safe to go on: after `Unknown` the next step takes the lane again and goes on from what it says.
     pub async fn step(&mut self) -> Result<Step, PortError> {
         if self.hold.grip.is_none() {
-            match Hold::begin(self.ports, self.hold.lane.clone(), Start::Oldest, 0, false).await? {
+            match Hold::begin(self.ports, self.hold.lane.clone()).await? {
                 Take::Held(hold) => self.hold = hold,
                 Take::Busy { until } => return Ok(Step::Busy { until }),
                 Take::NoTopic => return Ok(Step::NoTopic),

@@ -27,9 +27,9 @@ pub const WAITING_MAX: usize = 10_000;
 /// One lane of a projection.
 #[derive(Debug)]
 pub struct Projector<'a, S, L, C> {
-    ports: Ports<'a, S, L, C>,
-    intake: &'a Intake,
-    digest: DigestEpoch,
+    pub(crate) ports: Ports<'a, S, L, C>,
+    pub(crate) intake: &'a Intake,
+    pub(crate) digest: DigestEpoch,
     /// The lane.
     pub hold: Hold,
     /// The sums at the points passed since it was taken.

@@ -199,7 +199,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         };
         let fence = log.fence(&self.outlets.producer_name()).await?;
         // Invariant: whoever held the outbox before writes no more, to the log or the source. Only now is what they hold final.
-        let batch = self.last_batch().await?;
+        let batch = last_batch(self.ports.log, self.outlets).await?;
         let through = batch.as_ref().filter(|batch| batch.number > tenure.batch);
         let waiting = match through {
             Some(batch) => self.waiting_through(batch.rows.iter().max().copied()).await?,
@@ -225,32 +225,6 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         }
         self.held = Some(Held { tenure, fence, renewed: now });
         Ok(TakeOver::Held(()))
-    }
-
-    /// Returns the last batch record of the source in the log; a record that cannot be read is none of its history.
-    async fn last_batch(&self) -> Result<Option<BatchRecord>, PortError> {
-        let spec = self.outlets.batches();
-        let topic = self.ports.log.create(&spec).await?;
-        let whole = Sweep::begin(self.ports.log, &topic, 0).await?;
-        // It is nearly always among the last: until compaction there is one record for each batch.
-        let tail = whole.clone().from(whole.end.saturating_sub(READ_MAX as u64));
-        let value = match self.last_value(tail).await? {
-            Some(value) => Some(value),
-            None => self.last_value(whole).await?,
-        };
-        let Some(value) = value else { return Ok(None) };
-        let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
-        batch::decode(&value).ok_or_else(unreadable).map(Some)
-    }
-
-    async fn last_value(&self, mut sweep: Sweep) -> Result<Option<Vec<u8>>, PortError> {
-        let name = self.outlets.source_name();
-        let mut last = None;
-        while let Some(records) = sweep.next(self.ports.log, READ_MAX).await? {
-            let is_ours = |record: &Incoming| record.key.as_deref() == Some(name.as_bytes());
-            last = records.into_iter().rfind(is_ours).map_or(last, |record| record.value);
-        }
-        Ok(last)
     }
 
     /// Returns rows that wait, at least those up to a sequence.
@@ -421,7 +395,8 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             let mut rows = self.ports.source.waiting_within(limit, weight).await?;
             let full = is_full(&rows, limit, weight);
             let stays = |row: &OutboxRow| {
-                self.parked.contains_key(&row.contract) || self.outlets.get(&row.contract).is_none()
+                let served = self.outlets.get(&row.contract).map(|outlet| outlet.contract.major);
+                self.parked.contains_key(&row.contract) || served < Some(row.version.major)
             };
             if full && limit < LOOK_ROWS_MAX && rows.iter().all(stays) {
                 (limit, weight) = (limit * 2, weight * 2);
@@ -444,7 +419,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             if self.parked.contains_key(&outlet.contract.name.contract) {
                 continue;
             }
-            for channel in &outlet.channels {
+            for channel in outlet.all().flat_map(|outlet| &outlet.channels) {
                 if self.partitions.contains_key(&channel.topic) {
                     continue;
                 }
@@ -470,7 +445,9 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
     fn park(&mut self, topic: &str, reason: &str, now: Timestamp) -> NewCase {
         // It may be made anew with other partitions.
         self.partitions.remove(topic);
-        let has = |outlet: &crate::outlet::Outlet| outlet.channels.iter().any(|it| it.topic == topic);
+        let has = |outlet: &crate::outlet::Outlet| {
+            outlet.all().flat_map(|outlet| &outlet.channels).any(|it| it.topic == topic)
+        };
         let of_all = topic == self.outlets.batches().name || !self.outlets.iter().any(has);
         let writes = |outlet: &&crate::outlet::Outlet| of_all || has(outlet);
         let contracts: Vec<ContractId> =
@@ -479,6 +456,39 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
         parked_case(self.outlets, topic, reason, &contracts)
     }
+}
+
+/// Returns the last batch record of a source in the log; a record that cannot be read is none of its history.
+pub(crate) async fn last_batch<L: Log>(
+    log: &L,
+    outlets: &OutletSet,
+) -> Result<Option<BatchRecord>, PortError> {
+    let spec = outlets.batches();
+    let topic = log.create(&spec).await?;
+    let whole = Sweep::begin(log, &topic, 0).await?;
+    // It is nearly always among the last: until compaction there is one record for each batch.
+    let tail = whole.clone().from(whole.end.saturating_sub(READ_MAX as u64));
+    let value = match last_value(log, outlets, tail).await? {
+        Some(value) => Some(value),
+        None => last_value(log, outlets, whole).await?,
+    };
+    let Some(value) = value else { return Ok(None) };
+    let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
+    batch::decode(&value).ok_or_else(unreadable).map(Some)
+}
+
+async fn last_value<L: Log>(
+    log: &L,
+    outlets: &OutletSet,
+    mut sweep: Sweep,
+) -> Result<Option<Vec<u8>>, PortError> {
+    let name = outlets.source_name();
+    let mut last = None;
+    while let Some(records) = sweep.next(log, READ_MAX).await? {
+        let is_ours = |record: &Incoming| record.key.as_deref() == Some(name.as_bytes());
+        last = records.into_iter().rfind(is_ours).map_or(last, |record| record.value);
+    }
+    Ok(last)
 }
 
 /// The last batch record has a form that is not known here: a newer program wrote it.

@@ -3,7 +3,7 @@
 use super::{InstallError, claim, inbox, table, table_consumer};
 use crate::cell;
 use crate::sql::{literal, quoted};
-use seamline_flow::store::Projection;
+use seamline_flow::store::{Projection, RehearsedBy};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
@@ -31,7 +31,11 @@ pub(crate) fn table_name(schema: &str, table: &str) -> String {
 
 /// Returns the name of a projection's rehearsal table.
 pub(crate) fn rehearsal_name(projection: &Projection) -> String {
-    format!("rehearsal_{}", projection.subscription.subscription)
+    let by = match projection.rehearsal {
+        RehearsedBy::Comparison => "rehearsal",
+        RehearsedBy::Job => "job",
+    };
+    format!("{by}_{}", projection.subscription.subscription)
 }
 
 /// Returns the statements that install projections; each is complete. Tables without a schema go where `search_path` says.

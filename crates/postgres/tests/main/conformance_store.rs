@@ -4,6 +4,7 @@ use crate::fixture::{Home, run};
 use seamline_contract::value::Value;
 use seamline_flow::conformance::cases::{self, CasesFixture};
 use seamline_flow::conformance::inbox;
+use seamline_flow::conformance::jobs::{self, JobsFixture};
 use seamline_flow::conformance::ledger::{self, LedgerFixture};
 use seamline_flow::conformance::store::{self, StoreFixture, Tamper};
 use seamline_flow::store::{InboxRow, Projection};
@@ -40,6 +41,14 @@ impl LedgerFixture for Fresh {
 
 impl CasesFixture for Fresh {
     type Cases = Database;
+
+    async fn fresh(&self) -> Database {
+        self.installed(&[]).await
+    }
+}
+
+impl JobsFixture for Fresh {
+    type Jobs = Database;
 
     async fn fresh(&self) -> Database {
         self.installed(&[]).await
@@ -110,6 +119,12 @@ async fn the_store_passes() {
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 async fn the_ledger_passes() {
     ledger::all(&Fresh::default()).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn jobs_pass() {
+    jobs::all(&Fresh::default()).await;
 }
 
 #[tokio::test]

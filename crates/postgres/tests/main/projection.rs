@@ -2,7 +2,7 @@
 
 use crate::fixture::{Home, run};
 use seamline_contract::attribute::Type;
-use seamline_flow::store::{Column, Projection};
+use seamline_flow::store::{Column, Projection, RehearsedBy};
 
 fn projection(table: &str) -> Projection {
     let column = |name: &str, ty: Type, optional: bool| Column {
@@ -20,6 +20,7 @@ fn projection(table: &str) -> Projection {
         ],
         key: vec![0],
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }
 

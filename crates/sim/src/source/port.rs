@@ -7,7 +7,8 @@ use seamline_contract::id::ContractId;
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -42,6 +43,30 @@ impl Source for SimSource {
         };
         let removed = self.world.call("source.remove", remove).await?;
         removed.ok_or_else(|| PortError::NotApplied("a row no longer waits behind one in quarantine".into()))
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        self.world.call("source.incarnation", || self.incarnation_now()).await
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        self.world.call("source.rebase", || self.rebase_now(tenure, rebase, now, ttl)).await
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        let fill = || {
+            let mut state = self.state();
+            if Sequence(state.drawn).incarnation() == incarnation {
+                state.committed.filling = false;
+            }
+        };
+        self.world.call("source.filled", fill).await
     }
 
     async fn emit(&self, _: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {

@@ -12,6 +12,8 @@ pub(crate) struct Table {
 /// The stored forms that a context's file can hold.
 pub(crate) const FORMATS: Formats = &[
     ("seamline_case", 1),
+    ("seamline_job", 1),
+    ("seamline_translation", 1),
     ("seamline_replica", 1),
     ("seamline_ledger", 1),
     ("seamline_contract", 1),
@@ -56,6 +58,43 @@ pub(crate) const SHARED: &[Table] = &[
 )",
             "CREATE INDEX IF NOT EXISTS seamline_case_timeline_case ON seamline_case_timeline (case_id)",
         ],
+    },
+    Table {
+        name: "seamline_job",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline_job (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  orders TEXT NOT NULL,
+  stage TEXT NOT NULL,
+  holder TEXT,
+  until TEXT,
+  turn INTEGER NOT NULL,
+  progress TEXT NOT NULL,
+  note TEXT NOT NULL,
+  since TEXT NOT NULL,
+  changed TEXT NOT NULL
+)",
+            "CREATE UNIQUE INDEX IF NOT EXISTS seamline_job_subject ON seamline_job (subject) \
+             WHERE NOT stage IN ('done', 'failed', 'aborted')",
+            "CREATE TABLE IF NOT EXISTS seamline_job_part (
+  job INTEGER NOT NULL REFERENCES seamline_job ON DELETE CASCADE,
+  part INTEGER NOT NULL,
+  turn INTEGER NOT NULL,
+  progress TEXT NOT NULL,
+  PRIMARY KEY (job, part)
+) WITHOUT ROWID",
+        ],
+    },
+    Table {
+        name: "seamline_translation",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline_translation (
+  subscription TEXT NOT NULL PRIMARY KEY,
+  translation TEXT NOT NULL
+) WITHOUT ROWID"],
     },
     Table {
         name: "seamline_replica",

@@ -4,11 +4,12 @@ use crate::fixture::{Files, Hands, THING_TABLE, key, published, run};
 use seamline_contract::id::ContractId;
 use seamline_contract::value::Value;
 use seamline_flow::conformance::cases::CasesFixture;
+use seamline_flow::conformance::jobs::JobsFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
 use seamline_flow::conformance::log::LogFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::{cases, inbox, ledger, log, source, store};
+use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -68,6 +69,19 @@ impl LedgerFixture for Fresh {
     async fn fresh(&self) -> Database {
         self.context().await
     }
+}
+
+impl JobsFixture for Fresh {
+    type Jobs = Database;
+
+    async fn fresh(&self) -> Database {
+        self.context().await
+    }
+}
+
+#[tokio::test]
+async fn jobs_pass() {
+    jobs::all(&Fresh::new()).await;
 }
 
 impl CasesFixture for Fresh {

@@ -289,6 +289,7 @@ async fn values_of_every_type_are_read_back_as_they_were_written() {
         key: row.key.clone(),
         values: Some(row.values.clone()),
         marker: row.marker.clone(),
+        left: false,
     };
     database.rehearsal_put(&projection, &rows.iter().map(rehearsed).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(database.rehearsal_diff(&projection, None, 10).await.unwrap(), []);
@@ -429,11 +430,12 @@ async fn a_rehearsal_finds_what_was_done_by_hand_and_nothing_else() {
             key: row.key.clone(),
             values: Some(row.values.clone()),
             marker: row.marker.clone(),
+            left: false,
         })
         .collect();
     database.rehearsal_put(&projection, &rehearsed).await.unwrap();
     rehearsed.truncate(4);
-    rehearsed.push(Rehearsed { key: key(&["f"]), values: None, marker: marker(6) });
+    rehearsed.push(Rehearsed { key: key(&["f"]), values: None, marker: marker(6), left: false });
     database.rehearsal_put(&projection, &rehearsed).await.unwrap();
     assert_eq!(database.rehearsal_diff(&projection, None, 10).await.unwrap(), []);
     run(
