@@ -16,6 +16,7 @@ mod doctor;
 mod exit;
 mod fmt;
 mod graph;
+mod inbox;
 mod init;
 mod install;
 mod job;
@@ -97,6 +98,9 @@ enum Command {
     /// Shows what waits because it breaks its contract, and what becomes of it. Values are never printed.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
+    /// Shows what services have not worked off yet, and lets what failed be tried again. Values are never printed.
+    #[command(subcommand)]
+    Inbox(inbox::Verb),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(manual::CompletionsArgs),
@@ -133,6 +137,7 @@ fn main() -> ExitCode {
         Command::Job(verb) => job::run(&verb),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
+        Command::Inbox(verb) => inbox::run(&verb),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

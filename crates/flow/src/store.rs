@@ -164,6 +164,10 @@ pub struct InboxRow {
     pub effective: Option<String>,
     /// Its reason code.
     pub reason: Option<String>,
+    /// What caused it, as the publishing service said.
+    pub correlation: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
     /// The whole payload, JSON.
     pub payload: Vec<u8>,
     /// The projection had not reached the event's sequence when the deadline passed.

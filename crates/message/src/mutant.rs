@@ -33,6 +33,8 @@ pub enum Mutant {
     ChainOfNewest,
     /// However many messages break their contract, all of them go aside.
     NoBreaker,
+    /// A command that comes twice is put into the inbox twice.
+    CommandsRepeat,
     /// A job writes how far it has read before it keeps what it read.
     JobCursorBeforeRows,
     /// A job merges over what the lane applied after it.
@@ -41,7 +43,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 17] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -57,6 +59,7 @@ impl Mutant {
         Mutant::ChainAcrossIncarnations,
         Mutant::ChainOfNewest,
         Mutant::NoBreaker,
+        Mutant::CommandsRepeat,
         Mutant::JobCursorBeforeRows,
         Mutant::JobOverwritesNewer,
     ];
@@ -84,6 +87,7 @@ impl Mutant {
             Mutant::ChainAcrossIncarnations => "chain-across-incarnations",
             Mutant::ChainOfNewest => "chain-of-newest",
             Mutant::NoBreaker => "no-breaker",
+            Mutant::CommandsRepeat => "commands-repeat",
             Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
             Mutant::JobOverwritesNewer => "job-overwrites-newer",
         }

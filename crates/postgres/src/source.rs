@@ -33,6 +33,20 @@ fn columns(table: &str) -> String {
     COLUMNS.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
+impl Database {
+    /// Returns the state that the source view holds for a key, in source form, as it is committed now; none: no row. It locks nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn state(&self, contract: &ContractId, key: &RecordKey) -> Result<Option<Vec<u8>>, PortError> {
+        let function = crate::sql::quoted(&format!("state_{contract}"));
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT seamline.{function}($1)")));
+        let state: Option<String> =
+            query.bind(key.as_str()).fetch_one(self.pool()).await.map_err(not_applied)?;
+        Ok(state.map(String::into_bytes))
+    }
+}
+
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         let mut transaction = self.begin().await?;

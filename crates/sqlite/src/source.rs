@@ -24,6 +24,18 @@ const COLUMNS: &str = "id, contract, version, key, change, details, effective, r
 
 pub(crate) use queue::{end_of, held_by_another};
 
+impl Database {
+    /// Returns the state that the source view holds for a key, in source form, as it is committed now; none: no row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn state(&self, contract: &ContractId, key: &RecordKey) -> Result<Option<Vec<u8>>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        let facts = key::look(&mut reader, contract, std::slice::from_ref(key)).await.map_err(not_applied)?;
+        Ok(facts.into_iter().next().and_then(|facts| facts.state))
+    }
+}
+
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         let mut writer = self.writer().await;

@@ -1,7 +1,7 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, content, history, jobs, load, lost, majors, servers};
+use crate::faults::{Done, Ground, commands, content, history, jobs, load, lost, majors, servers};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -93,6 +93,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "SIGKILL between reactions and their position, twice.",
         "Each reaction is in the inbox once.",
         at!(crash::killed, "dispatch", "reacting", 2),
+    ),
+    shared(
+        "killed-commands",
+        "SIGKILL of a sender's agent between the log and its letters, of the owner's over its inbox, and between the log and its answers.",
+        "Each command is in the owner's inbox once, and its outcome in the sender's.",
+        commands::killed,
     ),
     shared(
         "zombie-read",
@@ -299,6 +305,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "reactions-after-position",
         does: "The reactor stores its position before its reactions.",
         scenario: "killed-reacting",
+    },
+    Mutant {
+        name: "commands-repeat",
+        does: "A command that comes twice is put into the inbox twice.",
+        scenario: "killed-commands",
     },
     Mutant {
         name: "offset-for-sequence",

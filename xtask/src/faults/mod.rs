@@ -2,6 +2,7 @@
 //! deliberate bugs, each of which must make a scenario fail.
 
 mod catalogue;
+mod commands;
 mod content;
 mod crash;
 mod history;
