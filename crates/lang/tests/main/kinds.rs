@@ -205,7 +205,7 @@ fn a_lock_agrees_with_the_estate_that_it_locks() {
     assert_eq!(
         locked(settings, &exact("v1", ".")),
         [
-            "seamline.lock:4:38 LANGUAGE_ROOT `https://g/other` is locked as of `v1`, and is asked for at `main`"
+            "seamline.lock:4:36 LANGUAGE_ROOT `https://g/other` is locked as of `v1`, and is asked for at `main`"
         ]
     );
     assert_eq!(locked(settings, &exact("main", "data")).len(), 2);
