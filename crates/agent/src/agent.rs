@@ -3,6 +3,7 @@
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::compiled::{Compiled, Published, projections};
 use crate::database::Database;
+use crate::errand::{self, ErrandPlan};
 use crate::lane::{Kind, LaneWork, readings};
 use crate::log::SiteLog;
 use crate::place::Place;
@@ -101,6 +102,8 @@ pub struct Agent {
     pub outlets: Option<OutletSet>,
     /// The subscriptions that are kept in it.
     pub intakes: Vec<Intake>,
+    /// The commands that are sent from it and received in it.
+    pub errands: ErrandPlan,
     /// How long its leases last without a commit.
     pub lease: Duration,
     published: Vec<Published>,
@@ -136,10 +139,21 @@ impl Agent {
         log: Arc<SiteLog>,
         create: bool,
     ) -> Result<Agent, AgentError> {
-        let Compiled { place, outlets, intakes, published } = compiled;
+        let Compiled { place, outlets, intakes, errands, published } = compiled;
         let database = site.database(&place, create).await?;
         let (context, holder) = (context.clone(), holder());
-        Ok(Agent { context, place, database, log, outlets, intakes, lease: LEASE, published, holder })
+        Ok(Agent {
+            context,
+            place,
+            database,
+            log,
+            outlets,
+            intakes,
+            errands,
+            lease: LEASE,
+            published,
+            holder,
+        })
     }
 
     /// Installs outbox, source views, projections and topics, and takes the starting points of reactions: what is
@@ -151,6 +165,12 @@ impl Agent {
     /// When something is in the way; what was installed before it stays, and is no harm.
     pub async fn install(&self) -> Result<(), AgentError> {
         self.database.install(&self.published, &projections(&self.intakes)).await?;
+        if !self.errands.is_empty() {
+            self.database.install_errands(&self.context, &self.errands.rules).await?;
+        }
+        for spec in &self.errands.topics {
+            self.log.create(spec).await?;
+        }
         if let Some(outlets) = &self.outlets {
             outlets.create_topics(self.log.as_ref(), &SystemEntropy).await?;
         }
@@ -209,7 +229,8 @@ impl Agent {
     /// The database's.
     pub async fn missing(&self) -> Result<Option<String>, PortError> {
         let (publishes, subscribes) = (self.outlets.is_some(), !self.intakes.is_empty());
-        self.database.missing(publishes, subscribes, &projections(&self.intakes)).await
+        let projections = projections(&self.intakes);
+        self.database.missing(publishes, subscribes, !self.errands.is_empty(), &projections).await
     }
 
     /// Returns whether it publishes a contract, or keeps a subscription, of this printed name.
@@ -260,6 +281,7 @@ impl Agent {
                 self.database.grip(&lane, &self.holder, now, at_once, false).await?;
             }
         }
+        errand::release(self.ports(), &self.context, &self.errands).await?;
         self.database.attend(&self.holder, now, at_once).await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What one database of a context is to run, compiled from the estate: what is published from it, what is kept in it.
 
 use crate::agent::AgentError;
+use crate::errand::ErrandPlan;
 use crate::lane::readings;
 use crate::place::Place;
 use crate::site::Site;
@@ -17,7 +18,7 @@ use seamline_flow::store::Projection;
 #[cfg(feature = "kafka")]
 use seamline_kafka::access;
 use seamline_postgres::install as server;
-use seamline_sqlite::install::{consumer, producer};
+use seamline_sqlite::install::{consumer, errand as file_errand, producer};
 
 /// What a context publishes: the contract and where its state is read.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Compiled {
     pub outlets: Option<OutletSet>,
     /// The subscriptions that are kept in it.
     pub intakes: Vec<Intake>,
+    /// The commands that are sent from it and received in it.
+    pub errands: ErrandPlan,
     pub(crate) published: Vec<Published>,
 }
 
@@ -65,9 +68,11 @@ impl Compiled {
                 intake.served = served(site, &subscription.contract);
                 intakes.push(intake);
             }
-            all.push(Compiled { place: it.place.clone(), outlets, intakes, published });
+            let errands =
+                ErrandPlan::of(site, context, it.systems.first(), |system| system.map_or(at == 0, holds))?;
+            all.push(Compiled { place: it.place.clone(), outlets, intakes, errands, published });
         }
-        let idle = |it: &Compiled| it.outlets.is_none() && it.intakes.is_empty();
+        let idle = |it: &Compiled| it.outlets.is_none() && it.intakes.is_empty() && it.errands.is_empty();
         if all.iter().all(idle) {
             all.truncate(1);
         } else {
@@ -89,12 +94,18 @@ impl Compiled {
                     statements.extend(producer::statements(&it.contract, &it.publication)?);
                 }
                 statements.extend(consumer::statements(&projections)?);
+                if !self.errands.is_empty() {
+                    statements.extend(file_errand::all_statements(&self.errands.rules));
+                }
             }
             Place::Postgres(_) => {
                 for it in &self.published {
                     statements.extend(server::producer::statements(&it.contract, &it.publication)?);
                 }
                 statements.extend(server::consumer::statements(&projections)?);
+                if let Some(context) = self.errands.context().filter(|_| !self.errands.is_empty()) {
+                    statements.extend(server::errand::all_statements(context, &self.errands.rules));
+                }
             }
         }
         Ok(statements)
@@ -111,6 +122,9 @@ impl Compiled {
         if !self.intakes.is_empty() {
             grants.extend(server::consumer::grants(&projections(&self.intakes), service, agent));
         }
+        if !self.errands.is_empty() {
+            grants.extend(server::errand::grants(service, agent));
+        }
         grants
     }
 
@@ -119,6 +133,9 @@ impl Compiled {
     pub fn access(&self, principal: &str) -> Vec<String> {
         let (written, mut read) = self.topics();
         let mut producers = Vec::new();
+        if !self.errands.is_empty() {
+            producers.push(self.errands.name.clone());
+        }
         if let Some(outlets) = &self.outlets {
             producers.push(outlets.producer_name());
             producers.extend(
@@ -154,7 +171,11 @@ impl Compiled {
             .into_iter()
             .flat_map(|reading| [reading.topic.to_owned(), ledger_topic(reading.topic)])
             .collect();
+        let (posted, heard) = self.errands.topics();
+        written.extend(posted);
+        read.extend(heard);
         written.sort();
+        written.dedup();
         read.sort();
         read.dedup();
         (written, read)

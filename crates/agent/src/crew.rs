@@ -1,6 +1,8 @@
 //! The crew: every relay and lane of some agents at work at once, each in a loop of its own, until told to stop.
 
 mod backoff;
+mod errand;
+mod inbox;
 mod jobs;
 mod lanes;
 mod relay;
@@ -10,6 +12,7 @@ use crate::agent::Agent;
 use crate::crew::backoff::Backoff;
 use crate::crew::jobs::Merges;
 use crate::crew::share::Share;
+use crate::errand::PostWork;
 use crate::lane::readings;
 use crate::metrics::{AgentMetrics, Metrics};
 use crate::pulse::Pulse;
@@ -70,6 +73,16 @@ pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch
         work.push(Box::pin(attend(desk, pulse)));
         work.push(Box::pin(count(desk)));
         work.push(Box::pin(jobs::work(desk, true)));
+        if !desk.agent.intakes.is_empty() || !desk.agent.errands.is_empty() {
+            work.push(Box::pin(inbox::work(desk)));
+        }
+        if let Some(post) = PostWork::new(desk.agent.ports(), &desk.agent.context, &desk.agent.errands) {
+            work.push(Box::pin(errand::post(desk, post)));
+            work.push(Box::pin(errand::watch(desk)));
+        }
+        for hearing in &desk.agent.errands.hearings {
+            work.push(Box::pin(errand::hear(desk, hearing)));
+        }
         if let Some(relay) = RelayWork::new(desk.agent) {
             work.push(Box::pin(relay::work(desk, relay)));
         }

@@ -5,8 +5,10 @@ use crate::compiled::Published;
 use crate::meter::Timer;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use seamline_contract::id::{ContractId, SubscriptionRef};
+use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::errand::{Answer, ErrandRules, Errands, Letter, Overdue, Refused};
+use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
 use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
 use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
@@ -89,12 +91,14 @@ impl Database {
         &self,
         publishes: bool,
         subscribes: bool,
+        sends: bool,
         projections: &[Projection],
     ) -> Result<Option<String>, PortError> {
         match &self.at {
             At::Sqlite(file) => {
                 let outbox = publishes.then_some("seamline_outbox");
                 let lanes = subscribes.then_some("seamline_lane");
+                let lanes = lanes.into_iter().chain(sends.then_some("seamline_letter"));
                 let needed = ["seamline_case", "seamline_job", "seamline_replica"]
                     .into_iter()
                     .chain(outbox)
@@ -104,11 +108,13 @@ impl Database {
                         return Ok(Some(table.to_owned()));
                     }
                 }
-                Ok(None)
+                let older = subscribes && file.is_older("seamline_inbox").await?;
+                Ok(older.then(|| "seamline_inbox of today's format".to_owned()))
             }
             At::Postgres(server) => {
                 let outbox = publishes.then_some("seamline.outbox_0");
                 let lanes = subscribes.then_some("seamline.lane");
+                let lanes = lanes.into_iter().chain(sends.then_some("seamline.letter"));
                 let needed = ["seamline.cases", "seamline.job", "seamline.replica"]
                     .into_iter()
                     .chain(outbox)
@@ -118,7 +124,8 @@ impl Database {
                         return Ok(Some(table.to_owned()));
                     }
                 }
-                Ok(None)
+                let older = subscribes && server.is_older("inbox").await?;
+                Ok(older.then(|| "seamline.inbox of today's format".to_owned()))
             }
         }
     }
@@ -155,6 +162,74 @@ impl Database {
             }
         }
         Ok(())
+    }
+}
+
+impl Database {
+    /// Returns the state that a source view holds for a key, in source form, as it is committed now; none: no row.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn state(
+        &self,
+        contract: &ContractId,
+        key: &RecordKey,
+    ) -> Result<Option<Vec<u8>>, PortError> {
+        either!(self, it => it.state(contract, key))
+    }
+
+    /// Installs what is sent and received of commands.
+    ///
+    /// # Errors
+    /// When the database is another context's; nothing was changed then.
+    pub(crate) async fn install_errands(
+        &self,
+        context: &ContextId,
+        rules: &ErrandRules,
+    ) -> Result<(), AgentError> {
+        match &self.at {
+            At::Sqlite(file) => file.install_errands(rules).await?,
+            At::Postgres(server) => server.install_errands(context, rules).await?,
+        }
+        Ok(())
+    }
+}
+
+impl Errands for Database {
+    async fn letters(&self, limit: u32) -> Result<Vec<Letter>, PortError> {
+        either!(self, it => Errands::letters(it, limit))
+    }
+
+    async fn posted(&self, letters: &[Letter], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::posted(it, letters, now))
+    }
+
+    async fn refuse(&self, refused: &[Refused], cases: &[NewCase], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::refuse(it, refused, cases, now))
+    }
+
+    async fn heard(
+        &self,
+        subscription: &SubscriptionRef,
+        ids: &[String],
+    ) -> Result<Vec<Option<String>>, PortError> {
+        either!(self, it => Errands::heard(it, subscription, ids))
+    }
+
+    async fn answered(&self, answers: &[Answer], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::answered(it, answers, now))
+    }
+
+    async fn overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<Overdue>, PortError> {
+        either!(self, it => Errands::overdue(it, now, limit))
+    }
+
+    async fn late(&self, ids: &[String], cases: &[NewCase], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::late(it, ids, cases, now))
+    }
+
+    async fn forget_commands(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
+        either!(self, it => Errands::forget_commands(it, before, limit))
     }
 }
 
@@ -251,12 +326,16 @@ impl Source for Database {
         either!(self, it => Source::counts(it, contract))
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
-        either!(self, it => Source::aside(it, limit))
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        either!(self, it => Source::aside_after(it, after, limit))
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
-        either!(self, it => Source::redrive(it, contract, key))
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        either!(self, it => Source::aside_row(it, sequence))
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
+        either!(self, it => Source::redrive_all(it, contract, keys))
     }
 
     async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
@@ -351,6 +430,15 @@ impl Store for Database {
         either!(self, it => Store::aside(it, subscription, key, limit))
     }
 
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        either!(self, it => Store::aside_from(it, subscription, from, limit))
+    }
+
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
         either!(self, it => Store::lanes(it, subscription))
     }
@@ -396,6 +484,58 @@ impl Cases for Database {
         now: Timestamp,
     ) -> Result<bool, PortError> {
         either!(self, it => Cases::advance(it, id, stage, note, now))
+    }
+}
+
+impl Inbox for Database {
+    async fn claim(
+        &self,
+        subscription: &SubscriptionRef,
+        hold: Duration,
+        most: u32,
+    ) -> Result<Vec<InboxEntry>, PortError> {
+        either!(self, it => Inbox::claim(it, subscription, hold, most))
+    }
+
+    async fn done(&self, number: u64, attempt: u32) -> Result<bool, PortError> {
+        either!(self, it => Inbox::done(it, number, attempt))
+    }
+
+    async fn failed(
+        &self,
+        number: u64,
+        attempt: u32,
+        failure: &Failure<'_>,
+    ) -> Result<Option<InboxState>, PortError> {
+        either!(self, it => Inbox::failed(it, number, attempt, failure))
+    }
+
+    async fn retry(&self, number: u64) -> Result<bool, PortError> {
+        either!(self, it => Inbox::retry(it, number))
+    }
+
+    async fn skip(&self, number: u64, why: &str) -> Result<bool, PortError> {
+        either!(self, it => Inbox::skip(it, number, why))
+    }
+
+    async fn entry(&self, number: u64) -> Result<Option<InboxEntry>, PortError> {
+        either!(self, it => Inbox::entry(it, number))
+    }
+
+    async fn entries(
+        &self,
+        subscription: Option<&SubscriptionRef>,
+        limit: u32,
+    ) -> Result<Vec<InboxEntry>, PortError> {
+        either!(self, it => Inbox::entries(it, subscription, limit))
+    }
+
+    async fn inbox_counts(&self) -> Result<Vec<InboxCount>, PortError> {
+        either!(self, it => Inbox::inbox_counts(it))
+    }
+
+    async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
+        either!(self, it => Inbox::forget_done(it, before, limit))
     }
 }
 

@@ -14,7 +14,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use seamline_contract::id::ContractRef;
+use seamline_contract::id::{ContractRef, SubscriptionRef};
+use seamline_flow::inbox::{InboxCount, InboxState};
 use seamline_flow::job::JobKind;
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
@@ -61,6 +62,13 @@ struct OfSubscription {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfInbox {
+    context: String,
+    subscription: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfWorker {
     context: String,
     worker: &'static str,
@@ -70,6 +78,12 @@ struct OfWorker {
 struct OfJob {
     context: String,
     job: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfRequest {
+    contract: String,
+    status: u16,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -96,6 +110,11 @@ struct Families {
     commit: Seconds<OfContext>,
     replicas: Family<OfContext, Gauge>,
     job_records: Family<OfJob, Counter>,
+    inbox_rows: Family<OfInbox, Gauge>,
+    inbox_oldest: Family<OfSubscription, Gauge>,
+    errands: Family<OfWorker, Counter>,
+    commands_late: Family<OfContext, Counter>,
+    requests: Seconds<OfRequest>,
     readers: Family<OfContract, Gauge>,
     major_ends: Family<OfContract, Gauge>,
 }
@@ -144,6 +163,11 @@ impl Metrics {
             commit: Seconds::new_with_constructor(calls),
             replicas: Family::default(),
             job_records: Family::default(),
+            inbox_rows: Family::default(),
+            inbox_oldest: Family::default(),
+            errands: Family::default(),
+            commands_late: Family::default(),
+            requests: Seconds::new_with_constructor(calls),
             readers: Family::default(),
             major_ends: Family::default(),
         };
@@ -158,6 +182,12 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry).expect("a text takes all that is written to it");
         out
+    }
+
+    /// Counts a request for a contract, by what was answered and how long it took.
+    pub(crate) fn requested(&self, contract: &str, status: u16, took: Duration) {
+        let labels = OfRequest { contract: contract.to_owned(), status };
+        self.families.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// Returns how many rows and records were moved by all agents so far.
@@ -213,6 +243,16 @@ fn register(registry: &mut Registry, families: &Families) {
         f.job_records.clone(),
     );
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
+    registry.register("errands", "Commands and outcomes that were posted or heard", f.errands.clone());
+    registry.register("commands_late", "Commands without an answer past its time", f.commands_late.clone());
+    registry.register_with_unit("request", "Requests that were answered", Unit::Seconds, f.requests.clone());
+    registry.register("inbox_rows", "Rows of the inbox that are not done, by state", f.inbox_rows.clone());
+    registry.register_with_unit(
+        "inbox_oldest",
+        "Since when the oldest row of the inbox waits that is not done",
+        Unit::Seconds,
+        f.inbox_oldest.clone(),
+    );
     registry.register(
         "subscriptions",
         "Subscriptions kept here, by the major that they read",
@@ -344,6 +384,32 @@ impl AgentMetrics {
         self.families.replicas.get_or_create(&self.context()).set(replicas.try_into().unwrap_or(i64::MAX));
     }
 
+    /// Counts commands and outcomes that were posted or heard.
+    pub(crate) fn errands(&self, worker: &'static str, count: u64) {
+        self.moved.fetch_add(count, Ordering::Relaxed);
+        self.families.errands.get_or_create(&self.worker(worker)).inc_by(count);
+    }
+
+    /// Counts commands that were found to be late.
+    pub(crate) fn commands_late(&self, count: u64) {
+        self.families.commands_late.get_or_create(&self.context()).inc_by(count);
+    }
+
+    /// Says how many rows of a subscription's inbox are not done, and since when the oldest is there.
+    pub(crate) fn inbox(&self, subscription: &SubscriptionRef, counts: &[InboxCount]) {
+        let own: Vec<&InboxCount> = counts.iter().filter(|it| &it.subscription == subscription).collect();
+        for state in InboxState::ALL.into_iter().filter(|state| *state != InboxState::Done) {
+            let rows = own.iter().find(|it| it.state == state).map_or(0, |it| it.rows);
+            let (context, subscription) = (self.context.clone(), subscription.to_string());
+            let labels = OfInbox { context, subscription, state: state.word() };
+            self.families.inbox_rows.get_or_create(&labels).set(signed(rows));
+        }
+        let oldest = own.iter().map(|it| Timestamp::now().duration_since(it.oldest).as_secs()).max();
+        let (context, subscription) = (self.context.clone(), subscription.to_string());
+        let labels = OfSubscription { context, subscription };
+        self.families.inbox_oldest.get_or_create(&labels).set(oldest.unwrap_or(0));
+    }
+
     /// Says how many subscriptions read which major, and when the older majors that are published end.
     pub(crate) fn majors(&self, agent: &Agent) {
         let labels = |contract: &ContractRef| OfContract {
@@ -380,8 +446,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfJob, OfLane, OfSubscription, OfWorker, Outcome,
-        RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubscription, OfWorker,
+        Outcome, RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -410,6 +476,12 @@ mod tests {
         f.commit.get_or_create(&context).observe(1.0);
         f.job_records.get_or_create(&OfJob { context: text(), job: "merge" }).inc();
         f.replicas.get_or_create(&context).set(1);
+        f.requests.get_or_create(&OfRequest { contract: text(), status: 200 }).observe(1.0);
+        f.errands.get_or_create(&worker).inc();
+        f.commands_late.get_or_create(&context).inc();
+        let inbox = OfInbox { context: text(), subscription: text(), state: "waiting" };
+        f.inbox_rows.get_or_create(&inbox).set(1);
+        f.inbox_oldest.get_or_create(&OfSubscription { context: text(), subscription: text() }).set(1);
         f.readers.get_or_create(&contract).set(1);
         f.major_ends.get_or_create(&contract).set(1);
         metrics

@@ -7,6 +7,7 @@ use seamline_agent::agent::Agent;
 use seamline_agent::log::SiteLog;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
+use seamline_flow::errand::Errands;
 use seamline_flow::hold::ends;
 use seamline_flow::job::JobStage;
 use seamline_flow::log::{Fetched, Log};
@@ -149,40 +150,42 @@ pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
 /// The ports'.
 pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     let mut accounts = Vec::new();
-    for intake in &agent.intakes {
-        let stored = agent.database.lanes(&intake.subscription).await.map_err(no_answer)?;
-        let state = intake.state.as_ref().map(|state| &state.topic);
-        let events = intake.events.as_ref().map(|events| &events.topic);
-        for name in state.into_iter().chain(events) {
-            let Some(topic) = agent.log.topic(name).await.map_err(no_answer)? else { continue };
-            for partition in 0..topic.partitions {
-                let lane = Lane { subscription: intake.subscription.clone(), topic: name.clone(), partition };
-                let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
-                let position =
-                    found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
-                let Some((start, end)) =
-                    ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?
-                else {
-                    continue;
-                };
-                let from = position.unwrap_or(start);
-                let behind = end.saturating_sub(from);
-                let stale = match behind {
-                    0 => None,
-                    _ => staleness(&agent.log, &topic, partition, from).await?,
-                };
-                let accounting = found.map(|state| state.accounting);
-                accounts.push(LaneAccount { lane, accounting, behind, stale });
-            }
+    let read = agent.intakes.iter().flat_map(|intake| {
+        let state = intake.state.as_ref().map(|state| state.topic.as_str());
+        let events = intake.events.as_ref().map(|events| events.topic.as_str());
+        state.into_iter().chain(events).map(|topic| (&intake.subscription, topic))
+    });
+    for (subscription, name) in read.chain(agent.errands.heard()) {
+        let stored = agent.database.lanes(subscription).await.map_err(no_answer)?;
+        let Some(topic) = agent.log.topic(name).await.map_err(no_answer)? else { continue };
+        for partition in 0..topic.partitions {
+            let lane = Lane { subscription: subscription.clone(), topic: name.to_owned(), partition };
+            let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
+            let position = found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
+            let Some((start, end)) = ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?
+            else {
+                continue;
+            };
+            let from = position.unwrap_or(start);
+            let behind = end.saturating_sub(from);
+            let stale = match behind {
+                0 => None,
+                _ => staleness(&agent.log, &topic, partition, from).await?,
+            };
+            let accounting = found.map(|state| state.accounting);
+            accounts.push(LaneAccount { lane, accounting, behind, stale });
         }
     }
     Ok(accounts)
 }
 
+/// How many letters are counted of each database.
+const LETTERS_MAX: u32 = 1_000;
+
 /// What is left to do in a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Left {
-    /// Outbox rows that wait for the relay.
+    /// Outbox rows that wait for the relay, and letters that wait to be posted, as far as they are counted.
     pub(crate) rows: u64,
     /// Offsets that its lanes have not read.
     pub(crate) behind: u64,
@@ -199,6 +202,9 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
     let mut left = Left::default();
     for agent in agents {
         left.rows += sources(agent).await?.iter().map(|it| it.counts.waiting).sum::<u64>();
+        if !agent.errands.is_empty() {
+            left.rows += agent.database.letters(LETTERS_MAX).await.map_err(no_answer)?.len() as u64;
+        }
     }
     for agent in agents {
         let open = agent.jobs().await.map_err(no_answer)?.into_iter();

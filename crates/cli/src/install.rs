@@ -174,6 +174,16 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
             })
         })
         .collect();
+    topics.extend(compiled.iter().flat_map(|it| it.errands.made_topics().map(ToOwned::to_owned)));
+    let rules = || compiled.iter().map(|it| &it.errands.rules);
+    let sends: Vec<Value> = rules()
+        .flat_map(|rules| &rules.sends)
+        .map(|it| json!({ "command": it.command.to_string(), "contract": it.contract.to_string() }))
+        .collect();
+    let receives: Vec<Value> = rules()
+        .flat_map(|rules| &rules.receives)
+        .map(|it| json!({ "command": it.command.to_string(), "inbox": it.subscription.to_string() }))
+        .collect();
     let databases: Vec<Value> =
         compiled.iter().map(|it| place(&it.place.to_string(), it.place.file())).collect();
     Ok(json!({
@@ -184,6 +194,8 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
         "publishes": published,
         "topics": topics,
         "subscribes": subscribed,
+        "sends": sends,
+        "receives": receives,
     }))
 }
 
@@ -227,6 +239,12 @@ fn text(plan: &Value) -> String {
         if it["inbox"] != json!([]) {
             text.push_str(&format!("  inbox of {} for {subscription}\n", words(&it["inbox"])));
         }
+    }
+    for it in each("sends") {
+        text.push_str(&format!("  command {} to {}\n", word(&it["command"]), word(&it["contract"])));
+    }
+    for it in each("receives") {
+        text.push_str(&format!("  inbox of {} as {}\n", word(&it["command"]), word(&it["inbox"])));
     }
     text
 }

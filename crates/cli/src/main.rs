@@ -16,6 +16,7 @@ mod doctor;
 mod exit;
 mod fmt;
 mod graph;
+mod inbox;
 mod init;
 mod install;
 mod job;
@@ -27,6 +28,7 @@ mod opened;
 mod outbox;
 mod output;
 mod proving;
+mod pull;
 mod quarantine;
 mod reconcile;
 mod rehearse;
@@ -68,6 +70,7 @@ enum Command {
     Fmt(fmt::Args),
     Schema(schema::Args),
     Diff(diff::Args),
+    Pull(pull::Args),
     Show(show::Args),
     WhoUses(who_uses::Args),
     Graph(graph::Args),
@@ -95,6 +98,9 @@ enum Command {
     /// Shows what waits because it breaks its contract, and what becomes of it. Values are never printed.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
+    /// Shows what services have not worked off yet, and lets what failed be tried again. Values are never printed.
+    #[command(subcommand)]
+    Inbox(inbox::Verb),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(manual::CompletionsArgs),
@@ -111,6 +117,7 @@ fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Pull(args) => pull::run(&args),
         Command::Show(args) => show::run(&args),
         Command::WhoUses(args) => who_uses::run(&args),
         Command::Graph(args) => graph::run(&args),
@@ -130,6 +137,7 @@ fn main() -> ExitCode {
         Command::Job(verb) => job::run(&verb),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
+        Command::Inbox(verb) => inbox::run(&verb),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

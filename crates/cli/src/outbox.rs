@@ -16,6 +16,7 @@ use seamline_flow::rebase::{Filled, INCARNATION_MAX, Plan, Rebased, plan, rebase
 use seamline_flow::relay::{FIRST_ROWS, RelayPorts};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 /// What is done to an outbox as a whole.
 #[derive(Debug, clap::Subcommand)]
@@ -33,6 +34,9 @@ pub(crate) enum Verb {
 pub(crate) struct RebaseArgs {
     /// The context.
     context: String,
+    /// After how many seconds others may take over from one that died.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    lease: u64,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
@@ -69,7 +73,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Exit> {
         let agreed = args.writing.agreed("open it?")?;
         let mut done = Vec::new();
         for (agent, outlets) in publishing.iter().filter(|_| agreed) {
-            done.push(one(agent, outlets, text).await?);
+            done.push(one(agent, outlets, Duration::from_secs(args.lease), text).await?);
         }
         if agreed {
             release(&agents).await?;
@@ -102,13 +106,13 @@ fn tell(args: &RebaseArgs, context: &ContextId, place: &str, plans: &[Plan], don
     }
 }
 
-async fn one(agent: &Agent, outlets: &OutletSet, text: bool) -> Result<Filled> {
+async fn one(agent: &Agent, outlets: &OutletSet, ttl: Duration, text: bool) -> Result<Filled> {
     let ports = RelayPorts {
         source: &agent.database,
         log: agent.log.as_ref(),
         clock: &SystemClock,
         holder: agent.holder(),
-        ttl: agent.lease,
+        ttl,
         first_rows: FIRST_ROWS,
     };
     let shows = text && std::io::stderr().is_terminal();

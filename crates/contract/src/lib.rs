@@ -4,6 +4,7 @@ pub mod attribute;
 pub mod channel;
 pub mod context;
 pub mod contract;
+pub mod entitlement;
 pub mod environment;
 pub mod estate;
 pub mod finding;

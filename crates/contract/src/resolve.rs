@@ -249,6 +249,12 @@ fn lineage<'e>(contract: &'e Contract, path: &AttributePath) -> Option<Vec<&'e A
     Some(lineage)
 }
 
+/// Fills in what an estate of its own gives where a contract names none: the zone of its dates, and its classification.
+pub fn fill_defaults(contract: &mut Contract, zone: Option<&str>, classification: Option<Classification>) {
+    contract.classification = contract.classification.or(classification);
+    contract.attributes.iter_mut().for_each(|attribute| fill_member(attribute, zone));
+}
+
 fn fill_zone(shape: &mut Shape, zone: Option<&str>) {
     match &mut shape.ty {
         Type::Date if shape.zone.is_none() => shape.zone = zone.map(ToOwned::to_owned),

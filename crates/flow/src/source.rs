@@ -199,6 +199,8 @@ pub struct AsideRow {
     pub sequence: Sequence,
     /// The contract.
     pub contract: ContractId,
+    /// The contract's version when it was written.
+    pub version: Version,
     /// The key as given to publish.
     pub key: String,
     /// The event; none for state alone.
@@ -368,15 +370,40 @@ pub trait Source: Send + Sync {
     /// Returns the conserved counts of a contract, in one snapshot.
     fn counts(&self, contract: &ContractId) -> impl Future<Output = Result<SourceCounts, PortError>> + Send;
 
-    /// Returns rows in quarantine by sequence, at most `limit`.
-    fn aside(&self, limit: usize) -> impl Future<Output = Result<Vec<AsideRow>, PortError>> + Send;
+    /// Returns rows in quarantine by sequence, after one, at most `limit`.
+    fn aside_after(
+        &self,
+        after: Option<Sequence>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<AsideRow>, PortError>> + Send;
+
+    /// Returns the first rows in quarantine by sequence, at most `limit`.
+    fn aside(&self, limit: usize) -> impl Future<Output = Result<Vec<AsideRow>, PortError>> + Send {
+        self.aside_after(None, limit)
+    }
+
+    /// Returns one row in quarantine as it was in the outbox; none where there is none of that sequence.
+    fn aside_row(
+        &self,
+        sequence: Sequence,
+    ) -> impl Future<Output = Result<Option<OutboxRow>, PortError>> + Send;
+
+    /// Moves all rows of some keys from quarantine back to the outbox, as they are, in their order, in one transaction.
+    /// Returns how many.
+    fn redrive_all(
+        &self,
+        contract: &ContractId,
+        keys: &[String],
+    ) -> impl Future<Output = Result<u64, PortError>> + Send;
 
     /// Moves all rows of a key from quarantine back to the outbox, as they are, in their order. Returns how many.
     fn redrive(
         &self,
         contract: &ContractId,
         key: &str,
-    ) -> impl Future<Output = Result<u64, PortError>> + Send;
+    ) -> impl Future<Output = Result<u64, PortError>> + Send {
+        async move { self.redrive_all(contract, &[key.to_owned()]).await }
+    }
 
     /// Discards one row in quarantine: a row with a change leaves a void in each of its chains; rows behind it stay
     /// aside until redriven. Returns whether it was there.

@@ -164,6 +164,10 @@ pub struct InboxRow {
     pub effective: Option<String>,
     /// Its reason code.
     pub reason: Option<String>,
+    /// What caused it, as the publishing service said.
+    pub correlation: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
     /// The whole payload, JSON.
     pub payload: Vec<u8>,
     /// The projection had not reached the event's sequence when the deadline passed.
@@ -394,6 +398,26 @@ pub trait Store: Send + Sync {
         key: Option<&RecordKey>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<AsideRecord>, PortError>> + Send;
+
+    /// Returns records in quarantine of a subscription, by topic, partition and offset, from a place on, at most `limit`.
+    fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<AsideRecord>, PortError>> + Send;
+
+    /// Returns one record in quarantine; none where there is none at that offset of that lane.
+    fn aside_at(
+        &self,
+        lane: &Lane,
+        offset: u64,
+    ) -> impl Future<Output = Result<Option<AsideRecord>, PortError>> + Send {
+        async move {
+            let found = self.aside_from(&lane.subscription, Some((lane, offset)), 1).await?;
+            Ok(found.into_iter().find(|record| record.lane == *lane && record.offset == offset))
+        }
+    }
 
     /// Returns the lanes of a subscription with their states, sorted, without taking them.
     fn lanes(

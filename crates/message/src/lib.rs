@@ -8,6 +8,8 @@ pub mod violation;
 
 pub mod envelope;
 
+pub mod errand;
+
 pub mod codec;
 pub mod fit;
 

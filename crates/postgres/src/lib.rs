@@ -9,6 +9,8 @@ pub(crate) mod sql;
 mod binary;
 mod case;
 mod cell;
+mod errand;
+mod inbox;
 mod ledger;
 mod replica;
 mod source;

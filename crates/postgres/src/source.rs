@@ -33,6 +33,20 @@ fn columns(table: &str) -> String {
     COLUMNS.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
+impl Database {
+    /// Returns the state that the source view holds for a key, in source form, as it is committed now; none: no row. It locks nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn state(&self, contract: &ContractId, key: &RecordKey) -> Result<Option<Vec<u8>>, PortError> {
+        let function = crate::sql::quoted(&format!("state_{contract}"));
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT seamline.{function}($1)")));
+        let state: Option<String> =
+            query.bind(key.as_str()).fetch_one(self.pool()).await.map_err(not_applied)?;
+        Ok(state.map(String::into_bytes))
+    }
+}
+
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         let mut transaction = self.begin().await?;
@@ -195,14 +209,19 @@ impl Source for Database {
         quarantine::counts(&mut reader, contract).await.map_err(not_applied)
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+        quarantine::aside(&mut reader, after, limit).await.map_err(not_applied)
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        quarantine::row(&mut reader, sequence).await.map_err(not_applied)
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
         let mut transaction = self.begin().await?;
-        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        let moved = quarantine::redrive(&mut transaction, contract, keys).await.map_err(not_applied)?;
         commit(transaction).await?;
         Ok(moved)
     }

@@ -1,6 +1,6 @@
 //! The major that somebody names exists and is still promised.
 
-use crate::review::{Review, listed, nearest};
+use crate::review::{Review, listed};
 use crate::rule::{Category, Rule};
 use seamline_contract::attribute::Origin;
 use seamline_contract::contract::{Contract, Status};
@@ -52,7 +52,7 @@ fn dead(review: &Review<'_>, reference: &ContractRef, at: ModelPath, owner: &Con
         let finding = MAJOR_LIVES.finding(at, format!("there is no contract `{reference}`")).owed_by(owner);
         return Some(match majors.last() {
             Some(_) => finding.help(format!("its majors are {}", listed(&majors))),
-            None => finding.help(nearest(&reference.to_string(), review.living().map(Contract::reference))),
+            None => finding.help(review.instead_of(reference, review.living().map(Contract::reference))),
         });
     };
     if contract.status != Status::Retired {

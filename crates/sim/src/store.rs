@@ -447,6 +447,25 @@ impl Store for SimStore {
         self.world.call("store.aside", read).await
     }
 
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        let read = || {
+            let state = self.state();
+            let place = |lane: &Lane, offset| (lane.topic.clone(), lane.partition, offset);
+            let asked = |record: &&AsideRecord| {
+                let at = place(&record.lane, record.offset);
+                record.lane.subscription == *subscription
+                    && from.is_none_or(|(lane, offset)| at >= place(lane, offset))
+            };
+            state.aside.values().filter(asked).take(limit).cloned().collect::<Vec<_>>()
+        };
+        self.world.call("store.aside", read).await
+    }
+
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
         let read = || {
             let lanes = self.all_lanes().into_iter();

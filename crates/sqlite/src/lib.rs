@@ -8,6 +8,8 @@ pub mod log;
 
 mod case;
 mod cell;
+mod errand;
+mod inbox;
 mod ledger;
 mod replica;
 mod source;

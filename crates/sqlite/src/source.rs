@@ -24,6 +24,18 @@ const COLUMNS: &str = "id, contract, version, key, change, details, effective, r
 
 pub(crate) use queue::{end_of, held_by_another};
 
+impl Database {
+    /// Returns the state that the source view holds for a key, in source form, as it is committed now; none: no row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn state(&self, contract: &ContractId, key: &RecordKey) -> Result<Option<Vec<u8>>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        let facts = key::look(&mut reader, contract, std::slice::from_ref(key)).await.map_err(not_applied)?;
+        Ok(facts.into_iter().next().and_then(|facts| facts.state))
+    }
+}
+
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         let mut writer = self.writer().await;
@@ -138,15 +150,20 @@ impl Source for Database {
         quarantine::counts(&mut reader, contract).await.map_err(not_applied)
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
-        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+        quarantine::aside(&mut reader, after, limit).await.map_err(not_applied)
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        quarantine::row(&mut reader, sequence).await.map_err(not_applied)
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
         let mut writer = self.writer().await;
         let mut transaction = begin(&mut writer).await?;
-        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        let moved = quarantine::redrive(&mut transaction, contract, keys).await.map_err(not_applied)?;
         commit(transaction).await?;
         Ok(moved)
     }

@@ -139,6 +139,16 @@ impl Store for Database {
         aside::records(&mut reader, subscription, key, limit).await.map_err(not_applied)
     }
 
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        aside::from(&mut reader, subscription, from, limit).await.map_err(not_applied)
+    }
+
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
         lane::lanes(&mut reader, subscription).await.map_err(not_applied)

@@ -2,6 +2,7 @@
 //! deliberate bugs, each of which must make a scenario fail.
 
 mod catalogue;
+mod commands;
 mod content;
 mod crash;
 mod history;
@@ -9,6 +10,7 @@ mod jobs;
 mod kit;
 mod load;
 mod lost;
+mod majors;
 pub(crate) mod page;
 mod pool;
 mod process;

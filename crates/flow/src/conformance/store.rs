@@ -65,7 +65,7 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
     a_case_comes_with_its_commit(fixture).await;
 }
 
-fn projection() -> Projection {
+pub(super) fn projection() -> Projection {
     let column = |name: &str, ty: Type, optional: bool| Column {
         name: name.to_owned(),
         ty,
@@ -157,7 +157,7 @@ async fn answer<S: Store>(store: &S, projection: &Projection, batch: &Batch) -> 
 }
 
 /// Takes the lane, and commits a batch that `fill` completes.
-async fn commit<S: Store>(store: &S, projection: &Projection, fill: impl FnOnce(&mut Batch)) {
+pub(super) async fn commit<S: Store>(store: &S, projection: &Projection, fill: impl FnOnce(&mut Batch)) {
     let mut batch = empty("state", &gripped(store, "state").await);
     fill(&mut batch);
     assert_eq!(answer(store, projection, &batch).await, Committed::Done);
@@ -374,7 +374,7 @@ async fn hands_are_seen_as_they_wrote<F: StoreFixture>(fixture: &F) {
     assert_eq!(read[0].marker, Some(marker(1)), "a hand leaves the marker as it is");
 }
 
-fn reaction(id: &str, sequence: u64) -> InboxRow {
+pub(super) fn reaction(id: &str, sequence: u64) -> InboxRow {
     InboxRow {
         id: id.to_owned(),
         key: key("a"),
@@ -382,6 +382,8 @@ fn reaction(id: &str, sequence: u64) -> InboxRow {
         sequence: Sequence(sequence),
         effective: Some("2026-01-01".to_owned()),
         reason: None,
+        correlation: (sequence == 1).then(|| "c".to_owned()),
+        traceparent: None,
         payload: br#"{"key":{}}"#.to_vec(),
         projection_behind: sequence == 2,
     }

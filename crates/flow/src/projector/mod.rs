@@ -68,6 +68,9 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         if let Some(instead) = self.hold.retake(ports, self.intake, Start::Oldest, epoch).await? {
             return Ok(instead);
         }
+        if let Some(instead) = self.hold.breaker(ports, self.intake).await? {
+            return Ok(instead);
+        }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
         match self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await? {
             Fetched::Records(fetch) if fetch.next == from => self.hold.renew(self.ports, Step::Idle).await,
@@ -111,6 +114,7 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
             Committed::Done => {
                 stop::here("stored");
                 self.points.remember(points);
+                self.hold.went_aside(self.ports.clock.now(), moved.aside);
                 Step::Moved(moved)
             }
             Committed::Fenced => Step::Fenced,

@@ -112,6 +112,8 @@ fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelop
         sequence: envelope.sequence,
         effective: message.effective,
         reason: message.reason.map(|reason| reason.to_string()),
+        correlation: envelope.correlation.clone(),
+        traceparent: envelope.traceparent.clone(),
         payload,
         projection_behind: false,
     }))

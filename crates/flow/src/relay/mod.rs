@@ -11,6 +11,7 @@ pub(crate) mod fixture;
 use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::digest_key;
+use crate::flood::{Flood, source_case};
 use crate::log::{Appended, Fence, Incoming, Log};
 use crate::outlet::OutletSet;
 use crate::port::PortError;
@@ -153,6 +154,8 @@ pub struct Relay<'a, S, L, C> {
     partitions: BTreeMap<String, u32>,
     /// Contracts that rest, and until when.
     parked: BTreeMap<ContractId, Timestamp>,
+    /// What went aside lately, by contract.
+    floods: BTreeMap<ContractId, Flood>,
     /// Contracts that are not served and whose case is raised, and until when it is not raised again.
     told: BTreeMap<ContractId, Timestamp>,
     /// How many rows the next step takes: as many as are small enough together.
@@ -178,6 +181,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             held: None,
             partitions: BTreeMap::new(),
             parked: BTreeMap::new(),
+            floods: BTreeMap::new(),
             told: BTreeMap::new(),
             limit: ports.first_rows,
             ahead: None,
@@ -278,6 +282,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         }
         cases.append(&mut plan.cases);
         cases.extend(self.unserved(&plan, now));
+        cases.extend(self.flooded(&rows, &plan, now));
         let is_plain = plan.aside.is_empty() && plan.staying == 0 && cases.is_empty();
         let (done, ahead) = join(
             self.publish(held, plan, cases, now, more),
@@ -304,6 +309,23 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                 }
             }
         }
+    }
+
+    /// Counts the rows of a plan that break their contract, and lets a contract rest that has too many: what is in the plan is
+    /// finished.
+    fn flooded(&mut self, rows: &[OutboxRow], plan: &Plan, now: Timestamp) -> Vec<NewCase> {
+        let broken = plan.aside.iter().filter(|aside| aside.violation.is_some()).map(|aside| aside.sequence);
+        let broken: BTreeSet<Sequence> = broken.collect();
+        if broken.is_empty() {
+            return Vec::new();
+        }
+        for row in rows.iter().filter(|row| broken.contains(&row.sequence)) {
+            self.floods.entry(row.contract.clone()).or_default().count(now, 1);
+        }
+        let resting = self.floods.iter().filter_map(|(id, flood)| Some((id.clone(), flood.rests(now)?)));
+        let resting: Vec<(ContractId, Timestamp)> = resting.collect();
+        self.parked.extend(resting.iter().cloned());
+        resting.iter().filter_map(|(id, _)| self.outlets.get(id)).map(source_case).collect()
     }
 
     fn plan(&self, rows: &[OutboxRow], number: u64) -> Plan {

@@ -10,6 +10,7 @@ use seamline_contract::value::Value;
 use seamline_message::codec::{Before, Change, Row};
 use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::key::RecordKey;
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 
@@ -184,6 +185,9 @@ impl Writer<'_> {
     }
 
     fn chain_name(&self, channel: &OutChannel) -> String {
+        if mutant::is(Mutant::ChainOfNewest) {
+            return channel.id.to_string();
+        }
         chain_name(self.row.version.major, self.outlet.contract.major, &channel.id)
     }
 
@@ -298,7 +302,10 @@ impl Writer<'_> {
 
 /// Returns what precedes a sequence in its chain: chains begin anew with each incarnation.
 fn within(sequence: Sequence, previous: Option<Sequence>) -> Option<Sequence> {
-    previous.filter(|previous| previous.incarnation() == sequence.incarnation())
+    let is_within = |previous: &Sequence| {
+        previous.incarnation() == sequence.incarnation() || mutant::is(Mutant::ChainAcrossIncarnations)
+    };
+    previous.filter(is_within)
 }
 
 fn first(violations: Vec<Violation>) -> Violation {

@@ -1,6 +1,6 @@
 //! Projection tables with their marker columns, and the tables of lanes, inbox and quarantine.
 
-use super::{InstallError, claim, table, table_consumer};
+use super::{InstallError, claim, inbox, table, table_consumer};
 use crate::cell;
 use crate::sql::{literal, quoted};
 use seamline_flow::store::{Projection, RehearsedBy};
@@ -96,6 +96,9 @@ pub fn grants(projections: &[Projection], service_role: &str, agent_role: &str) 
         format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA seamline TO {agent}"),
         format!("REVOKE INSERT, UPDATE, DELETE ON seamline.format, seamline.context FROM {agent}"),
     ];
+    for call in inbox::CALLS {
+        grants.push(format!("GRANT EXECUTE ON FUNCTION seamline.{call} TO {service}, {agent}"));
+    }
     for projection in projections {
         let table = unqualified(projection);
         grants.push(format!("GRANT SELECT ON {table} TO {service}"));

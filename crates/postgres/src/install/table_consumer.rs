@@ -164,7 +164,7 @@ pub(crate) const CONSUMER: &[Table] = &[
     },
     Table {
         name: "inbox",
-        version: 1,
+        version: 2,
         make: &[
             "CREATE TABLE IF NOT EXISTS seamline.inbox (
   number bigserial PRIMARY KEY,
@@ -180,11 +180,26 @@ pub(crate) const CONSUMER: &[Table] = &[
   received_at timestamptz NOT NULL,
   state text NOT NULL DEFAULT 'waiting',
   attempts integer NOT NULL DEFAULT 0,
+  due timestamptz,
+  why text,
+  ended_at timestamptz,
+  correlation text,
+  traceparent text,
   UNIQUE (subscription, id)
 )",
-            "CREATE INDEX IF NOT EXISTS inbox_waiting ON seamline.inbox (subscription, number) WHERE state = 'waiting'",
+            super::inbox::UPGRADE,
+            "CREATE INDEX IF NOT EXISTS inbox_free ON seamline.inbox (subscription, number) \
+             WHERE state IN ('waiting', 'claimed')",
+            "CREATE INDEX IF NOT EXISTS inbox_open ON seamline.inbox (subscription, key, number) WHERE state <> 'done'",
+            "CREATE INDEX IF NOT EXISTS inbox_done ON seamline.inbox ((coalesce(ended_at, received_at))) \
+             WHERE state = 'done'",
+            "DROP INDEX IF EXISTS seamline.inbox_waiting",
+            super::inbox::CLAIM,
+            super::inbox::DONE,
+            super::inbox::FAILED,
         ],
     },
+    super::errand::TABLE,
     Table {
         name: "aside",
         version: 1,

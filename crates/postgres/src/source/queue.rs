@@ -117,7 +117,7 @@ pub(super) async fn waiting_behind(
     rows.iter().map(outbox_row).collect()
 }
 
-fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
+pub(super) fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
     let text = |idx: usize| row.get::<Option<String>, _>(idx);
     let previous: BTreeMap<String, Option<u64>> =
         serde_json::from_str(row.get::<&str, _>(10)).map_err(corrupt)?;

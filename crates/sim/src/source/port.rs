@@ -122,12 +122,13 @@ impl Source for SimSource {
         self.world.call("source.counts", || self.state().committed.counts()).await
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let list = || {
             let state = self.state();
             let row = |(row, violation, since): &AsideState| AsideRow {
                 sequence: row.sequence,
                 contract: row.contract.clone(),
+                version: row.version,
                 key: row.key.clone(),
                 change: match &row.act {
                     Act::Change(change) => Some(change.event.to_string()),
@@ -136,13 +137,23 @@ impl Source for SimSource {
                 violation: violation.clone(),
                 since: *since,
             };
-            state.committed.aside.values().take(limit).map(row).collect::<Vec<_>>()
+            let rows = state.committed.aside.iter().filter(|(at, _)| after.is_none_or(|after| **at > after));
+            rows.take(limit).map(|(_, aside)| row(aside)).collect::<Vec<_>>()
         };
         self.world.call("source.aside", list).await
     }
 
-    async fn redrive(&self, _: &ContractId, key: &str) -> Result<u64, PortError> {
-        self.world.call("source.redrive", || self.state().committed.redrive(key)).await
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let find = || self.state().committed.aside.get(&sequence).map(|(row, ..)| row.clone());
+        self.world.call("source.aside_row", find).await
+    }
+
+    async fn redrive_all(&self, _: &ContractId, keys: &[String]) -> Result<u64, PortError> {
+        let redrive = || {
+            let mut state = self.state();
+            keys.iter().map(|key| state.committed.redrive(key)).sum::<u64>()
+        };
+        self.world.call("source.redrive", redrive).await
     }
 
     async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {

@@ -26,7 +26,8 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_projection", 1),
     ("seamline_tombstone", 1),
     ("seamline_chain", 1),
-    ("seamline_inbox", 1),
+    ("seamline_inbox", 2),
+    ("seamline_errand", 1),
     ("seamline_aside", 1),
     ("seamline_received_aside", 1),
 ];
@@ -292,7 +293,7 @@ pub(crate) const CONSUMER: &[Table] = &[
     },
     Table {
         name: "seamline_inbox",
-        version: 1,
+        version: 2,
         make: &[
             "CREATE TABLE IF NOT EXISTS seamline_inbox (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -308,12 +309,32 @@ pub(crate) const CONSUMER: &[Table] = &[
   received_at TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'waiting',
   attempts INTEGER NOT NULL DEFAULT 0,
+  due TEXT,
+  why TEXT,
+  ended_at TEXT,
+  correlation TEXT,
+  traceparent TEXT,
   UNIQUE (subscription, id)
 )",
-            "CREATE INDEX IF NOT EXISTS seamline_inbox_waiting ON seamline_inbox (subscription, number) \
-             WHERE state = 'waiting'",
+            "CREATE INDEX IF NOT EXISTS seamline_inbox_free ON seamline_inbox (subscription, number) \
+             WHERE state IN ('waiting', 'claimed')",
+            "CREATE INDEX IF NOT EXISTS seamline_inbox_open ON seamline_inbox (subscription, key, number) \
+             WHERE state <> 'done'",
+            "DROP INDEX IF EXISTS seamline_inbox_waiting",
+            super::inbox::CLAIMABLE[0],
+            super::inbox::CLAIMABLE[1],
+            super::inbox::CLAIM[0],
+            super::inbox::CLAIM[1],
+            super::inbox::CLAIM[2],
+            super::inbox::DONE[0],
+            super::inbox::DONE[1],
+            super::inbox::DONE[2],
+            super::inbox::FAILED[0],
+            super::inbox::FAILED[1],
+            super::inbox::FAILED[2],
         ],
     },
+    super::errand::TABLE,
     Table {
         name: "seamline_aside",
         version: 1,

@@ -63,7 +63,7 @@ pub(super) async fn waiting(
     rows.iter().map(outbox_row).collect()
 }
 
-fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, sqlx::Error> {
+pub(super) fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, sqlx::Error> {
     let text = |name: &str| row.get::<Option<String>, _>(name);
     let previous: BTreeMap<String, Option<u64>> =
         serde_json::from_str(row.get("previous")).map_err(corrupt)?;

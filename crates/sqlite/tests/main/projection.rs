@@ -178,6 +178,39 @@ async fn installing_again_keeps_rows_and_a_table_of_the_services_own_making_will
 }
 
 #[tokio::test]
+async fn an_inbox_of_the_first_format_keeps_its_rows_and_gets_the_columns_of_today() {
+    let files = Files::new();
+    let database = files.context().await;
+    database.install_consumer(&[]).await.unwrap();
+    {
+        let mut service = database.writer().await;
+        for view in ["claimable", "claim", "done", "failed"] {
+            run(&mut service, &format!("DROP VIEW seamline_{view}")).await.unwrap();
+        }
+        for column in ["due", "why", "ended_at", "correlation", "traceparent"] {
+            run(&mut service, &format!("ALTER TABLE seamline_inbox DROP COLUMN {column}")).await.unwrap();
+        }
+        let fill = "INSERT INTO seamline_inbox (subscription, id, key, event, sequence, payload, projection_behind, \
+                    received_at) VALUES ('proof/cover', 'i', 'k', 'E', 1, '{}', 0, '2026-01-01T00:00:00Z')";
+        run(&mut service, fill).await.unwrap();
+        run(&mut service, "UPDATE seamline_format SET version = 1 WHERE stored = 'seamline_inbox'")
+            .await
+            .unwrap();
+    }
+    assert!(database.is_older("seamline_inbox").await.unwrap());
+    database.install_consumer(&[]).await.unwrap();
+    assert!(!database.is_older("seamline_inbox").await.unwrap());
+    let mut service = files.service().await;
+    run(&mut service, "INSERT INTO seamline_claim (number, hold) VALUES (1, 60)").await.unwrap();
+    let again = run(&mut service, "INSERT INTO seamline_claim (number) VALUES (1)").await.unwrap_err();
+    assert!(again.contains("cannot be claimed now"), "{again}");
+    let late =
+        run(&mut service, "INSERT INTO seamline_done (number, attempt) VALUES (1, 2)").await.unwrap_err();
+    assert!(late.contains("is not claimed"), "{late}");
+    run(&mut service, "INSERT INTO seamline_done (number, attempt) VALUES (1, 1)").await.unwrap();
+}
+
+#[tokio::test]
 async fn the_row_of_the_least_integer_is_read_like_any_other() {
     let files = Files::new();
     let counter = projection("counter", &[("number", Type::Integer), ("open", Type::Boolean)], 1);

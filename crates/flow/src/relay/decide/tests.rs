@@ -1,5 +1,7 @@
 //! What is published, what goes aside, what stays.
 
+mod majors;
+
 use super::decide;
 use crate::log::Outgoing;
 use crate::relay::fixture;
