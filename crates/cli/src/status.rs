@@ -206,6 +206,21 @@ fn spoken(time: Option<Duration>) -> String {
     time.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()))
 }
 
+/// Says which jobs are not over, and which rows may be of another translation.
+fn print_notes(kept: &[Keeping], place: &str) {
+    for it in kept {
+        for id in &it.jobs {
+            println!("job {}/{id} is not over: `seamline job show {}/{id}{place}`", it.context, it.context);
+        }
+        for subscription in &it.translated_otherwise {
+            println!(
+                "rows of {subscription} were written by another translation: \
+                 `seamline rehearse {subscription}{place}` shows which would change"
+            );
+        }
+    }
+}
+
 fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], balanced: bool, place: &str) {
     let row = |first: &str, rest: &[String]| {
         std::iter::once(first.to_owned()).chain(rest.iter().cloned()).collect()
@@ -267,21 +282,9 @@ fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], ba
         row(it.context.as_str(), &[it.place.clone(), spoken(it.waits), takes])
     }));
     println!("{}", columns(&rows));
-    println!(
-        "accounting: {}",
-        if balanced { "balanced" } else { "NOT balanced: changes or records are nowhere" }
-    );
-    for it in kept {
-        for id in &it.jobs {
-            println!("job {}/{id} is not over: `seamline job show {}/{id}{place}`", it.context, it.context);
-        }
-        for subscription in &it.translated_otherwise {
-            println!(
-                "rows of {subscription} were written by another translation: \
-                 `seamline rehearse {subscription}{place}` shows which would change"
-            );
-        }
-    }
+    let said = if balanced { "balanced" } else { "NOT balanced: changes or records are nowhere" };
+    println!("accounting: {said}");
+    print_notes(kept, place);
     let n_aside: u64 = published.iter().map(|it| it.counts.aside).sum::<u64>()
         + received.iter().map(|it| it.accounting.quarantined + it.accounting.held).sum::<u64>();
     if n_aside > 0 {

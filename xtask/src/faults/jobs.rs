@@ -83,6 +83,11 @@ pub(crate) fn killed(ground: &Ground<'_>) -> Result<Done> {
                 let why = format!("the agent ended by itself at `{step}`: {}", said.tail());
                 return stage.done(injected, Outcome::Failed(why));
             }
+            // Done before its last step: what came of that is judged, and is no pass.
+            None if job(&stage, &name)?["stage"] == "done" => {
+                victim.kill();
+                break;
+            }
             None => {
                 victim.kill();
                 let why = format!("`{step}` was not reached: {}", job(&stage, &name)?);
@@ -96,6 +101,9 @@ pub(crate) fn killed(ground: &Ground<'_>) -> Result<Done> {
         return stage.done(injected, outcome);
     }
     let outcome = match settle(&stage, End::default())? {
+        Outcome::Passed(_) if injected < STEPS.len() as u64 => {
+            Outcome::Inconclusive(format!("the job was done after {injected} of {} kills", STEPS.len()))
+        }
         Outcome::Passed(detail) => Outcome::Passed(format!("{spoilt} rows mended; {detail}")),
         other => other,
     };

@@ -207,6 +207,7 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
             let kept = self.keep(job, &at, moved).await?;
             stop::here("job-read");
             self.put(rows).await?;
+            stop::here("job-put");
             return Ok(kept);
         }
         stop::here("job-read");
@@ -284,8 +285,8 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
             let as_far =
                 position.is_some_and(|position| position.is_in(topic) && position.offset >= reach.fence);
             // Before the merge a lane that stands still stands still.
-            let stands = at.phase == Phase::Compare && position.map(Standing::at) == reach.standing;
-            !as_far && !(stands && reach.standing.is_some())
+            let stands = reach.standing.is_some() && position.map(Standing::at) == reach.standing;
+            !(as_far || stands && at.phase == Phase::Compare)
         };
         let behind = at.reaches.iter().find(is_behind);
         Ok(behind.map(|reach| {
