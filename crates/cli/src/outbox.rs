@@ -178,9 +178,10 @@ fn said(plan: &Plan) -> String {
         text.push_str(&format!("  incarnation {} is open, and is filled from where it was left\n", plan.to));
     } else {
         text.push_str(&format!("  incarnation {} → {}\n", plan.from, plan.to));
-        text.push_str(&format!("  {} get new sequences\n", counted(plan.waiting, "waiting row")));
-        let n_there = plan.published.len() as u64;
-        text.push_str(&format!("  {} in the log already, and leave\n", counted(n_there, "waiting row")));
+        let (waiting, there) = (plan.waiting, plan.published.len());
+        text.push_str(&format!(
+            "  rows that wait: {waiting} get new sequences, {there} are in the log already and leave\n"
+        ));
     }
     text.push_str("  every key is published again; keys that only the log has end\n");
     text.push_str("  events of before are not sent again: what was lost with the old history stays lost\n");
