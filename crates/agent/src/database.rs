@@ -6,12 +6,9 @@ use crate::meter::Timer;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
-use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::case::NewCase;
 use seamline_flow::errand::{Answer, ErrandRules, Errands, Letter, Overdue, Refused};
 use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
-use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
-use seamline_flow::lease::{Lease, Leases};
-use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
     Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
@@ -51,6 +48,8 @@ macro_rules! either {
         }
     };
 }
+
+mod ports;
 
 impl Database {
     /// Returns a SQLite file.
@@ -444,49 +443,6 @@ impl Store for Database {
     }
 }
 
-impl Ledger for Database {
-    async fn ledger_clear(&self, topic: &str) -> Result<(), PortError> {
-        either!(self, it => Ledger::ledger_clear(it, topic))
-    }
-
-    async fn ledger_put(&self, topic: &str, entries: &[Entry]) -> Result<(), PortError> {
-        either!(self, it => Ledger::ledger_put(it, topic, entries))
-    }
-
-    async fn ledger_get(&self, topic: &str, keys: &[RecordKey]) -> Result<Vec<Option<Entry>>, PortError> {
-        either!(self, it => Ledger::ledger_get(it, topic, keys))
-    }
-
-    async fn ledger_scan(
-        &self,
-        topic: &str,
-        after: Option<&RecordKey>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, PortError> {
-        either!(self, it => Ledger::ledger_scan(it, topic, after, limit))
-    }
-}
-
-impl Cases for Database {
-    async fn raise(&self, new: &NewCase, now: Timestamp) -> Result<u64, PortError> {
-        either!(self, it => Cases::raise(it, new, now))
-    }
-
-    async fn cases(&self, closed: bool) -> Result<Vec<Case>, PortError> {
-        either!(self, it => Cases::cases(it, closed))
-    }
-
-    async fn advance(
-        &self,
-        id: u64,
-        stage: CaseStage,
-        note: &str,
-        now: Timestamp,
-    ) -> Result<bool, PortError> {
-        either!(self, it => Cases::advance(it, id, stage, note, now))
-    }
-}
-
 impl Inbox for Database {
     async fn claim(
         &self,
@@ -536,45 +492,5 @@ impl Inbox for Database {
 
     async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
         either!(self, it => Inbox::forget_done(it, before, limit))
-    }
-}
-
-impl Jobs for Database {
-    async fn file(&self, new: &NewJob, now: Timestamp) -> Result<Filed, PortError> {
-        either!(self, it => Jobs::file(it, new, now))
-    }
-
-    async fn jobs(&self, over: bool) -> Result<Vec<Job>, PortError> {
-        either!(self, it => Jobs::jobs(it, over))
-    }
-
-    async fn change(&self, job: &Job) -> Result<bool, PortError> {
-        either!(self, it => Jobs::change(it, job))
-    }
-
-    async fn parts(&self, id: u64) -> Result<Vec<Part>, PortError> {
-        either!(self, it => Jobs::parts(it, id))
-    }
-
-    async fn change_part(&self, id: u64, part: &Part) -> Result<bool, PortError> {
-        either!(self, it => Jobs::change_part(it, id, part))
-    }
-
-    async fn translation(&self, subscription: &str) -> Result<Option<String>, PortError> {
-        either!(self, it => Jobs::translation(it, subscription))
-    }
-
-    async fn translated(&self, subscription: &str, translation: &str) -> Result<(), PortError> {
-        either!(self, it => Jobs::translated(it, subscription, translation))
-    }
-}
-
-impl Leases for Database {
-    async fn attend(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Vec<String>, PortError> {
-        either!(self, it => Leases::attend(it, holder, now, ttl))
-    }
-
-    async fn leases(&self, now: Timestamp) -> Result<Vec<Lease>, PortError> {
-        either!(self, it => Leases::leases(it, now))
     }
 }
