@@ -6,7 +6,7 @@ use crate::headers::Headers;
 use crate::sequence::Sequence;
 use crate::violation::{Rule, Violation};
 use jiff::Timestamp;
-use seamline_contract::id::{ContractName, ContractRef, EventName, Version};
+use seamline_contract::id::{ContractName, ContractRef, EventName, Major, Version};
 use seamline_contract::value::Value;
 
 /// A header of a record. Names can repeat, values can be absent or any bytes.
@@ -60,26 +60,26 @@ pub struct Envelope {
     pub traceparent: Option<String>,
 }
 
-const CONTENT_TYPE: &str = "content-type";
-const JSON: &str = "application/json";
-const SPEC_VERSION: &str = "ce_specversion";
-const ID: &str = "ce_id";
-const SOURCE: &str = "ce_source";
-const TYPE: &str = "ce_type";
-const SUBJECT: &str = "ce_subject";
+pub(crate) const CONTENT_TYPE: &str = "content-type";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const SPEC_VERSION: &str = "ce_specversion";
+pub(crate) const ID: &str = "ce_id";
+pub(crate) const SOURCE: &str = "ce_source";
+pub(crate) const TYPE: &str = "ce_type";
+pub(crate) const SUBJECT: &str = "ce_subject";
 /// The header that says when a row was written at its source.
 pub const TIME: &str = "ce_time";
-const DATA_SCHEMA: &str = "ce_dataschema";
-const PARTITION_KEY: &str = "ce_partitionkey";
+pub(crate) const DATA_SCHEMA: &str = "ce_dataschema";
+pub(crate) const PARTITION_KEY: &str = "ce_partitionkey";
 const SEQUENCE: &str = "ce_sequence";
 const PREVIOUS: &str = "ce_previous";
-const CORRELATION: &str = "ce_correlationid";
-const CAUSATION: &str = "ce_causationid";
+pub(crate) const CORRELATION: &str = "ce_correlationid";
+pub(crate) const CAUSATION: &str = "ce_causationid";
 const EFFECTIVE: &str = "ce_effectivetime";
-const TRACE_PARENT: &str = "traceparent";
+pub(crate) const TRACE_PARENT: &str = "traceparent";
 
 /// What comes before contract and version in `ce_dataschema`.
-const SCHEMA_PREFIX: &str = "urn:seamline:";
+pub(crate) const SCHEMA_PREFIX: &str = "urn:seamline:";
 
 impl Envelope {
     /// Returns the headers, in a fixed order.
@@ -154,11 +154,18 @@ impl Envelope {
     ///
     /// # Errors
     /// As for `from_headers`, in the same order.
-    pub fn state_of<'a>(headers: &'a Headers, contract: &ContractRef) -> Result<StateHeaders<'a>, Violation> {
-        let said = Reading::of(headers).said(Some(&contract.name))?;
-        let ours = said.is_of && said.schema.1.major == contract.major;
-        let is_state = said.kind == Kind::State;
-        Ok(StateHeaders { key_text: said.key_text, sequence: said.sequence, is_state, of_contract: ours })
+    pub fn state_of<'a>(
+        headers: &'a Headers,
+        contract: &ContractName,
+    ) -> Result<StateHeaders<'a>, Violation> {
+        let said = Reading::of(headers).said(Some(contract))?;
+        Ok(StateHeaders {
+            key_text: said.key_text,
+            sequence: said.sequence,
+            is_state: said.kind == Kind::State,
+            of_contract: said.is_of,
+            major: said.schema.1.major,
+        })
     }
 }
 
@@ -171,8 +178,10 @@ pub struct StateHeaders<'a> {
     pub sequence: Sequence,
     /// It is a state, and no event or void.
     pub is_state: bool,
-    /// It is of the contract at the major.
+    /// It is of the contract that was asked for.
     pub of_contract: bool,
+    /// The major under which it was written.
+    pub major: Major,
 }
 
 /// What a message is, as its header says it.
@@ -202,13 +211,18 @@ struct Said<'a> {
     traceparent: Option<&'a str>,
 }
 
-fn wrong(header: &str, message: &str) -> Violation {
+pub(crate) fn wrong(header: &str, message: &str) -> Violation {
     Violation::new(Rule::Header, format!("headers.{header}"), message)
 }
 
 fn read_name(text: &str) -> Option<ContractName> {
     let (context, contract) = text.split_once('/')?;
     Some(ContractName { context: context.parse().ok()?, contract: contract.parse().ok()? })
+}
+
+pub(crate) fn read_schema(text: &str) -> Option<(ContractName, Version)> {
+    let (name, version) = text.strip_prefix(SCHEMA_PREFIX)?.split_once('@')?;
+    Some((read_name(name)?, version.parse().ok()?))
 }
 
 /// Returns whether a text is the name of a contract.
@@ -255,10 +269,10 @@ enum Came<'a> {
 }
 
 /// The headers of a record as they came, each of ours at its place in `OURS`.
-struct Reading<'a>([Came<'a>; OURS.len()]);
+pub(crate) struct Reading<'a>([Came<'a>; OURS.len()]);
 
 impl<'a> Reading<'a> {
-    fn of(headers: &'a Headers) -> Reading<'a> {
+    pub(crate) fn of(headers: &'a Headers) -> Reading<'a> {
         let mut came = [Came::Never; OURS.len()];
         for (name, value) in headers {
             if let Some(idx) = OURS.iter().position(|ours| ours.as_bytes() == name) {
@@ -271,7 +285,7 @@ impl<'a> Reading<'a> {
         Reading(came)
     }
 
-    fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
         let idx = OURS.iter().position(|ours| *ours == name).expect("it is one of ours");
         let bytes = match self.0[idx] {
             Came::Never => return Ok(None),
@@ -282,7 +296,7 @@ impl<'a> Reading<'a> {
         if bytes.contains(&0) { Err(wrong(name, "U+0000 in it")) } else { Ok(Some(text)) }
     }
 
-    fn text(&self, name: &str) -> Result<&'a str, Violation> {
+    pub(crate) fn text(&self, name: &str) -> Result<&'a str, Violation> {
         self.optional(name)?.filter(|text| !text.is_empty()).ok_or_else(|| wrong(name, "missing"))
     }
 

@@ -32,9 +32,9 @@ pub const WAITING_MAX: usize = 10_000;
 /// One lane of a projection.
 #[derive(Debug)]
 pub struct Projector<'a, S, L, C> {
-    ports: Ports<'a, S, L, C>,
-    intake: &'a Intake,
-    digest: DigestEpoch,
+    pub(crate) ports: Ports<'a, S, L, C>,
+    pub(crate) intake: &'a Intake,
+    pub(crate) digest: DigestEpoch,
     /// The lane.
     pub hold: Hold,
     /// The sums at the points passed since it was taken.
@@ -86,6 +86,9 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         }
         if was_lost {
             self.fresh = fresh(&self.hold);
+        }
+        if let Some(instead) = self.hold.breaker(ports, self.intake).await? {
+            return Ok(instead);
         }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
         match self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await? {
@@ -166,6 +169,7 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
             Committed::Done => {
                 stop::here("stored");
                 self.points.remember(points);
+                self.hold.went_aside(self.ports.clock.now(), moved.aside);
                 Step::Moved(moved)
             }
             Committed::Fenced => Step::Fenced,

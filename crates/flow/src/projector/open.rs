@@ -6,6 +6,7 @@ use crate::intake::Intake;
 use crate::log::Incoming;
 use crate::store::{AsideCause, AsideRecord, Lane};
 use jiff::Timestamp;
+use seamline_contract::id::Major;
 use seamline_contract::value::Value;
 use seamline_message::codec::TypedKey;
 use seamline_message::digest::{Digest, DigestKey, Domain, digest, written};
@@ -54,7 +55,7 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
     let raw = || {
         digest(secret, Domain::Raw, raw_key.unwrap_or_default(), record.value.as_deref().unwrap_or_default())
     };
-    let (typed, sequence) = match identify_state(intake, record) {
+    let (typed, sequence, major) = match identify_state(intake, record) {
         Ok(identified) => identified,
         Err(violation) => return Opened::Foreign { digest: raw(), violation },
     };
@@ -64,7 +65,7 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
         let content = Content::End(written(secret, key.as_bytes(), &[]));
         return Opened::Known { key, sequence, digest: received, content };
     };
-    let (row, state) = match intake.codec.decode_state_of(intake.view.as_ref(), typed, value) {
+    let (row, state) = match intake.decode_state(major, typed, value) {
         Ok(read) => read,
         Err(violation) => {
             return Opened::Known { key, sequence, digest: raw(), content: Content::Invalid(violation) };
@@ -89,31 +90,43 @@ pub fn written_row(intake: &Intake, secret: &DigestKey, key: &RecordKey, values:
     }
 }
 
-/// Returns the key and the sequence of a state of this contract.
-fn identify_state(intake: &Intake, record: &Incoming) -> Result<(TypedKey, Sequence), Violation> {
+/// Returns the key, the sequence and the major of a state of this contract.
+fn identify_state(intake: &Intake, record: &Incoming) -> Result<(TypedKey, Sequence, Major), Violation> {
     let typed = intake.codec.typed_key(record.key.as_deref())?;
-    let said = Envelope::state_of(&record.headers, &intake.contract)?;
-    agree(&typed.key, said.of_contract, said.key_text)?;
+    let said = Envelope::state_of(&record.headers, &intake.contract.name)?;
+    agree(intake, &typed.key, (said.of_contract, said.major), said.key_text)?;
     if said.is_state {
-        Ok((typed, said.sequence))
+        Ok((typed, said.sequence, said.major))
     } else {
         Err(Violation::new(Rule::Schema, "headers.ce_type", "not a state"))
     }
 }
 
-/// Returns the key and the envelope of a record of this contract.
+/// Returns the key and the envelope of a record of this contract, in its major or an older one whose history is read.
 ///
 /// # Errors
 /// What is wrong first.
 pub fn identify(intake: &Intake, record: &Incoming) -> Result<(RecordKey, Envelope), Violation> {
     let key = intake.codec.decode_key(record.key.as_deref())?;
     let envelope = Envelope::from_headers(&record.headers)?;
-    agree(&key, envelope.contract == intake.contract, &envelope.key_text)?;
+    agree(
+        intake,
+        &key,
+        (envelope.contract.name == intake.contract.name, envelope.contract.major),
+        &envelope.key_text,
+    )?;
     Ok((key, envelope))
 }
 
-fn agree(key: &RecordKey, of_contract: bool, key_text: &str) -> Result<(), Violation> {
-    if !of_contract {
+/// Judges whether a record is of this contract, in its major or an older one whose history is read, and of its key.
+fn agree(
+    intake: &Intake,
+    key: &RecordKey,
+    (of_contract, major): (bool, Major),
+    key_text: &str,
+) -> Result<(), Violation> {
+    let is_read = major == intake.contract.major || intake.eras.contains_key(&major);
+    if !of_contract || !is_read {
         return Err(Violation::new(Rule::Schema, "headers.ce_dataschema", "of another contract or major"));
     }
     if key_text != key.as_str() {

@@ -5,20 +5,24 @@ use crate::outlet::{OutChannel, Outlet};
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::SystemId;
+use seamline_contract::served::chain_name;
 use seamline_contract::value::Value;
 use seamline_message::codec::{Before, Change, Row};
 use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::key::RecordKey;
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 
-/// Returns the records of a row of a system's outbox, own channels first.
+/// Returns the records of a row of a system's outbox, own channels first, then those of the older majors that are alive.
 ///
 /// A row without a change is what the source holds, published again: only its state is judged, not the way there. It could
-/// otherwise never be mended.
+/// otherwise never be mended. A row of an older major, left from before the newest was installed, goes to that one and those
+/// below it: what the newest holds of its key comes by a backfill.
 ///
 /// # Errors
-/// The first way in which the row breaks its contract: then nothing of it may be published.
+/// The first way in which the row breaks its contract, or cannot be one of an older major: then nothing of it may be
+/// published.
 ///
 /// # Panics
 /// When `partitions` does not know a topic of the outlet, or knows it without partitions.
@@ -28,23 +32,81 @@ pub fn records(
     row: &OutboxRow,
     partitions: &dyn Fn(&str) -> u32,
 ) -> Result<Vec<Outgoing>, Violation> {
-    if row.version.major != outlet.contract.major {
-        return Err(Violation::new(Rule::Schema, "", "written under another major than the relay serves"));
+    let written = row.version.major;
+    if let Act::Void { channel, sequence, previous } = &row.act {
+        let has = |of: &&Outlet| {
+            of.channels.iter().any(|it| chain_name(written, of.contract.major, &it.id) == *channel)
+        };
+        let Some(of) = outlet.all().find(has) else {
+            // Of a major that is served no more, nobody reads the chain.
+            let is_older = channel.contains('/');
+            let unknown = || Violation::new(Rule::Schema, "", "the contract has no such channel of events");
+            return if is_older { Ok(Vec::new()) } else { Err(unknown()) };
+        };
+        let key = of.codec.decode_key(Some(row.key.as_bytes()))?;
+        let writer = Writer { system, outlet: of, newest: outlet, row, key: &key, ends: false, partitions };
+        return writer.void(channel, *sequence, *previous);
     }
+    let mut records = Vec::new();
+    let mut is_known = false;
+    for of in outlet.all().filter(|it| it.contract.major <= written) {
+        let is_own = of.contract.major == written;
+        is_known |= is_own;
+        if !of.is_alive(row.written_at) {
+            continue;
+        }
+        let made = one(system, (outlet, of), row, partitions);
+        records.extend(made.map_err(|mut violation| {
+            if !is_own {
+                violation.below(&format!("serves.{}", of.contract.major));
+            }
+            violation
+        })?);
+    }
+    if is_known {
+        Ok(records)
+    } else {
+        let message =
+            "written under an older major, which is not served: discard it, and publish its key again";
+        Err(Violation::new(Rule::Schema, "", message))
+    }
+}
+
+/// Returns the records of a row on the channels of one major.
+fn one(
+    system: &SystemId,
+    (newest, outlet): (&Outlet, &Outlet),
+    row: &OutboxRow,
+    partitions: &dyn Fn(&str) -> u32,
+) -> Result<Vec<Outgoing>, Violation> {
     let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
-    let writer = Writer { system, outlet, row, key: &key, partitions };
-    match &row.act {
-        Act::Void { channel, sequence, previous } => writer.void(channel, *sequence, *previous),
-        Act::State => writer.states(writer.state()?.as_deref(), None),
-        Act::Change(change) => writer.change(change),
+    let ends = ends_its_key(newest, row);
+    let writer = Writer { system, outlet, newest, row, key: &key, ends, partitions };
+    match (&row.act, &outlet.descent) {
+        (Act::Change(change), None) => writer.change(change),
+        (Act::Change(change), Some(descent)) => match descent.change(row.version.major, change) {
+            Some(change) => writer.change(&change),
+            None => writer.states(writer.left(&writer.state()?), None),
+        },
+        _ => writer.states(writer.state()?.as_deref(), None),
     }
+}
+
+/// Returns whether a row tells of the end of its key, by the text that it was written under: it ends in every major.
+fn ends_its_key(newest: &Outlet, row: &OutboxRow) -> bool {
+    let Act::Change(change) = &row.act else { return false };
+    let own = newest.all().find(|it| it.contract.major == row.version.major);
+    let event = own.and_then(|own| own.codec.contract().contract.event(&change.event));
+    event.is_some_and(|event| event.ends)
 }
 
 struct Writer<'a> {
     system: &'a SystemId,
     outlet: &'a Outlet,
+    newest: &'a Outlet,
     row: &'a OutboxRow,
     key: &'a RecordKey,
+    ends: bool,
     partitions: &'a dyn Fn(&str) -> u32,
 }
 
@@ -53,7 +115,7 @@ impl Writer<'_> {
     fn state(&self) -> Result<Option<Row>, Violation> {
         let Some(state) = &self.row.state else { return Ok(None) };
         let codec = &self.outlet.codec;
-        let row = codec.read_source(state).map_err(first)?;
+        let row = self.outlet.read_source(self.row.version.major, state).map_err(first)?;
         let found = codec.judge_state(&row);
         if !found.is_empty() {
             return Err(first(found));
@@ -67,8 +129,13 @@ impl Writer<'_> {
     fn change(&self, change: &Change) -> Result<Vec<Outgoing>, Violation> {
         let codec = &self.outlet.codec;
         let state = self.state()?;
-        let before = Before { moved: self.row.moved.clone() };
-        let found = codec.judge_change(change, state.as_deref(), &before);
+        // The steps on the way there are judged by the text that the row was written under.
+        let found = if self.outlet.contract.major == self.row.version.major {
+            let before = Before { moved: self.row.moved.clone() };
+            codec.judge_change(change, state.as_deref(), &before)
+        } else {
+            codec.judge_effect(change, state.as_deref())
+        };
         if !found.is_empty() {
             return Err(first(found));
         }
@@ -98,9 +165,13 @@ impl Writer<'_> {
                 records.push(self.record(channel, &envelope, Some(event)));
             }
         }
-        let left = if event.ends { None } else { state.as_deref() };
-        records.extend(self.states(left, effective.as_deref())?);
+        records.extend(self.states(self.left(&state), effective.as_deref())?);
         Ok(records)
+    }
+
+    /// Returns what state is left of a key.
+    fn left<'r>(&self, state: &'r Option<Row>) -> Option<&'r [Value]> {
+        if self.ends { None } else { state.as_deref() }
     }
 
     /// Returns a row that holds the key and nothing else.
@@ -113,12 +184,19 @@ impl Writer<'_> {
         Ok(row)
     }
 
+    fn chain_name(&self, channel: &OutChannel) -> String {
+        if mutant::is(Mutant::ChainOfNewest) {
+            return channel.id.to_string();
+        }
+        chain_name(self.row.version.major, self.outlet.contract.major, &channel.id)
+    }
+
     /// Returns what precedes the row in the chain of a channel; none at all where the row is older than the channel, whose
     /// chains begin with the first row written since.
     fn chain(&self, channel: &OutChannel) -> Result<Option<Option<Sequence>>, Violation> {
-        let version = self.outlet.codec.contract().contract.version;
-        match self.row.previous.get(&channel.id.to_string()) {
-            Some(previous) => Ok(Some(*previous)),
+        let version = self.newest.codec.contract().contract.version;
+        match self.row.previous.get(&self.chain_name(channel)) {
+            Some(previous) => Ok(Some(within(self.row.sequence, *previous))),
             None if self.row.version < version => Ok(None),
             None => {
                 Err(Violation::new(Rule::Event, "previous", "no chain of a channel that carries the event"))
@@ -167,13 +245,14 @@ impl Writer<'_> {
         sequence: Sequence,
         previous: Option<Sequence>,
     ) -> Result<Vec<Outgoing>, Violation> {
-        let channel = self.outlet.channel(channel).filter(|channel| channel.id.kind == ChannelKind::Events);
+        let is_it = |it: &&OutChannel| it.id.kind == ChannelKind::Events && self.chain_name(it) == channel;
+        let channel = self.outlet.channels.iter().find(is_it);
         let channel = channel
             .ok_or_else(|| Violation::new(Rule::Schema, "", "the contract has no such channel of events"))?;
         let envelope = Envelope {
             id: format!("{}/void", self.id(channel, sequence)),
             sequence,
-            previous,
+            previous: within(sequence, previous),
             ..self.envelope(channel, MessageKind::Void)
         };
         Ok(vec![self.record(channel, &envelope, None)])
@@ -219,6 +298,14 @@ impl Writer<'_> {
             value,
         }
     }
+}
+
+/// Returns what precedes a sequence in its chain: chains begin anew with each incarnation.
+fn within(sequence: Sequence, previous: Option<Sequence>) -> Option<Sequence> {
+    let is_within = |previous: &Sequence| {
+        previous.incarnation() == sequence.incarnation() || mutant::is(Mutant::ChainAcrossIncarnations)
+    };
+    previous.filter(is_within)
 }
 
 fn first(violations: Vec<Violation>) -> Violation {
