@@ -338,6 +338,17 @@ impl Store for Database {
         either!(self, it => Store::commit(it, projection, batch, now, ttl))
     }
 
+    async fn commit_unread(
+        &self,
+        projection: &Projection,
+        batch: &Batch,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Option<Committed>, PortError> {
+        let _timer = Timer::start(self.commits.get());
+        either!(self, it => Store::commit_unread(it, projection, batch, now, ttl))
+    }
+
     async fn rows(
         &self,
         projection: &Projection,

@@ -116,7 +116,7 @@ fn record(
         leader_epoch: 3,
         time: now(),
         key: Some(key(number).as_bytes().to_vec()),
-        headers: envelope.to_headers(),
+        headers: envelope.to_headers().into(),
         value,
     }
 }

@@ -329,7 +329,32 @@ impl Hold {
     ) -> Result<Committed, PortError> {
         let now = ports.clock.now();
         let answer = ports.store.commit(projection, &batch, now, ports.ttl).await;
-        match &answer {
+        self.answered(&answer, batch, now);
+        answer
+    }
+
+    /// Writes a batch with rows whose markers were not read. Returns none when nothing was written, since one of them may
+    /// be there.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    pub async fn commit_unread<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        projection: &Projection,
+        batch: Batch,
+    ) -> Result<Option<Committed>, PortError> {
+        let now = ports.clock.now();
+        let Some(answer) = ports.store.commit_unread(projection, &batch, now, ports.ttl).await.transpose()
+        else {
+            return Ok(None);
+        };
+        self.answered(&answer, batch, now);
+        answer.map(Some)
+    }
+
+    fn answered(&mut self, answer: &Result<Committed, PortError>, batch: Batch, now: Timestamp) {
+        match answer {
             Ok(Committed::Done) => {
                 self.written = now;
                 if let Some(grip) = &mut self.grip {
@@ -339,7 +364,6 @@ impl Hold {
             Ok(Committed::Fenced) | Err(PortError::Unknown(_)) => self.grip = None,
             Err(PortError::NotApplied(_)) => {}
         }
-        answer
     }
 
     /// Stands still as long as too much went aside lately. Returns what a step says instead.
@@ -433,8 +457,7 @@ pub fn lost(hold: &Hold) -> String {
 
 /// Returns when the first of some records was written at its source, as its header says.
 pub fn written_first(records: &[Incoming]) -> Option<Timestamp> {
-    let header = records.first()?.headers.iter().find(|header| header.name == envelope::TIME)?;
-    std::str::from_utf8(header.value.as_deref()?).ok()?.parse().ok()
+    std::str::from_utf8(records.first()?.headers.get(envelope::TIME)?).ok()?.parse().ok()
 }
 
 /// Returns the oldest offset of a partition and its end; none where there is no such partition.

@@ -15,11 +15,13 @@ use seamline_contract::value::Value;
 use seamline_expr::kind::Kind;
 use seamline_expr::program::{Program, compile};
 use seamline_expr::scope::Scope;
-use seamline_message::codec::{Codec, EventMessage, StateMessage};
+use seamline_message::codec::{Codec, EventMessage, Row, TypedKey};
+use seamline_message::digest::Columns;
 use seamline_message::era::Ascent;
 use seamline_message::fit::fit;
 use seamline_message::violation::{Rule, Violation};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 /// How long a reaction waits for its projection where nothing else is said.
@@ -59,7 +61,11 @@ pub struct StateLane {
     pub projection: Projection,
     /// The column by which rows are counted: the contract's `countBy` where it has one, else the first of few values.
     pub count_by: Option<usize>,
+    /// The columns as they are digested.
+    pub written: Columns,
     columns: Vec<Derivation>,
+    /// Of each column, whether its value can be taken out of the row: nothing later reads it there.
+    last: Vec<bool>,
 }
 
 /// The reactions of a subscription.
@@ -204,18 +210,22 @@ impl Intake {
     }
 
     /// Reads and validates the value of a state record that was written under a major, as far as the channel carries it.
+    /// Returns the row, and where in the value the member `state` stands.
     ///
     /// # Errors
     /// The first violation.
     pub fn decode_state(
         &self,
         written: Major,
-        record_key: Option<&[u8]>,
+        key: TypedKey,
         value: &[u8],
-    ) -> Result<StateMessage, Violation> {
+    ) -> Result<(Row, Range<usize>), Violation> {
         match self.eras.get(&written) {
-            Some(era) => era.decode_state(self.view.as_ref(), record_key, value),
-            None => self.codec.decode_state(self.view.as_ref(), record_key, value),
+            Some(era) => {
+                let read = era.decode_state(self.view.as_ref(), Some(key.key.as_bytes()), value)?;
+                Ok((read.row, read.state))
+            }
+            None => self.codec.decode_state_of(self.view.as_ref(), key, value),
         }
     }
 
@@ -248,10 +258,17 @@ impl Intake {
     ///
     /// # Errors
     /// When a translation fails, or its value does not fit its column.
-    pub fn derive(&self, row: &[Value]) -> Result<Vec<Value>, Violation> {
+    pub fn derive(&self, mut row: Row) -> Result<Vec<Value>, Violation> {
         let Some(state) = &self.state else { return Ok(Vec::new()) };
-        let columns = state.projection.columns.iter().zip(&state.columns);
-        columns.map(|(column, derivation)| derivation.value(column, row)).collect()
+        let columns = state.projection.columns.iter().zip(&state.columns).zip(&state.last);
+        columns
+            .map(|((column, derivation), last)| match derivation {
+                Derivation::Path(slot, members) if *last && members.is_empty() => {
+                    present(column, std::mem::replace(&mut row[*slot], Value::Null))
+                }
+                derivation => derivation.value(column, &row),
+            })
+            .collect()
     }
 }
 
@@ -281,7 +298,15 @@ impl StateLane {
             keep_ended,
             rehearsal: RehearsedBy::Comparison,
         };
-        Ok(StateLane { topic, projection, count_by, columns: derivations })
+        let written = Columns::of(projection.columns.iter().map(|column| column.name.as_str()));
+        Ok(StateLane {
+            topic,
+            projection,
+            count_by,
+            written,
+            last: last_uses(&derivations),
+            columns: derivations,
+        })
     }
 }
 
@@ -397,26 +422,48 @@ fn count_column(
     derivations.iter().position(carries).or_else(|| columns.iter().position(of_few))
 }
 
+/// Returns of each column whether no later one reads from the row.
+fn last_uses(columns: &[Derivation]) -> Vec<bool> {
+    let reads = |column: &Derivation, slot: usize| match column {
+        Derivation::Path(other, _) => *other == slot,
+        // What a translation reads stays until it has read it.
+        Derivation::Is(_) => true,
+    };
+    let is_last = |(idx, column): (usize, &Derivation)| match column {
+        Derivation::Path(slot, _) => !columns[idx + 1..].iter().any(|later| reads(later, *slot)),
+        Derivation::Is(_) => false,
+    };
+    columns.iter().enumerate().map(is_last).collect()
+}
+
+/// Returns the violation of the column of a name.
+fn broken(column: &Column, rule: Rule, message: impl Into<String>) -> Violation {
+    Violation::new(rule, format!("into.{}", column.name), message)
+}
+
+/// Returns a value that its column can be without.
+fn present(column: &Column, value: Value) -> Result<Value, Violation> {
+    if value.is_null() && !column.optional {
+        return Err(broken(column, Rule::Required, "the column has no value"));
+    }
+    Ok(value)
+}
+
 impl Derivation {
     fn value(&self, column: &Column, row: &[Value]) -> Result<Value, Violation> {
-        let path = || format!("into.{}", column.name);
         let value = match self {
             Derivation::Path(slot, members) => {
                 members.iter().fold(&row[*slot], |value, member| member_of(value, member)).clone()
             }
             Derivation::Is(program) => {
-                let value = program.eval(row).map_err(|error| {
-                    Violation::new(Rule::Type, path(), format!("cannot be translated: {error}"))
-                })?;
-                fit(value, &column.ty).ok_or_else(|| {
-                    Violation::new(Rule::Type, path(), "the translation does not fit its type")
-                })?
+                let value = program
+                    .eval(row)
+                    .map_err(|error| broken(column, Rule::Type, format!("cannot be translated: {error}")))?;
+                fit(value, &column.ty)
+                    .ok_or_else(|| broken(column, Rule::Type, "the translation does not fit its type"))?
             }
         };
-        if value.is_null() && !column.optional {
-            return Err(Violation::new(Rule::Required, path(), "the column has no value"));
-        }
-        Ok(value)
+        present(column, value)
     }
 }
 

@@ -134,7 +134,7 @@ pub fn of_record(record: &AsideRecord) -> Option<String> {
 }
 
 fn reason(record: &AsideRecord) -> Broken<'_> {
-    let version = || match Envelope::from_headers(&record.headers) {
+    let version = || match Envelope::from_headers(&record.headers.as_slice().into()) {
         Ok(envelope) => envelope.version.to_string(),
         Err(_) => "-".to_owned(),
     };

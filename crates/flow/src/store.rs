@@ -135,9 +135,20 @@ pub struct RowWrite {
     pub values: Vec<Value>,
     /// What to keep of its message.
     pub marker: Marker,
-    /// When its markers were read, the key had neither a row with a marker nor an end. An adapter may then insert it without
-    /// looking, if it takes the ordinary way where a row is there after all.
-    pub is_new: bool,
+    /// What its key had when its markers were read. An adapter may write it without looking, if it takes the ordinary way
+    /// where that is no longer so.
+    pub had: Had,
+}
+
+/// What the key of a row had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Had {
+    /// Neither a row with a marker nor an end.
+    Nothing,
+    /// A row with a marker, and no end.
+    Row,
+    /// An end, perhaps beside a row; or nobody looked.
+    More,
 }
 
 /// A key to end, unless a higher sequence is there: its row goes or is marked, its tombstone stays.
@@ -344,6 +355,23 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         ttl: Duration,
     ) -> impl Future<Output = Result<Committed, PortError>> + Send;
+
+    /// Writes a batch as `commit` does, though nothing was read of the keys of those rows that are new. Returns none, and
+    /// writes nothing, where one of these keys may have a row, an end or a record aside: read what is known of them, and
+    /// commit. Adapters that gain nothing by it always do.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    fn commit_unread(
+        &self,
+        projection: &Projection,
+        batch: &Batch,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<Option<Committed>, PortError>> + Send {
+        let _ = (projection, batch, now, ttl);
+        async { Ok(None) }
+    }
 
     /// Returns rows of the table in the adapter's order after a cursor, at most `limit`.
     fn rows(

@@ -22,6 +22,9 @@ use tokio::sync::OwnedMutexGuard;
 
 /// How long a broker that lets nobody in is asked again: users and certificates take a moment to get to all brokers.
 const DENIED: Duration = Duration::from_secs(3);
+/// How long a reader that is far behind waits for more, so that it hands over much at once.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How long a read before the end waits for what is there.
 const READ: Duration = Duration::from_secs(1);
 /// How often ids of topics that are read are asked for again.
@@ -279,12 +282,17 @@ impl Inner {
     /// Takes what is there; waits for it before the end. Cancel safe: what was taken stays with the reader.
     async fn take_in(&self, place: &Place, reader: &mut Reader, limit: usize) -> Result<(), Lost> {
         let until = Instant::now() + READ;
-        let mut wait = Duration::from_micros(500);
+        let (mut wait, mut grown) = (Duration::from_micros(500), Instant::now());
         loop {
             let before = reader.pending();
             reader.take_in(limit)?;
             if reader.wants(limit, before) {
+                grown = Instant::now();
                 tokio::task::yield_now().await;
+                continue;
+            }
+            if reader.is_catching_up(limit) && grown.elapsed() < GATHER {
+                tokio::time::sleep(Duration::from_micros(500)).await;
                 continue;
             }
             if reader.has_news(self.written(place)) || Instant::now() > until {

@@ -8,12 +8,15 @@ use rdkafka::bindings as sys;
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 use seamline_flow::log::Incoming;
-use seamline_message::envelope::Header;
+use seamline_message::headers::Headers;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// As many bytes as the headers of most records take.
+const HEADER_BYTES: usize = 768;
 
 /// What a queue of a partition held.
 #[derive(Debug)]
@@ -460,28 +463,25 @@ unsafe fn polled(message: *const sys::rd_kafka_message_t) -> Polled {
 
 /// # Safety
 /// The message must be alive.
-unsafe fn headers(message: *const sys::rd_kafka_message_t) -> Vec<Header> {
-    let mut list = ptr::null_mut();
-    let mut headers = Vec::new();
+unsafe fn headers(message: *const sys::rd_kafka_message_t) -> Headers {
+    let (mut list, mut idx) = (ptr::null_mut(), 0);
     let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
     // SAFETY: the list belongs to the message; names end with a zero byte; values have the length told.
     unsafe {
         if sys::rd_kafka_message_headers(message, &raw mut list) != none {
-            return headers;
+            return Headers::default();
         }
+        let mut headers = Headers::with_capacity(HEADER_BYTES);
         let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
-        while sys::rd_kafka_header_get_all(
-            list,
-            headers.len(),
-            &raw mut name,
-            &raw mut value,
-            &raw mut length,
-        ) == none
+        while sys::rd_kafka_header_get_all(list, idx, &raw mut name, &raw mut value, &raw mut length) == none
         {
-            headers.push(Header { name: text(name), value: bytes(value.cast(), length) });
+            let name = CStr::from_ptr(name).to_string_lossy();
+            let value: *const u8 = value.cast();
+            headers.push(&name, (!value.is_null()).then(|| std::slice::from_raw_parts(value, length)));
+            idx += 1;
         }
+        headers
     }
-    headers
 }
 
 /// # Safety

@@ -48,6 +48,8 @@ pub(crate) struct Reader {
     partition: Option<Partition>,
     /// Taken from the client, not handed over.
     pending: VecDeque<Incoming>,
+    /// The bytes of their values.
+    bytes: usize,
     /// Where the next read begins.
     at: u64,
     /// Where the last read began.
@@ -104,6 +106,7 @@ impl Reader {
                 Polled::Record(record) if record.offset >= self.examined => {
                     self.examined = record.offset + 1;
                     self.ended = false;
+                    self.bytes += value_bytes(&record);
                     self.pending.push_back(record);
                 }
                 // A batch begins before the offset asked for.
@@ -129,9 +132,15 @@ impl Reader {
 
     /// Returns whether more is worth taking before a read returns.
     pub(crate) fn wants(&self, limit: usize, before: usize) -> bool {
-        let bytes = |record: &Incoming| record.value.as_ref().map_or(0, Vec::len);
         let grew = self.pending.len() > before;
-        grew && self.pending.len() < limit && self.pending.iter().map(bytes).sum::<usize>() < BYTES_MAX
+        grew && self.pending.len() < limit && self.bytes < BYTES_MAX
+    }
+
+    /// Returns whether many records are pending and more are surely to come: whoever is far behind gains by larger reads.
+    pub(crate) fn is_catching_up(&self, limit: usize) -> bool {
+        let many = (GO..limit).contains(&self.pending.len()) && self.bytes < BYTES_MAX;
+        let high = || self.partition.as_ref().and_then(|partition| partition.watermarks().1);
+        many && !self.ended && high().is_some_and(|high| high > self.examined + GO as u64)
     }
 
     /// Returns how many records are pending.
@@ -158,6 +167,7 @@ impl Reader {
     pub(crate) fn hand_over(&mut self, limit: usize, written: u64) -> Taken {
         let count = limit.min(self.pending.len());
         let records: Vec<Incoming> = self.pending.drain(..count).collect();
+        self.bytes -= records.iter().map(value_bytes).sum::<usize>();
         let next = match (self.pending.is_empty(), records.last()) {
             (false, Some(last)) => last.offset + 1,
             (false, None) => self.at,
@@ -168,6 +178,10 @@ impl Reader {
         self.start = self.start.max(low.unwrap_or(0)).min(next);
         Taken { records, next, start: self.start, end: self.end_now(written).max(next) }
     }
+}
+
+fn value_bytes(record: &Incoming) -> usize {
+    record.value.as_ref().map_or(0, Vec::len)
 }
 
 impl Drop for Reader {
@@ -267,6 +281,7 @@ impl Readers {
         let reader = Reader {
             partition: Some(partition),
             pending: VecDeque::new(),
+            bytes: 0,
             at,
             last: u64::MAX,
             examined: at,

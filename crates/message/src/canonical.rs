@@ -131,11 +131,20 @@ fn write_number(number: impl std::fmt::Display, out: &mut Vec<u8>) {
 
 /// Appends the digits of a decimal at the scale that it has; zero has no sign.
 fn write_decimal(number: &Decimal, out: &mut Vec<u8>) {
-    let mut number = *number;
-    if number.is_zero() {
-        number.set_sign_positive(true);
+    let (digits, scale) = (number.mantissa(), number.scale() as usize);
+    if digits < 0 {
+        out.push(b'-');
     }
-    write_number(number, out);
+    let start = out.len();
+    match u64::try_from(digits.unsigned_abs()) {
+        Ok(few) => write_number(few, out),
+        Err(_) => write_number(digits.unsigned_abs(), out),
+    }
+    let missing = (scale + 1).saturating_sub(out.len() - start);
+    out.splice(start..start, std::iter::repeat_n(b'0', missing));
+    if scale > 0 {
+        out.insert(out.len() - scale, b'.');
+    }
 }
 
 /// Appends a number in as many digits, with zeros before it.
@@ -274,6 +283,12 @@ mod tests {
             (Value::Integer(i64::MIN), "-9223372036854775808"),
             (Value::Decimal("-0.00".parse().unwrap()), "0.00"),
             (Value::Decimal("12.10".parse().unwrap()), "12.10"),
+            (Value::Decimal("-0.05".parse().unwrap()), "-0.05"),
+            (Value::Decimal("-7".parse().unwrap()), "-7"),
+            (
+                Value::Decimal("7922816251426433759.3543950335".parse().unwrap()),
+                "7922816251426433759.3543950335",
+            ),
             (Value::Boolean(true), "true"),
             (Value::Date("2026-01-02".parse().unwrap()), "2026-01-02"),
             (

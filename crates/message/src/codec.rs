@@ -15,6 +15,7 @@ mod write;
 
 use crate::key::{RecordKey, partition};
 use crate::violation::{Rule, Violation};
+use jiff::Timestamp;
 use plan::Plan;
 use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{EventName, InvariantName, Reason, ViewId};
@@ -118,6 +119,19 @@ pub enum Writing {
     Wire,
 }
 
+/// Reads an instant as it travels; none for any other text.
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+    scalar::wire_timestamp(text.as_bytes())
+}
+
+/// The key of a record, read once: its text and its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypedKey {
+    /// The key.
+    pub key: RecordKey,
+    values: Vec<Value>,
+}
+
 /// Reads, judges and writes the messages of one version of a contract. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Codec {
@@ -178,7 +192,7 @@ impl Codec {
     /// # Errors
     /// KEY, when there is none, it is not canonical, or not one of this contract.
     pub fn decode_key(&self, record_key: Option<&[u8]>) -> Result<RecordKey, Violation> {
-        self.typed_key(record_key).map(|(key, _)| key)
+        self.typed_key(record_key).map(|typed| typed.key)
     }
 
     /// Returns the partition of a key: by the values that the contract partitions by.
@@ -230,11 +244,15 @@ impl Codec {
         slots.into_iter().collect()
     }
 
-    fn typed_key(&self, record_key: Option<&[u8]>) -> Result<(RecordKey, Vec<Value>), Violation> {
+    /// Reads the key of a record with its values, for `decode_state_of`.
+    ///
+    /// # Errors
+    /// As for `decode_key`.
+    pub fn typed_key(&self, record_key: Option<&[u8]>) -> Result<TypedKey, Violation> {
         let bytes = record_key.ok_or_else(|| Violation::new(Rule::Key, "key", "the record has no key"))?;
         let (key, texts) = RecordKey::parse_with_texts(bytes)?;
         let values = self.typed(&texts)?;
-        Ok((key, values))
+        Ok(TypedKey { key, values })
     }
 
     fn reach(&self, view: Option<&ViewId>) -> Result<&plan::Reach, Violation> {

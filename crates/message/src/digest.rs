@@ -71,9 +71,53 @@ pub fn written(key: &DigestKey, record_key: &[u8], columns: &[(&str, &Value)]) -
     digest(key, Domain::Written, record_key, &content)
 }
 
+/// The names of columns in canonical order, for digests of many rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The name as canonical JSON with the colon after it, and the place of the value.
+    names: Vec<(Vec<u8>, usize)>,
+}
+
+impl Columns {
+    /// Returns those of some names; a value stands at the place of its name.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Columns {
+        let mut named: Vec<(usize, &str)> = names.into_iter().enumerate().collect();
+        named.sort_by(|(_, one), (_, two)| canonical::order(one, two));
+        let quoted = |(place, name): (usize, &str)| {
+            let mut quoted = Vec::with_capacity(name.len() + 3);
+            canonical::write_text(name, &mut quoted);
+            quoted.push(b':');
+            (quoted, place)
+        };
+        Columns { names: named.into_iter().map(quoted).collect() }
+    }
+
+    /// Returns the digest of a row: that of `written`.
+    ///
+    /// # Panics
+    /// When there are fewer values than names.
+    pub fn written(&self, key: &DigestKey, record_key: &[u8], values: &[Value]) -> Digest {
+        let mut content = Vec::with_capacity(256);
+        content.push(b'{');
+        for (name, place) in &self.names {
+            let value = &values[*place];
+            if value.is_null() {
+                continue;
+            }
+            if content.len() > 1 {
+                content.push(b',');
+            }
+            content.extend_from_slice(name);
+            canonical::write(value, &mut content);
+        }
+        content.push(b'}');
+        digest(key, Domain::Written, record_key, &content)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Digest, DigestKey, Domain, digest, written};
+    use super::{Columns, Digest, DigestKey, Domain, digest, written};
     use seamline_contract::value::Value;
 
     const KEY: DigestKey = DigestKey([7; 32]);
@@ -94,6 +138,11 @@ mod tests {
         let there = written(&KEY, b"k", &[("a", &one), ("b", &two), ("c", &Value::Null)]);
         assert_eq!(there, written(&KEY, b"k", &[("b", &two), ("a", &one)]));
         assert_ne!(there, written(&KEY, b"k", &[("b", &one), ("a", &two)]));
+        let columns = Columns::of(["c", "b", "a"]);
+        assert_eq!(columns.written(&KEY, b"k", &[Value::Null, two.clone(), one.clone()]), there);
+        assert_ne!(columns.written(&KEY, b"k", &[Value::Null, one, two]), there);
+        let none = Columns::of(["c"]).written(&KEY, b"k", &[Value::Null]);
+        assert_eq!(none, written(&KEY, b"k", &[]));
     }
 
     #[test]

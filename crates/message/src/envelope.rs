@@ -1,10 +1,12 @@
 //! The envelope: what travels in the headers of a record, as CloudEvents 1.0 for Kafka in binary mode.
 
 use crate::canonical;
+use crate::codec;
+use crate::headers::Headers;
 use crate::sequence::Sequence;
 use crate::violation::{Rule, Violation};
 use jiff::Timestamp;
-use seamline_contract::id::{ContractName, ContractRef, EventName, Version};
+use seamline_contract::id::{ContractName, ContractRef, EventName, Major, Version};
 use seamline_contract::value::Value;
 
 /// A header of a record. Names can repeat, values can be absent or any bytes.
@@ -122,83 +124,228 @@ impl Envelope {
     ///
     /// # Errors
     /// HEADER with the path of the header that is missing, repeated, null, not UTF-8, malformed or at odds with another.
-    pub fn from_headers(headers: &[Header]) -> Result<Envelope, Violation> {
-        let read = Headers(headers);
-        if read.text(SPEC_VERSION)? != "1.0" {
-            return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
-        }
-        if !matches!(read.optional(CONTENT_TYPE)?, None | Some(JSON)) {
-            return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
-        }
-        let (name, version) = read_schema(read.text(DATA_SCHEMA)?)
-            .ok_or_else(|| wrong(DATA_SCHEMA, "not a contract with a version"))?;
-        let kind = read_kind(read.text(TYPE)?, &name)
-            .ok_or_else(|| wrong(TYPE, "not an event, `state` or `void` of the contract of the schema"))?;
-        let source = read.text(SOURCE)?;
-        if source.strip_prefix('/') != Some(name.context.as_str()) {
-            return Err(wrong(SOURCE, "not the context of the schema"));
-        }
-        let key_text = read.text(SUBJECT)?;
-        if read.optional(PARTITION_KEY)?.is_some_and(|key| key != key_text) {
-            return Err(wrong(PARTITION_KEY, "not the subject"));
-        }
-        let sequence =
-            |name: &str, text: &str| text.parse().map_err(|_| wrong(name, "not a sequence of 19 digits"));
+    pub fn from_headers(headers: &Headers) -> Result<Envelope, Violation> {
+        let read = Reading::of(headers);
+        let said = read.said(None)?;
+        let name = read_name(said.schema.0).expect("it was read before");
+        let kind = match said.kind {
+            Kind::Event(event) => MessageKind::Event(event.parse().expect("it was read before")),
+            Kind::State => MessageKind::State,
+            Kind::Void => MessageKind::Void,
+        };
         Ok(Envelope {
-            id: read.text(ID)?.to_owned(),
-            source: source.to_owned(),
+            id: said.id.to_owned(),
+            source: said.source.to_owned(),
             kind,
-            time: read.text(TIME)?.parse().map_err(|_| wrong(TIME, "not an instant of RFC 3339"))?,
-            contract: ContractRef { name, major: version.major },
-            version,
-            key_text: key_text.to_owned(),
-            sequence: sequence(SEQUENCE, read.text(SEQUENCE)?)?,
-            previous: read.optional(PREVIOUS)?.map(|text| sequence(PREVIOUS, text)).transpose()?,
-            correlation: read.optional(CORRELATION)?.map(ToOwned::to_owned),
-            causation: read.optional(CAUSATION)?.map(ToOwned::to_owned),
-            effective: read.optional(EFFECTIVE)?.map(ToOwned::to_owned),
-            traceparent: read.optional(TRACE_PARENT)?.map(ToOwned::to_owned),
+            time: said.time,
+            contract: ContractRef { name, major: said.schema.1.major },
+            version: said.schema.1,
+            key_text: said.key_text.to_owned(),
+            sequence: said.sequence,
+            previous: said.previous,
+            correlation: said.correlation.map(ToOwned::to_owned),
+            causation: said.causation.map(ToOwned::to_owned),
+            effective: said.effective.map(ToOwned::to_owned),
+            traceparent: said.traceparent.map(ToOwned::to_owned),
         })
     }
+
+    /// Reads the headers of a record of a topic of states: what `from_headers` reads, without a copy.
+    ///
+    /// # Errors
+    /// As for `from_headers`, in the same order.
+    pub fn state_of<'a>(
+        headers: &'a Headers,
+        contract: &ContractName,
+    ) -> Result<StateHeaders<'a>, Violation> {
+        let said = Reading::of(headers).said(Some(contract))?;
+        Ok(StateHeaders {
+            key_text: said.key_text,
+            sequence: said.sequence,
+            is_state: said.kind == Kind::State,
+            of_contract: said.is_of,
+            major: said.schema.1.major,
+        })
+    }
+}
+
+/// What the headers of a record say on a topic of states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateHeaders<'a> {
+    /// The canonical text of the key.
+    pub key_text: &'a str,
+    /// The version of the key.
+    pub sequence: Sequence,
+    /// It is a state, and no event or void.
+    pub is_state: bool,
+    /// It is of the contract that was asked for.
+    pub of_contract: bool,
+    /// The major under which it was written.
+    pub major: Major,
+}
+
+/// What a message is, as its header says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind<'a> {
+    Event(&'a str),
+    State,
+    Void,
+}
+
+/// An envelope as texts of the headers.
+struct Said<'a> {
+    id: &'a str,
+    source: &'a str,
+    kind: Kind<'a>,
+    time: Timestamp,
+    /// The contract's name and its version.
+    schema: (&'a str, Version),
+    /// The name is the one that was expected.
+    is_of: bool,
+    key_text: &'a str,
+    sequence: Sequence,
+    previous: Option<Sequence>,
+    correlation: Option<&'a str>,
+    causation: Option<&'a str>,
+    effective: Option<&'a str>,
+    traceparent: Option<&'a str>,
 }
 
 pub(crate) fn wrong(header: &str, message: &str) -> Violation {
     Violation::new(Rule::Header, format!("headers.{header}"), message)
 }
 
-pub(crate) fn read_schema(text: &str) -> Option<(ContractName, Version)> {
-    let (name, version) = text.strip_prefix(SCHEMA_PREFIX)?.split_once('@')?;
-    let (context, contract) = name.split_once('/')?;
-    let name = ContractName { context: context.parse().ok()?, contract: contract.parse().ok()? };
-    Some((name, version.parse().ok()?))
+fn read_name(text: &str) -> Option<ContractName> {
+    let (context, contract) = text.split_once('/')?;
+    Some(ContractName { context: context.parse().ok()?, contract: contract.parse().ok()? })
 }
 
-fn read_kind(text: &str, name: &ContractName) -> Option<MessageKind> {
-    let rest = text.strip_prefix(name.context.as_str())?.strip_prefix('.')?;
-    match rest.strip_prefix(name.contract.as_str())?.strip_prefix('.')? {
-        "state" => Some(MessageKind::State),
-        "void" => Some(MessageKind::Void),
-        event => event.parse().ok().map(MessageKind::Event),
+pub(crate) fn read_schema(text: &str) -> Option<(ContractName, Version)> {
+    let (name, version) = text.strip_prefix(SCHEMA_PREFIX)?.split_once('@')?;
+    Some((read_name(name)?, version.parse().ok()?))
+}
+
+/// Returns whether a text is the name of a contract.
+fn is_name(text: &str, name: &ContractName) -> bool {
+    let rest = text.strip_prefix(name.context.as_str()).and_then(|rest| rest.strip_prefix('/'));
+    rest == Some(name.contract.as_str())
+}
+
+/// Reads `context.contract.kind` of a contract's name.
+fn read_kind<'a>(text: &'a str, (context, contract): (&str, &str)) -> Option<Kind<'a>> {
+    let rest = text.strip_prefix(context)?.strip_prefix('.')?;
+    match rest.strip_prefix(contract)?.strip_prefix('.')? {
+        "state" => Some(Kind::State),
+        "void" => Some(Kind::Void),
+        event => event.parse::<EventName>().ok().map(|_| Kind::Event(event)),
     }
 }
 
-/// The headers of a record as they came.
-pub(crate) struct Headers<'a>(pub(crate) &'a [Header]);
+/// The headers of ours, in the order of the alphabet.
+const OURS: [&str; 15] = [
+    CAUSATION,
+    CORRELATION,
+    DATA_SCHEMA,
+    EFFECTIVE,
+    ID,
+    PARTITION_KEY,
+    PREVIOUS,
+    SEQUENCE,
+    SOURCE,
+    SPEC_VERSION,
+    SUBJECT,
+    TIME,
+    TYPE,
+    CONTENT_TYPE,
+    TRACE_PARENT,
+];
 
-impl<'a> Headers<'a> {
-    pub(crate) fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
-        let mut found = self.0.iter().filter(|header| header.name == name);
-        let Some(header) = found.next() else { return Ok(None) };
-        if found.next().is_some() {
-            return Err(wrong(name, "there twice"));
+/// A header as it came.
+#[derive(Clone, Copy)]
+enum Came<'a> {
+    Never,
+    Once(Option<&'a [u8]>),
+    Twice,
+}
+
+/// The headers of a record as they came, each of ours at its place in `OURS`.
+pub(crate) struct Reading<'a>([Came<'a>; OURS.len()]);
+
+impl<'a> Reading<'a> {
+    pub(crate) fn of(headers: &'a Headers) -> Reading<'a> {
+        let mut came = [Came::Never; OURS.len()];
+        for (name, value) in headers {
+            if let Some(idx) = OURS.iter().position(|ours| ours.as_bytes() == name) {
+                came[idx] = match came[idx] {
+                    Came::Never => Came::Once(value),
+                    Came::Once(_) | Came::Twice => Came::Twice,
+                };
+            }
         }
-        let bytes = header.value.as_deref().ok_or_else(|| wrong(name, "null"))?;
+        Reading(came)
+    }
+
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
+        let idx = OURS.iter().position(|ours| *ours == name).expect("it is one of ours");
+        let bytes = match self.0[idx] {
+            Came::Never => return Ok(None),
+            Came::Twice => return Err(wrong(name, "there twice")),
+            Came::Once(value) => value.ok_or_else(|| wrong(name, "null"))?,
+        };
         let text = std::str::from_utf8(bytes).map_err(|_| wrong(name, "not UTF-8"))?;
-        if text.contains('\0') { Err(wrong(name, "U+0000 in it")) } else { Ok(Some(text)) }
+        if bytes.contains(&0) { Err(wrong(name, "U+0000 in it")) } else { Ok(Some(text)) }
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<&'a str, Violation> {
         self.optional(name)?.filter(|text| !text.is_empty()).ok_or_else(|| wrong(name, "missing"))
+    }
+
+    /// Reads them all. A name that is as expected is known to be one.
+    fn said(&self, expected: Option<&ContractName>) -> Result<Said<'a>, Violation> {
+        if self.text(SPEC_VERSION)? != "1.0" {
+            return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
+        }
+        if !matches!(self.optional(CONTENT_TYPE)?, None | Some(JSON)) {
+            return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
+        }
+        let no_schema = || wrong(DATA_SCHEMA, "not a contract with a version");
+        let schema =
+            self.text(DATA_SCHEMA)?.strip_prefix(SCHEMA_PREFIX).and_then(|text| text.split_once('@'));
+        let (name, version) = schema.ok_or_else(no_schema)?;
+        let is_of = expected.is_some_and(|expected| is_name(name, expected));
+        if !is_of && read_name(name).is_none() {
+            return Err(no_schema());
+        }
+        let version: Version = version.parse().map_err(|_| no_schema())?;
+        let (context, contract) = name.split_once('/').ok_or_else(no_schema)?;
+        let kind = read_kind(self.text(TYPE)?, (context, contract))
+            .ok_or_else(|| wrong(TYPE, "not an event, `state` or `void` of the contract of the schema"))?;
+        let source = self.text(SOURCE)?;
+        if source.strip_prefix('/') != Some(context) {
+            return Err(wrong(SOURCE, "not the context of the schema"));
+        }
+        let key_text = self.text(SUBJECT)?;
+        if self.optional(PARTITION_KEY)?.is_some_and(|key| key != key_text) {
+            return Err(wrong(PARTITION_KEY, "not the subject"));
+        }
+        let sequence =
+            |name: &str, text: &str| text.parse().map_err(|_| wrong(name, "not a sequence of 19 digits"));
+        let instant = |text: &str| codec::instant(text).or_else(|| text.parse().ok());
+        Ok(Said {
+            id: self.text(ID)?,
+            source,
+            kind,
+            time: instant(self.text(TIME)?).ok_or_else(|| wrong(TIME, "not an instant of RFC 3339"))?,
+            schema: (name, version),
+            is_of,
+            key_text,
+            sequence: sequence(SEQUENCE, self.text(SEQUENCE)?)?,
+            previous: self.optional(PREVIOUS)?.map(|text| sequence(PREVIOUS, text)).transpose()?,
+            correlation: self.optional(CORRELATION)?,
+            causation: self.optional(CAUSATION)?,
+            effective: self.optional(EFFECTIVE)?,
+            traceparent: self.optional(TRACE_PARENT)?,
+        })
     }
 }
 
@@ -229,7 +376,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Vec<Header>)) -> Option<String> {
         let mut headers = envelope().to_headers();
         change(&mut headers);
-        Envelope::from_headers(&headers).err().map(|violation| violation.path)
+        Envelope::from_headers(&headers.into()).err().map(|violation| violation.path)
     }
 
     fn set(headers: &mut [Header], name: &str, value: Option<&[u8]>) {
@@ -241,7 +388,7 @@ mod tests {
     fn an_envelope_reads_as_it_was_written() {
         for kind in [MessageKind::State, MessageKind::Void, envelope().kind] {
             let envelope = Envelope { kind, ..envelope() };
-            assert_eq!(Envelope::from_headers(&envelope.to_headers()).unwrap(), envelope);
+            assert_eq!(Envelope::from_headers(&envelope.to_headers().into()).unwrap(), envelope);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use crate::canonical;
 use crate::envelope::{
-    CAUSATION, CONTENT_TYPE, CORRELATION, DATA_SCHEMA, Header, Headers, ID, JSON, PARTITION_KEY,
+    CAUSATION, CONTENT_TYPE, CORRELATION, DATA_SCHEMA, Header, ID, JSON, PARTITION_KEY, Reading,
     SCHEMA_PREFIX, SOURCE, SPEC_VERSION, SUBJECT, TIME, TRACE_PARENT, TYPE, read_schema, wrong,
 };
+use crate::headers::Headers;
 use crate::violation::Violation;
 use jiff::Timestamp;
 use seamline_contract::id::{CommandName, ContextId, ContractRef, Version};
@@ -80,8 +81,8 @@ impl Errand {
     ///
     /// # Errors
     /// HEADER with the path of the header that is missing, repeated, null, not UTF-8, malformed or at odds with another.
-    pub fn from_headers(headers: &[Header]) -> Result<Errand, Violation> {
-        let read = Headers(headers);
+    pub fn from_headers(headers: &Headers) -> Result<Errand, Violation> {
+        let read = Reading::of(headers);
         if read.text(SPEC_VERSION)? != "1.0" {
             return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
         }
@@ -150,7 +151,7 @@ mod tests {
     fn an_errand_reads_as_it_was_written() {
         for kind in [ErrandKind::Command("CorrectShippingAddress".parse().unwrap()), ErrandKind::Outcome] {
             let errand = errand(kind);
-            assert_eq!(Errand::from_headers(&errand.to_headers()).unwrap(), errand);
+            assert_eq!(Errand::from_headers(&errand.to_headers().into()).unwrap(), errand);
         }
     }
 
@@ -160,7 +161,7 @@ mod tests {
         for name in ["ce_id", "ce_type", "ce_source", "ce_subject", "ce_time", "ce_correlationid"] {
             let mut headers = headers.clone();
             headers.retain(|header| header.name != name || name == "ce_id");
-            let read = Errand::from_headers(&headers).map_err(|violation| violation.path);
+            let read = Errand::from_headers(&headers.into()).map_err(|violation| violation.path);
             match name {
                 // That of an outcome is its own; whose it is, is its correlation.
                 "ce_id" => assert!(read.is_ok()),

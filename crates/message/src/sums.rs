@@ -89,6 +89,30 @@ impl Sums {
         *bucket = bucket.less(BucketSum { count: 1, digests: digest.0, sequences: sequence.0 });
     }
 
+    /// Puts a record of a key in place of another; where there is none, none is added or taken away.
+    pub fn replace(
+        &mut self,
+        key: &RecordKey,
+        before: Option<(Sequence, Digest)>,
+        after: Option<(Sequence, Digest)>,
+    ) {
+        if before == after {
+            return;
+        }
+        let one = |(sequence, digest): (Sequence, Digest)| BucketSum {
+            count: 1,
+            digests: digest.0,
+            sequences: sequence.0,
+        };
+        let bucket = &mut self.buckets[key.bucket()];
+        if let Some(before) = before {
+            *bucket = bucket.less(one(before));
+        }
+        if let Some(after) = after {
+            *bucket = bucket.plus(one(after));
+        }
+    }
+
     /// Adds another set.
     pub fn merge(&mut self, other: &Sums) {
         for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {

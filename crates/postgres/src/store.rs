@@ -45,8 +45,8 @@ impl Store for Database {
     }
 
     async fn markers(&self, projection: &Projection, keys: &[RecordKey]) -> Result<Vec<Markers>, PortError> {
-        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        row::markers(&mut reader, &Plan::of(projection, self.schema()), keys).await.map_err(not_applied)
+        let mut transaction = self.begin().await?;
+        row::markers(&mut transaction, &Plan::of(projection, self.schema()), keys).await.map_err(not_applied)
     }
 
     async fn chains(
@@ -84,6 +84,32 @@ impl Store for Database {
             finish(transaction).await?;
         }
         Ok(committed)
+    }
+
+    async fn commit_unread(
+        &self,
+        projection: &Projection,
+        batch: &Batch,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Option<Committed>, PortError> {
+        let plan = Plan::of(projection, self.schema());
+        let mut transaction = self.begin().await?;
+        let committed = commit::unread(&mut transaction, &plan, batch, now, ttl).await;
+        match committed {
+            Ok(Some(Committed::Done)) => {
+                stop::here("applied");
+                finish(transaction).await?;
+                Ok(Some(Committed::Done))
+            }
+            Ok(other) => Ok(other),
+            // A row may be there; where it is something else, the ordinary way tells.
+            Err(error) if error.as_database_error().is_some() => {
+                transaction.rollback().await.map_err(not_applied)?;
+                Ok(None)
+            }
+            Err(error) => Err(not_applied(error)),
+        }
     }
 
     async fn rows(

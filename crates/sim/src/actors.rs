@@ -296,7 +296,7 @@ pub fn repeat(scene: &Scene, topic: &str, last: bool) {
         topic: topic.to_owned(),
         partition: u32::try_from(partition).expect("there are few"),
         key: record.key.clone(),
-        headers: record.headers.clone(),
+        headers: record.headers.to_vec(),
         value: record.value.clone(),
     };
     scene.log.inject(again, !last);

@@ -88,14 +88,12 @@ fn of_interest(subscription: &str, event: &str) -> (bool, bool) {
 
 /// The sequence that a record says it has; none for a record of nobody's.
 pub fn sequence_of(record: &Incoming) -> Option<Sequence> {
-    let header = record.headers.iter().find(|header| header.name == "ce_sequence")?;
-    let text = std::str::from_utf8(header.value.as_deref()?).ok()?;
+    let text = std::str::from_utf8(record.headers.get("ce_sequence")?).ok()?;
     text.parse::<u64>().ok().map(Sequence)
 }
 
 fn header<'r>(record: &'r Incoming, name: &str) -> Option<&'r str> {
-    let header = record.headers.iter().find(|header| header.name == name)?;
-    std::str::from_utf8(header.value.as_deref()?).ok()
+    std::str::from_utf8(record.headers.get(name)?).ok()
 }
 
 impl Oracle {

@@ -411,7 +411,7 @@ fn incoming(row: &SqliteRow) -> Result<Incoming, sqlx::Error> {
         leader_epoch: 0,
         time: Timestamp::from_microsecond(row.get(1)).map_err(corrupt)?,
         key: row.get(2),
-        headers: headers_of(row.get(3)).map_err(corrupt)?,
+        headers: headers_of(row.get(3)).map_err(corrupt)?.into(),
         value: row.get(4),
     })
 }

@@ -169,7 +169,7 @@ impl Shop {
         );
         let earned = records(&self.place.log, "royalties.royalty.v1.events").await;
         let causes = earned.iter().filter(|(_, record)| {
-            record.headers.iter().any(|header| {
+            record.headers.to_vec().iter().any(|header| {
                 let id = header.value.as_deref().unwrap_or_default();
                 header.name == "ce_causationid" && id.starts_with(b"sale@1/shop/")
             })

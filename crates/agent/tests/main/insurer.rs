@@ -207,7 +207,7 @@ async fn what_a_view_leaves_out_is_in_none_of_its_bytes() {
     let mut named = Vec::new();
     for topic in insurer.place.log.file().unwrap().topics().await.unwrap() {
         for (_, record) in records(&insurer.place.log, &topic.name).await {
-            let headers = record.headers.into_iter().flat_map(|header| header.value);
+            let headers = record.headers.to_vec().into_iter().flat_map(|header| header.value);
             let texts = headers.chain(record.key).chain(record.value);
             if texts.into_iter().any(|bytes| holds(&bytes, HOLDER) || holds(&bytes, "holderName")) {
                 named.push(topic.name.clone());

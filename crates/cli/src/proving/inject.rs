@@ -299,7 +299,7 @@ async fn disorder(scene: &Scene, target: &Target, pending: &Pending) -> Result<O
                 topic: target.topic.clone(),
                 partition: place,
                 key: record.key.clone(),
-                headers: record.headers.clone(),
+                headers: record.headers.to_vec(),
                 value: record.value.clone(),
             })
             .await?;

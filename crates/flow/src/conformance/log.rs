@@ -142,7 +142,7 @@ async fn records_are_read_back_as_they_were_appended<F: LogFixture>(fixture: &F)
     assert_eq!(read.len(), appended.len());
     for (read, appended) in read.iter().zip(&appended) {
         assert_eq!(read.key, appended.key);
-        assert_eq!(read.headers, appended.headers);
+        assert_eq!(read.headers.to_vec(), appended.headers);
         assert_eq!(read.value, appended.value);
     }
 }

@@ -1,12 +1,13 @@
 //! The suite of the port to a consumer's database.
 
 mod rehearsal;
+mod unread;
 
 use super::{TTL, context, digest_of, key, moment, subscription, sure};
 use crate::case::{CaseKind, Cases, NewCase};
 use crate::position::{Accounting, Position};
 use crate::store::{
-    AsideCause, AsideRecord, Batch, Column, Committed, Grip, Gripped, InboxRow, KeyEnd, Lane, LaneState,
+    AsideCause, AsideRecord, Batch, Column, Committed, Grip, Gripped, Had, InboxRow, KeyEnd, Lane, LaneState,
     LiveRow, Marker, Markers, Projection, RehearsedBy, RowWrite, Store,
 };
 use seamline_contract::attribute::Type;
@@ -52,6 +53,7 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
     an_ended_key_leaves_its_tombstone(fixture).await;
     a_kept_row_is_marked_as_ended(fixture).await;
     a_key_returns_after_its_end(fixture).await;
+    unread::unread_rows_are_written_only_where_nothing_is(fixture).await;
     repairs_need_the_marker_they_saw(fixture).await;
     hands_are_seen_as_they_wrote(fixture).await;
     a_reaction_is_there_once(fixture).await;
@@ -104,7 +106,7 @@ fn values(text: &str, amount: i64) -> Vec<Value> {
 }
 
 fn row(text: &str, amount: i64, sequence: u64) -> RowWrite {
-    RowWrite { key: key(text), values: values(text, amount), marker: marker(sequence), is_new: false }
+    RowWrite { key: key(text), values: values(text, amount), marker: marker(sequence), had: Had::More }
 }
 
 fn end(text: &str, sequence: u64) -> KeyEnd {
@@ -266,7 +268,7 @@ async fn rows_are_read_back_with_their_markers<F: StoreFixture>(fixture: &F) {
     let rows = vec![
         row("a", 1, 1),
         row("b", i64::MAX, 2),
-        RowWrite { key: key("c"), values: noted.clone(), marker: marker(3), is_new: false },
+        RowWrite { key: key("c"), values: noted.clone(), marker: marker(3), had: Had::More },
     ];
     commit(&store, &projection, |batch| batch.rows = rows.clone()).await;
     let read = live(&store, &projection).await;

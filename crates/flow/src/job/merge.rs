@@ -16,7 +16,7 @@ use crate::projector::{Projector, state_of};
 use crate::reconcile::compare::{Act, Mend, Wrong, judge};
 use crate::reconcile::repair::merge;
 use crate::stop;
-use crate::store::{Committed, Difference, Gripped, RowWrite, Store};
+use crate::store::{Committed, Difference, Gripped, Had, RowWrite, Store};
 use seamline_message::digest::DigestKey;
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
@@ -95,7 +95,7 @@ fn moved(difference: &Difference) -> Option<Mend> {
     let (marker, values) = (live.marker.as_ref()?, rehearsed.values.as_ref()?);
     (marker.sequence == rehearsed.marker.sequence && !live.ended).then(|| {
         let (key, values, marker) = (rehearsed.key.clone(), values.clone(), rehearsed.marker.clone());
-        let write = RowWrite { key: key.clone(), values, marker, is_new: false };
+        let write = RowWrite { key: key.clone(), values, marker, had: Had::More };
         Mend { key, seen: live.marker.clone(), act: Act::Restore(write) }
     })
 }

@@ -8,7 +8,7 @@ use crate::points::{Point, passed};
 use crate::position::Accounting;
 use crate::projector::decide::{Verdict, decide, in_sums};
 use crate::projector::open::{AsideFacts, Content, Opened, aside, invalid, quarantine_case};
-use crate::store::{AsideCause, AsideRecord, Batch, KeyEnd, Lane, Marker, Markers, RowWrite};
+use crate::store::{AsideCause, AsideRecord, Batch, Had, KeyEnd, Lane, Marker, Markers, RowWrite};
 use jiff::Timestamp;
 use seamline_contract::value::Value;
 use seamline_message::digest::Digest;
@@ -17,7 +17,7 @@ use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::sums::Sums;
 use seamline_message::violation::Violation;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// What is known of a key before.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,7 +48,7 @@ pub fn make(
     hold: &Hold,
     fetch: &Fetch,
     opened: Vec<Opened>,
-    known: BTreeMap<RecordKey, Known>,
+    known: HashMap<RecordKey, Known>,
     comparable: bool,
     now: Timestamp,
 ) -> Made {
@@ -89,7 +89,9 @@ pub struct Fold<'a> {
     lane: &'a Lane,
     comparable: bool,
     now: Timestamp,
-    keys: BTreeMap<RecordKey, Work>,
+    /// The place of each key in `works`; sorted once all are taken.
+    places: HashMap<RecordKey, usize>,
+    works: Vec<Work>,
     /// The sums so far.
     pub sums: Sums,
     /// The accounting so far; what was handed over, and the offsets, are the caller's.
@@ -119,7 +121,7 @@ impl<'a> Fold<'a> {
     pub fn new(
         intake: &'a Intake,
         hold: &'a Hold,
-        known: BTreeMap<RecordKey, Known>,
+        known: HashMap<RecordKey, Known>,
         comparable: bool,
         now: Timestamp,
     ) -> Fold<'a> {
@@ -129,12 +131,18 @@ impl<'a> Fold<'a> {
             waiting: known.waiting,
             write: None,
         };
+        let (mut places, mut works) = (HashMap::with_capacity(known.len()), Vec::with_capacity(known.len()));
+        for (key, known) in known {
+            places.insert(key, works.len());
+            works.push(work(known));
+        }
         Fold {
             intake,
             lane: &hold.lane,
             comparable,
             now,
-            keys: known.into_iter().map(|(key, known)| (key, work(known))).collect(),
+            places,
+            works,
             sums: hold.state().sums.clone(),
             accounting: hold.state().accounting,
             aside: Vec::new(),
@@ -151,8 +159,8 @@ impl<'a> Fold<'a> {
                 None
             }
             Opened::Known { key, sequence, digest, content } => {
-                let work = self.keys.get(&key).expect("the markers of every key are read");
-                let verdict = match decide(&work.now, sequence, digest) {
+                let place = *self.places.get(&key).expect("what is known of every key is given");
+                let verdict = match decide(&self.works[place].now, sequence, digest) {
                     Verdict::Conflict if !self.comparable => Verdict::Duplicate,
                     verdict => verdict,
                 };
@@ -164,7 +172,7 @@ impl<'a> Fold<'a> {
                         let case = conflict_case(self.intake, self.lane, record.offset, &key, sequence);
                         raise(&mut self.cases, case);
                     }
-                    Verdict::Apply => self.apply(record, &key, sequence, digest, content),
+                    Verdict::Apply => self.apply(record, (&key, place), sequence, digest, content),
                 }
                 Some(verdict)
             }
@@ -173,34 +181,32 @@ impl<'a> Fold<'a> {
 
     /// Forgets that a record waits in quarantine, since it is now applied again. The sums let it go.
     pub fn forget_aside(&mut self, key: &RecordKey, sequence: Sequence) {
-        let Some(work) = self.keys.get_mut(key) else { return };
+        let Some(work) = self.places.get(key).map(|place| &mut self.works[*place]) else { return };
         if work.now.aside.is_some_and(|(aside, _)| aside == sequence) {
             let before = in_sums(&work.now);
             work.now.aside = None;
-            let after = in_sums(&work.now);
-            self.change_sums(key, before, after);
+            self.sums.replace(key, before, in_sums(&work.now));
         }
     }
 
     fn apply(
         &mut self,
         record: &Incoming,
-        key: &RecordKey,
+        (key, place): (&RecordKey, usize),
         sequence: Sequence,
         digest: Digest,
         content: Content,
     ) {
         let marker = |written| Marker { sequence, offset: record.offset, received: digest, written };
         let keep_ended = self.intake.state.as_ref().is_some_and(|state| state.projection.keep_ended);
-        let work = self.keys.get_mut(key).expect("the markers of every key are read");
+        let work = &mut self.works[place];
         let before = in_sums(&work.now);
         let write = match content {
             Content::Invalid(violation) => {
                 if work.now.aside.is_none_or(|(aside, _)| aside < sequence) {
                     work.now.aside = Some((sequence, digest));
                 }
-                let after = in_sums(&work.now);
-                self.change_sums(key, before, after);
+                self.sums.replace(key, before, in_sums(&work.now));
                 self.set_aside(record, Some(key), Some(sequence), digest, &violation);
                 return;
             }
@@ -224,36 +230,20 @@ impl<'a> Fold<'a> {
         if work.now.aside.is_some_and(|(aside, _)| aside < sequence) {
             work.now.aside = None;
         }
-        let after = in_sums(&work.now);
-        self.change_sums(key, before, after);
-        self.release_overtaken(key, sequence);
-    }
-
-    fn change_sums(
-        &mut self,
-        key: &RecordKey,
-        before: Option<(Sequence, Digest)>,
-        after: Option<(Sequence, Digest)>,
-    ) {
-        if before == after {
-            return;
-        }
-        if let Some((sequence, digest)) = before {
-            self.sums.subtract(key, sequence, digest);
-        }
-        if let Some((sequence, digest)) = after {
-            self.sums.add(key, sequence, digest);
+        self.sums.replace(key, before, in_sums(&work.now));
+        if !self.aside.is_empty() || !work.waiting.is_empty() {
+            self.release_overtaken((key, place), sequence);
         }
     }
 
     /// Broken records of a key that a valid one overtakes have nothing left to wait for.
-    fn release_overtaken(&mut self, key: &RecordKey, sequence: Sequence) {
+    fn release_overtaken(&mut self, (key, place): (&RecordKey, usize), sequence: Sequence) {
         let pending = self.aside.len();
         self.aside.retain(|record| record.key.as_ref() != Some(key) || record.sequence >= Some(sequence));
         let dropped = (pending - self.aside.len()) as u64;
         self.accounting.quarantined = self.accounting.quarantined.saturating_sub(dropped);
         self.accounting.coalesced += dropped;
-        let work = self.keys.get_mut(key).expect("the markers of every key are read");
+        let work = &mut self.works[place];
         let (overtaken, waiting): (Vec<_>, Vec<_>) =
             work.waiting.drain(..).partition(|(_, aside)| *aside < sequence);
         work.waiting = waiting;
@@ -286,18 +276,26 @@ impl<'a> Fold<'a> {
         batch.aside = self.aside;
         batch.released = self.released;
         batch.cases = self.cases;
-        for (key, work) in self.keys {
+        let mut keys: Vec<(RecordKey, usize)> = self.places.into_iter().collect();
+        keys.sort_unstable();
+        let mut works = self.works;
+        for (key, place) in keys {
+            let work = &mut works[place];
             if work.before.aside != work.now.aside {
                 batch.received_aside.push((key.clone(), work.now.aside));
             }
-            match work.write {
+            match work.write.take() {
                 None => {}
                 Some(Write::Row(values, marker)) => {
-                    let is_new = work.before.row.is_none() && work.before.ended.is_none();
-                    batch.rows.push(RowWrite { key, values, marker, is_new });
+                    let had = match (&work.before.row, &work.before.ended) {
+                        (None, None) => Had::Nothing,
+                        (Some(_), None) => Had::Row,
+                        (_, Some(_)) => Had::More,
+                    };
+                    batch.rows.push(RowWrite { key, values, marker, had });
                 }
                 Some(Write::End(_)) if mutant::is(Mutant::LostTombstone) => {
-                    batch.purge.extend(work.before.row.map(|row| (key, Some(row))));
+                    batch.purge.extend(work.before.row.take().map(|row| (key, Some(row))));
                 }
                 Some(Write::End(marker)) => batch.ended.push(KeyEnd { key, marker }),
             }

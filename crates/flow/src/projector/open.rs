@@ -6,9 +6,11 @@ use crate::intake::Intake;
 use crate::log::Incoming;
 use crate::store::{AsideCause, AsideRecord, Lane};
 use jiff::Timestamp;
+use seamline_contract::id::Major;
 use seamline_contract::value::Value;
+use seamline_message::codec::TypedKey;
 use seamline_message::digest::{Digest, DigestKey, Domain, digest, written};
-use seamline_message::envelope::{Envelope, MessageKind};
+use seamline_message::envelope::Envelope;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
@@ -53,29 +55,24 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
     let raw = || {
         digest(secret, Domain::Raw, raw_key.unwrap_or_default(), record.value.as_deref().unwrap_or_default())
     };
-    let (key, sequence, major) = match identify(intake, record) {
-        Ok((key, envelope)) if envelope.kind == MessageKind::State => {
-            (key, envelope.sequence, envelope.contract.major)
-        }
-        Ok(_) => {
-            let violation = Violation::new(Rule::Schema, "headers.ce_type", "not a state");
-            return Opened::Foreign { digest: raw(), violation };
-        }
+    let (typed, sequence, major) = match identify_state(intake, record) {
+        Ok(identified) => identified,
         Err(violation) => return Opened::Foreign { digest: raw(), violation },
     };
+    let key = typed.key.clone();
     let Some(value) = &record.value else {
         let received = digest(secret, Domain::Tombstone, key.as_bytes(), &[]);
         let content = Content::End(written(secret, key.as_bytes(), &[]));
         return Opened::Known { key, sequence, digest: received, content };
     };
-    let message = match intake.decode_state(major, raw_key, value) {
-        Ok(message) => message,
+    let (row, state) = match intake.decode_state(major, typed, value) {
+        Ok(read) => read,
         Err(violation) => {
             return Opened::Known { key, sequence, digest: raw(), content: Content::Invalid(violation) };
         }
     };
-    let received = digest(secret, Domain::State, key.as_bytes(), &value[message.state.clone()]);
-    let content = match intake.derive(&message.row) {
+    let received = digest(secret, Domain::State, key.as_bytes(), &value[state]);
+    let content = match intake.derive(row) {
         Ok(values) => {
             let stored = written_row(intake, secret, &key, &values);
             Content::Row(values, stored)
@@ -85,11 +82,24 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
     Opened::Known { key, sequence, digest: received, content }
 }
 
-/// Returns the digest of a row of the projection.
+/// Returns the digest of a row of the projection; of no columns without one.
 pub fn written_row(intake: &Intake, secret: &DigestKey, key: &RecordKey, values: &[Value]) -> Digest {
-    let columns = intake.state.iter().flat_map(|state| &state.projection.columns);
-    let named: Vec<(&str, &Value)> = columns.map(|column| column.name.as_str()).zip(values).collect();
-    written(secret, key.as_bytes(), &named)
+    match &intake.state {
+        Some(state) => state.written.written(secret, key.as_bytes(), values),
+        None => written(secret, key.as_bytes(), &[]),
+    }
+}
+
+/// Returns the key, the sequence and the major of a state of this contract.
+fn identify_state(intake: &Intake, record: &Incoming) -> Result<(TypedKey, Sequence, Major), Violation> {
+    let typed = intake.codec.typed_key(record.key.as_deref())?;
+    let said = Envelope::state_of(&record.headers, &intake.contract.name)?;
+    agree(intake, &typed.key, (said.of_contract, said.major), said.key_text)?;
+    if said.is_state {
+        Ok((typed, said.sequence, said.major))
+    } else {
+        Err(Violation::new(Rule::Schema, "headers.ce_type", "not a state"))
+    }
 }
 
 /// Returns the key and the envelope of a record of this contract, in its major or an older one whose history is read.
@@ -99,16 +109,30 @@ pub fn written_row(intake: &Intake, secret: &DigestKey, key: &RecordKey, values:
 pub fn identify(intake: &Intake, record: &Incoming) -> Result<(RecordKey, Envelope), Violation> {
     let key = intake.codec.decode_key(record.key.as_deref())?;
     let envelope = Envelope::from_headers(&record.headers)?;
-    let is_era = intake.eras.contains_key(&envelope.contract.major);
-    if envelope.contract.name != intake.contract.name
-        || (envelope.contract.major != intake.contract.major && !is_era)
-    {
+    agree(
+        intake,
+        &key,
+        (envelope.contract.name == intake.contract.name, envelope.contract.major),
+        &envelope.key_text,
+    )?;
+    Ok((key, envelope))
+}
+
+/// Judges whether a record is of this contract, in its major or an older one whose history is read, and of its key.
+fn agree(
+    intake: &Intake,
+    key: &RecordKey,
+    (of_contract, major): (bool, Major),
+    key_text: &str,
+) -> Result<(), Violation> {
+    let is_read = major == intake.contract.major || intake.eras.contains_key(&major);
+    if !of_contract || !is_read {
         return Err(Violation::new(Rule::Schema, "headers.ce_dataschema", "of another contract or major"));
     }
-    if envelope.key_text != key.as_str() {
+    if key_text != key.as_str() {
         return Err(Violation::new(Rule::Key, "headers.ce_subject", "another key than that of the record"));
     }
-    Ok((key, envelope))
+    Ok(())
 }
 
 /// What is kept of a record that goes aside, beside the record.
@@ -134,7 +158,7 @@ pub fn aside(lane: &Lane, record: &Incoming, facts: AsideFacts, now: Timestamp) 
         received: facts.received,
         cause: facts.cause,
         raw_key: record.key.clone(),
-        headers: record.headers.clone(),
+        headers: record.headers.to_vec(),
         value: record.value.clone(),
         since: now,
     }

@@ -126,7 +126,7 @@ pub fn as_read(record: &AsideRecord) -> Incoming {
         leader_epoch: -1,
         time: record.since,
         key: record.raw_key.clone(),
-        headers: record.headers.clone(),
+        headers: record.headers.as_slice().into(),
         value: record.value.clone(),
     }
 }

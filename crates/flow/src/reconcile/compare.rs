@@ -7,7 +7,7 @@ use crate::projector::open::written_row;
 use crate::projector::state_of;
 use crate::reconcile::blame::Last;
 use crate::rehearsal::Kept;
-use crate::store::{Difference, KeyEnd, LiveRow, Marker, Markers, Rehearsed, RowWrite};
+use crate::store::{Difference, Had, KeyEnd, LiveRow, Marker, Markers, Rehearsed, RowWrite};
 use seamline_contract::value::Value;
 use seamline_message::canonical;
 use seamline_message::digest::{Digest, DigestKey};
@@ -69,7 +69,7 @@ pub fn judge(
             secret,
             difference,
             live,
-            &RowWrite { key: key.clone(), values: values.clone(), marker: marker.clone(), is_new: false },
+            &RowWrite { key: key.clone(), values: values.clone(), marker: marker.clone(), had: Had::More },
         ),
         (Some(live), ended) => judge_surplus(live, ended.as_ref(), logged),
     }
@@ -86,7 +86,7 @@ fn judge_absent(difference: &Difference, rehearsed: &Rehearsed) -> Option<Wrong>
         return None;
     }
     let write =
-        RowWrite { key: rehearsed.key.clone(), values, marker: rehearsed.marker.clone(), is_new: false };
+        RowWrite { key: rehearsed.key.clone(), values, marker: rehearsed.marker.clone(), had: Had::More };
     Some(Wrong {
         kind: DriftKind::Missing,
         differing: Vec::new(),

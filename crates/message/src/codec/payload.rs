@@ -1,12 +1,13 @@
 //! Reads and validates payloads in one pass over their bytes.
 
 use super::read::{self, Known, Style, json_violation, utf8};
-use super::{Codec, EventMessage, StateMessage, change, judge, scalar};
+use super::{Codec, EventMessage, Row, StateMessage, TypedKey, change, judge, scalar};
 use crate::json::{JsonFault, Next, Reader};
 use crate::key::RecordKey;
 use crate::violation::{Rule, Violation, all_below};
 use seamline_contract::id::{EventName, ViewId};
 use seamline_contract::value::Value;
+use std::ops::Range;
 
 /// The members of an object by place in a list of names; others are skipped, duplicates refused.
 pub(super) struct Top<'a> {
@@ -60,6 +61,21 @@ impl Codec {
         self.read_state(view, record_key, value).map_err(change::first)
     }
 
+    /// Reads and validates the value of a state record whose key was read. Returns the row, and where in the value the
+    /// member `state` stands.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn decode_state_of(
+        &self,
+        view: Option<&ViewId>,
+        key: TypedKey,
+        value: &[u8],
+    ) -> Result<(Row, Range<usize>), Violation> {
+        let read = self.read_state_of(view, &key.key, key.values, value);
+        read.map(|read| (read.row, read.state)).map_err(change::first)
+    }
+
     /// Reads and validates the value of a state record.
     ///
     /// # Errors
@@ -70,8 +86,20 @@ impl Codec {
         record_key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<StateMessage, Vec<Violation>> {
+        self.reach(view).map_err(alone)?;
+        let TypedKey { key, values } = self.typed_key(record_key).map_err(alone)?;
+        let ReadState { effective, row, state } = self.read_state_of(view, &key, values, value)?;
+        Ok(StateMessage { key, effective, row, state })
+    }
+
+    fn read_state_of(
+        &self,
+        view: Option<&ViewId>,
+        key: &RecordKey,
+        values: Vec<Value>,
+        value: &[u8],
+    ) -> Result<ReadState, Vec<Violation>> {
         let reach = self.reach(view).map_err(alone)?;
-        let (key, values) = self.typed_key(record_key).map_err(alone)?;
         let mut reader = Reader::new(utf8(value).map_err(alone)?);
         let mut row = vec![Value::Null; self.plan.attributes.width];
         let mut found = Vec::new();
@@ -81,7 +109,7 @@ impl Codec {
             while let Some(idx) = top.next(&mut reader, &["effective", "key", "state"])? {
                 match idx {
                     0 => effective = read_text(&mut reader, "effective", &mut found)?,
-                    1 => keyed = read_key(&mut reader, &key)?,
+                    1 => keyed = read_key(&mut reader, key)?,
                     _ => {
                         reader.skip_space();
                         let start = reader.at();
@@ -103,7 +131,7 @@ impl Codec {
             all_below(&mut found, "state");
         }
         self.finish(&reach.invariants, &row, found)?;
-        Ok(StateMessage { key, effective, row, state })
+        Ok(ReadState { effective, row, state })
     }
 
     /// Reads and validates the value of an event, as far as the channel carries it.
@@ -130,7 +158,7 @@ impl Codec {
         value: &[u8],
     ) -> Result<EventMessage, Vec<Violation>> {
         let reach = self.reach(view).map_err(alone)?;
-        let (key, values) = self.typed_key(record_key).map_err(alone)?;
+        let TypedKey { key, values } = self.typed_key(record_key).map_err(alone)?;
         let mut row = vec![Value::Null; self.plan.attributes.width];
         let mut found = Vec::new();
         let parts = self.read_event_parts(reach, &key, value, &mut row, &mut found).map_err(alone)?;
@@ -226,6 +254,13 @@ impl Codec {
 }
 
 const EVENT_MEMBERS: [&str; 7] = ["carries", "change", "details", "effective", "flags", "key", "reason"];
+
+/// A state record that was read, without its key.
+struct ReadState {
+    effective: Option<String>,
+    row: Row,
+    state: Range<usize>,
+}
 
 /// What an event says beside what it carries.
 #[derive(Default)]

@@ -204,7 +204,7 @@ fn instant(day: Date, micros_of_day: i64) -> Option<Timestamp> {
 }
 
 /// Reads `2026-01-02T03:04:05.000006Z` and nothing else.
-fn wire_timestamp(bytes: &[u8]) -> Option<Timestamp> {
+pub(super) fn wire_timestamp(bytes: &[u8]) -> Option<Timestamp> {
     if bytes.len() != 27 || bytes[10] != b'T' || bytes[19] != b'.' || bytes[26] != b'Z' {
         return None;
     }
@@ -279,14 +279,15 @@ fn source_duration(text: &str) -> Option<i64> {
 
 fn uuid(text: &str, source: bool) -> Option<[u8; 16]> {
     let bytes = text.as_bytes();
-    let hyphens = bytes.len() == 36 && [8, 13, 18, 23].iter().all(|at| bytes[*at] == b'-');
+    let is_hyphen = |at: &usize| matches!(at, 8 | 13 | 18 | 23);
+    let hyphens = bytes.len() == 36 && (0..36).all(|at| (bytes[at] == b'-') == is_hyphen(&at));
     if !(hyphens || source && bytes.len() == 32) || (!source && bytes.iter().any(u8::is_ascii_uppercase)) {
         return None;
     }
     let mut uuid = [0; 16];
     let mut at = 0;
     for byte in &mut uuid {
-        if hyphens && bytes[at] == b'-' {
+        if hyphens && is_hyphen(&at) {
             at += 1;
         }
         *byte = nibble(bytes[at])? << 4 | nibble(bytes[at + 1])?;
@@ -308,4 +309,18 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, left) = text.as_bytes().as_chunks::<2>();
     let bytes = || pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect();
     if left.is_empty() { bytes() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uuid;
+
+    #[test]
+    fn a_uuid_has_hyphens_at_four_places_and_nowhere_else() {
+        assert!(uuid("abababab-abab-abab-abab-abababababab", false).is_some());
+        for text in ["abababab-abab-abab-abab-abababababa-", "abababa--abab-abab-abab-abababababab"] {
+            assert_eq!(uuid(text, false), None);
+            assert_eq!(uuid(text, true), None);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Records in quarantine at the consumer, exactly as they were read.
 
-use super::lane::{partition, partition_of};
+use super::lane::{BY_KEY, partition, partition_of};
 use crate::case::moment;
 use crate::ledger::{digest_of, key_of};
 use crate::sql::{corrupt, signed, unsigned};
@@ -10,8 +10,18 @@ use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use seamline_message::stored_headers::{header_text, headers_of};
-use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
+
+/// Returns whether any key of a subscription ended, or has a record aside. Until the transaction ends, keys are looked up one
+/// by one.
+pub(super) async fn any_end(conn: &mut PgConnection, subscription: &str) -> Result<bool, sqlx::Error> {
+    let statement = format!(
+        "SELECT EXISTS (SELECT FROM seamline.tombstone WHERE subscription = $1) \
+         OR EXISTS (SELECT FROM seamline.received_aside WHERE subscription = $1), {BY_KEY}"
+    );
+    sqlx::query(AssertSqlSafe(statement)).bind(subscription).fetch_one(conn).await?.try_get(0)
+}
 
 /// Writes records; one that is there gets the newer cause.
 pub(super) async fn write(conn: &mut PgConnection, records: &[AsideRecord]) -> Result<(), sqlx::Error> {

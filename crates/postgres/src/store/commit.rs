@@ -7,7 +7,7 @@ use crate::case::raise;
 use crate::install::consumer::MARKERS;
 use crate::sql::{corrupt, signed};
 use jiff::Timestamp;
-use seamline_flow::store::{Batch, Committed, InboxRow, KeyEnd, Lane, RowWrite};
+use seamline_flow::store::{Batch, Committed, Had, InboxRow, KeyEnd, Lane, RowWrite};
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
@@ -36,6 +36,40 @@ pub(super) async fn commit(
             && batch.restore.is_empty() => {}
         None => return Err(corrupt("rows without a projection to write them to")),
     }
+    write_others(conn, batch, now, ttl).await?;
+    Ok(Committed::Done)
+}
+
+/// Writes a batch whose new rows were not looked for; none when one may be there, or they cannot be copied.
+pub(super) async fn unread(
+    conn: &mut PgConnection,
+    plan: &Plan<'_>,
+    batch: &Batch,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<Option<Committed>, sqlx::Error> {
+    if !lane::is_at(conn, &batch.lane, batch.epoch, batch.expected.as_ref()).await? {
+        return Ok(Some(Committed::Fenced));
+    }
+    let (new, others): (Vec<_>, Vec<_>) = batch.rows.iter().partition(|row| row.had == Had::Nothing);
+    if aside::any_end(conn, &plan.subscription).await? || !copy::copy(conn, plan, &new).await? {
+        return Ok(None);
+    }
+    rewrite(conn, plan, others).await?;
+    if !batch.ended.is_empty() {
+        end(conn, plan, &batch.ended).await?;
+    }
+    write_others(conn, batch, now, ttl).await?;
+    Ok(Some(Committed::Done))
+}
+
+/// Writes all that is no row and no end, and the lane.
+async fn write_others(
+    conn: &mut PgConnection,
+    batch: &Batch,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<(), sqlx::Error> {
     write_chains(conn, &batch.lane, &batch.chains).await?;
     write_inbox(conn, &batch.lane, &batch.inbox, now).await?;
     release(conn, &batch.lane, &batch.released).await?;
@@ -44,8 +78,7 @@ pub(super) async fn commit(
     for case in &batch.cases {
         raise(conn, case, now).await?;
     }
-    lane::write(conn, &batch.lane, &batch.next, now, ttl).await?;
-    Ok(Committed::Done)
+    lane::write(conn, &batch.lane, &batch.next, now, ttl).await
 }
 
 async fn write_projection(
@@ -65,15 +98,59 @@ async fn write_projection(
     if !new.is_empty() && !copy::copy(conn, plan, &new).await? {
         others = batch.rows.iter().collect();
     }
-    if !others.is_empty() {
-        let newer = "excluded.seamline_sequence > t.seamline_sequence";
-        let newer = if mutant::is(Mutant::OffsetForSequence) { "true" } else { newer };
-        upsert(conn, plan, &others, newer).await?;
-    }
+    rewrite(conn, plan, others).await?;
     if !batch.ended.is_empty() {
         end(conn, plan, &batch.ended).await?;
     }
     Ok(())
+}
+
+/// Writes rows, those that are there by an update: it asks neither for a tombstone nor whether the row is there.
+async fn rewrite(conn: &mut PgConnection, plan: &Plan<'_>, rows: Vec<&RowWrite>) -> Result<(), sqlx::Error> {
+    let newer = |given: &str| {
+        let newer = format!("{given}.seamline_sequence > t.seamline_sequence");
+        if mutant::is(Mutant::OffsetForSequence) { "true".to_owned() } else { newer }
+    };
+    let (there, mut others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.had == Had::Row);
+    // Where a row went or became newer since, all go the way that holds for any.
+    if !there.is_empty() && update(conn, plan, &there, &newer("g")).await? != there.len() as u64 {
+        others.extend(there);
+    }
+    if !others.is_empty() {
+        upsert(conn, plan, &others, &newer("excluded")).await?;
+    }
+    Ok(())
+}
+
+/// Updates rows where the condition holds; returns how many.
+async fn update(
+    conn: &mut PgConnection,
+    plan: &Plan<'_>,
+    rows: &[&RowWrite],
+    condition: &str,
+) -> Result<u64, sqlx::Error> {
+    let markers: Vec<&str> = MARKERS.iter().take(MARKER_COLUMNS).map(|(name, _)| *name).collect();
+    let key = plan.key_columns();
+    let names: Vec<String> = (0..plan.columns.len()).map(|idx| format!("c{idx}")).collect();
+    let written = plan.columns.iter().zip(&names).filter(|(column, _)| !key.contains(&column.as_str()));
+    let values = written.map(|(column, name)| format!("{column} = g.{name}"));
+    let sets: Vec<String> = values.chain(markers.iter().map(|name| format!("{name} = g.{name}"))).collect();
+    let same: Vec<String> =
+        plan.projection.key.iter().map(|idx| format!("t.{} = g.c{idx}", plan.columns[*idx])).collect();
+    let statement = format!(
+        "UPDATE {table} t SET {sets}, seamline_ended = NULL FROM unnest({given}, {arrays}) AS g ({markers}, {names}) \
+         WHERE {same} AND ({condition})",
+        table = plan.table,
+        sets = sets.join(", "),
+        given = marker_arrays(1),
+        arrays = value_arrays(plan, 5),
+        markers = markers.join(", "),
+        names = names.join(", "),
+        same = same.join(" AND "),
+    );
+    let markers: Vec<_> = rows.iter().map(|row| &row.marker).collect();
+    let query = bind_markers(sqlx::query(AssertSqlSafe(statement)), &markers);
+    Ok(bind_values(query, plan, rows)?.execute(conn).await?.rows_affected())
 }
 
 /// Writes rows; what is there stays where the condition does not hold, unless it has no marker. Rows whose key ended at their

@@ -4,7 +4,7 @@ use super::projection::{MARKER_COLUMNS, Plan};
 use crate::binary::{self, CopyRows};
 use crate::install::consumer::MARKERS;
 use crate::sql::signed;
-use seamline_flow::store::RowWrite;
+use seamline_flow::store::{Had, RowWrite};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
@@ -13,7 +13,7 @@ const ROWS_MIN: usize = 64;
 
 /// Takes the rows that can be copied out of `rows`; what is left takes the ordinary way.
 pub(super) fn split(rows: &[RowWrite]) -> (Vec<&RowWrite>, Vec<&RowWrite>) {
-    let (new, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.is_new);
+    let (new, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.had == Had::Nothing);
     if new.len() < ROWS_MIN { (Vec::new(), rows.iter().collect()) } else { (new, others) }
 }
 

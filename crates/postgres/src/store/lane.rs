@@ -16,6 +16,12 @@ use std::time::Duration;
 /// The row of a lane, whose parameters are the first three.
 const IS_LANE: &str = "subscription = $1 AND topic = $2 AND partition = $3";
 
+/// Expressions by which the rest of a transaction looks keys up one by one: a plan that was made while a table was small, or
+/// for many keys at once, reads all of it.
+pub(super) const BY_KEY: &str = "set_config('plan_cache_mode', 'force_generic_plan', true), \
+    set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), \
+    set_config('enable_mergejoin', 'off', true)";
+
 /// Binds the first three parameters.
 pub(super) fn of_lane<'q>(query: Bound<'q>, lane: &'q Lane) -> Bound<'q> {
     query.bind(lane.subscription.to_string()).bind(&lane.topic).bind(partition(lane))
@@ -64,16 +70,20 @@ fn end_of(now: Timestamp, ttl: Duration) -> String {
     now.checked_add(ttl).unwrap_or(Timestamp::MAX).to_string()
 }
 
-/// Locks a lane until the transaction ends, and returns whether it still has an epoch and a position.
+/// Locks a lane until the transaction ends, and returns whether it still has an epoch and a position. Until then, keys are
+/// looked up one by one.
 pub(super) async fn is_at(
     conn: &mut PgConnection,
     lane: &Lane,
     epoch: u64,
     expected: Option<&Position>,
 ) -> Result<bool, sqlx::Error> {
-    const FOUND: &str = "SELECT epoch, cluster, topic_id, partition, leader_epoch, \"offset\" FROM seamline.lane \
-                         WHERE subscription = $1 AND topic = $2 AND partition = $3 FOR UPDATE";
-    let Some(row) = of_lane(sqlx::query(FOUND), lane).fetch_optional(conn).await? else { return Ok(false) };
+    let found = format!(
+        "SELECT epoch, cluster, topic_id, partition, leader_epoch, \"offset\", {BY_KEY} FROM seamline.lane \
+         WHERE {IS_LANE} FOR UPDATE"
+    );
+    let found = of_lane(sqlx::query(sqlx::AssertSqlSafe(found)), lane).fetch_optional(conn).await?;
+    let Some(row) = found else { return Ok(false) };
     Ok(unsigned(row.get("epoch"))? == epoch && position(&row)?.as_ref() == expected)
 }
 

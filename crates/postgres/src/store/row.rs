@@ -1,5 +1,6 @@
 //! Rows of projection tables as they are now, and the markers of keys.
 
+use super::aside;
 use super::projection::{MARKER_COLUMNS, Plan, marker};
 use crate::install::consumer::MARKERS;
 use crate::ledger::digest_of;
@@ -7,44 +8,72 @@ use crate::sql::{corrupt, unsigned};
 use seamline_flow::store::{LiveRow, Markers};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+/// Reads what is known of keys, in a transaction of its own: the rows that are there, then the few that ended or wait aside.
 pub(super) async fn markers(
     conn: &mut PgConnection,
     plan: &Plan<'_>,
     keys: &[RecordKey],
 ) -> Result<Vec<Markers>, sqlx::Error> {
+    let has_ends = aside::any_end(conn, &plan.subscription).await?;
+    let mut all = vec![Markers::default(); keys.len()];
+    let keys: Vec<&RecordKey> = keys.iter().collect();
     let columns: Vec<String> = MARKERS.iter().map(|(name, _)| format!("t.{name}")).collect();
     let statement = format!(
-        "SELECT {}, e.sequence, e.\"offset\", e.received, e.written, a.sequence, a.digest \
-         FROM {} LEFT JOIN {} t ON {} \
-         LEFT JOIN seamline.tombstone e ON e.subscription = $1 AND e.key = k.seamline_key \
-         LEFT JOIN seamline.received_aside a ON a.subscription = $1 AND a.key = k.seamline_key \
-         ORDER BY k.seamline_place",
+        "SELECT k.seamline_place, {} FROM {} JOIN {} t ON {} WHERE $1::text IS NOT NULL",
         columns.join(", "),
         plan.keys(2, "k"),
         plan.table,
         plan.same_key("t", "k"),
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(&plan.subscription);
-    let rows = plan.bind_keys(query, &keys.iter().collect::<Vec<_>>()).fetch_all(conn).await?;
-    rows.iter().map(markers_of).collect()
+    for row in plan.bind_keys(query, &keys).fetch_all(&mut *conn).await? {
+        let known = at_place(&mut all, row.try_get(0)?)?;
+        let live = marker(&row, 1)?;
+        // A row that stays marked is no row any more: its marker is that of the end.
+        match row.try_get::<Option<bool>, _>(1 + MARKER_COLUMNS)? {
+            Some(true) => known.ended = live,
+            _ => known.row = live,
+        }
+    }
+    if has_ends {
+        ends(conn, plan, &keys, &mut all).await?;
+    }
+    Ok(all)
 }
 
-fn markers_of(row: &PgRow) -> Result<Markers, sqlx::Error> {
-    let mut live = marker(row, 0)?;
-    let mut ended = marker(row, MARKER_COLUMNS + 1)?;
-    // A row that stays marked is no row any more: its marker is that of the end.
-    if row.get::<Option<bool>, _>(MARKER_COLUMNS) == Some(true) {
-        ended = live.take().into_iter().chain(ended).max_by_key(|marker| marker.sequence);
+/// Reads the tombstones of keys, and what of them waits aside.
+async fn ends(
+    conn: &mut PgConnection,
+    plan: &Plan<'_>,
+    keys: &[&RecordKey],
+    all: &mut [Markers],
+) -> Result<(), sqlx::Error> {
+    const STATEMENT: &str = "SELECT k.place, e.sequence, e.\"offset\", e.received, e.written, a.sequence, a.digest \
+        FROM unnest($2::text[]) WITH ORDINALITY AS k (key, place) \
+        LEFT JOIN seamline.tombstone e ON e.subscription = $1 AND e.key = k.key \
+        LEFT JOIN seamline.received_aside a ON a.subscription = $1 AND a.key = k.key \
+        WHERE e.key IS NOT NULL OR a.key IS NOT NULL";
+    let texts: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+    let query = sqlx::query(STATEMENT).bind(&plan.subscription).bind(texts);
+    for row in query.fetch_all(conn).await? {
+        let known = at_place(all, row.try_get(0)?)?;
+        let ended = marker(&row, 1)?;
+        known.ended = known.ended.take().into_iter().chain(ended).max_by_key(|marker| marker.sequence);
+        if let Some(sequence) = row.try_get::<Option<i64>, _>(1 + MARKER_COLUMNS)? {
+            let digest = digest_of(row.try_get(2 + MARKER_COLUMNS)?)?;
+            known.aside = Some((Sequence(unsigned(sequence)?), digest));
+        }
     }
-    let aside_at = 2 * MARKER_COLUMNS + 1;
-    let aside = match row.get::<Option<i64>, _>(aside_at) {
-        None => None,
-        Some(sequence) => Some((Sequence(unsigned(sequence)?), digest_of(row.get(aside_at + 1))?)),
-    };
-    Ok(Markers { row: live, ended, aside })
+    Ok(())
+}
+
+/// Returns what is known of the key at a place, counted from one.
+fn at_place(all: &mut [Markers], place: i64) -> Result<&mut Markers, sqlx::Error> {
+    let idx = usize::try_from(place - 1).map_err(corrupt)?;
+    all.get_mut(idx).ok_or_else(|| corrupt("a key that was not asked for"))
 }
 
 /// Reads a cursor: the texts of the key's columns.

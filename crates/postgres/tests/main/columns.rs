@@ -5,7 +5,7 @@ use seamline_contract::attribute::Type;
 use seamline_contract::value::Value;
 use seamline_flow::position::Accounting;
 use seamline_flow::store::{
-    Batch, Column, Committed, Gripped, Lane, LaneState, Marker, Projection, RehearsedBy, RowWrite, Store,
+    Batch, Column, Committed, Gripped, Had, Lane, LaneState, Marker, Projection, RehearsedBy, RowWrite, Store,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -46,7 +46,7 @@ pub(crate) fn row(key: RecordKey, values: Vec<Value>, sequence: u64) -> RowWrite
         received: Digest(u128::from(sequence)),
         written: Digest(u128::from(sequence) + 1),
     };
-    RowWrite { key, values, marker, is_new: false }
+    RowWrite { key, values, marker, had: Had::More }
 }
 
 pub(crate) fn batch(epoch: u64, rows: Vec<RowWrite>) -> Batch {
@@ -157,7 +157,10 @@ async fn what_is_written_is_what_is_read() {
             let mut values = vec![Value::Integer(id)];
             let border = |values: &Vec<Value>| values.get(idx % (most + 1)).cloned().unwrap_or(Value::Null);
             values.extend(borders.iter().map(|(_, _, values)| border(values)));
-            RowWrite { is_new: idx > most, ..row(key(&[&id.to_string()]), values, 7) }
+            RowWrite {
+                had: if idx > most { Had::Nothing } else { Had::More },
+                ..row(key(&[&id.to_string()]), values, 7)
+            }
         })
         .collect();
     let batch = batch(epoch(&database, false).await, rows.clone());

@@ -7,7 +7,7 @@ use seamline_contract::attribute::Type;
 use seamline_contract::value::Value;
 use seamline_flow::port::PortError;
 use seamline_flow::position::Position;
-use seamline_flow::store::{Batch, Committed, KeyEnd, Projection, Rehearsed, RowWrite, Store};
+use seamline_flow::store::{Batch, Committed, Had, KeyEnd, Projection, Rehearsed, RowWrite, Store};
 use seamline_postgres::database::{Database, Options};
 use seamline_postgres::install::consumer::grants;
 use std::io::{Read, Write};
@@ -72,7 +72,7 @@ async fn a_row_that_a_service_adds_meanwhile_is_taken_over() {
 
 /// Returns rows of keys that nobody knew of, enough to be copied.
 fn new_rows() -> Vec<RowWrite> {
-    (1..=80).map(|id| RowWrite { is_new: true, ..number(id, 10 * id, 5) }).collect()
+    (1..=80).map(|id| RowWrite { had: Had::Nothing, ..number(id, 10 * id, 5) }).collect()
 }
 
 fn all_written() -> Vec<(Value, Option<u64>)> {
@@ -91,7 +91,7 @@ async fn rows_of_new_keys_are_copied_and_the_others_are_not() {
         CREATE TRIGGER watch BEFORE INSERT ON covers FOR EACH ROW EXECUTE FUNCTION watch()";
     run(&mut home.service().await, watch).await.unwrap();
     let mut rows = new_rows();
-    rows[79].is_new = false;
+    rows[79].had = Had::More;
     assert_eq!(commit(&database, &batch(epoch, rows)).await.unwrap(), Committed::Done);
     assert_eq!(there(&database).await, all_written());
     let said = "SELECT statement, count(*), max(id) FROM said GROUP BY statement ORDER BY statement";
@@ -109,6 +109,37 @@ async fn a_row_that_is_there_after_all_is_taken_over_when_rows_are_copied() {
     run(&mut home.service().await, "INSERT INTO covers (id, n) VALUES (7, 1)").await.unwrap();
     assert_eq!(commit(&database, &batch(epoch, new_rows())).await.unwrap(), Committed::Done);
     assert_eq!(there(&database).await, all_written());
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn rows_of_keys_that_nobody_looked_for_are_copied_into_an_empty_table() {
+    let home = Home::new().await;
+    let database = installed(&home).await;
+    let epoch = epoch(&database, false).await;
+    let unread = batch(epoch, new_rows());
+    let done = database.commit_unread(&numbers(), &unread, at(0), TTL).await.unwrap();
+    assert_eq!(done, Some(Committed::Done));
+    assert_eq!(there(&database).await, all_written());
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn rows_that_are_there_are_updated_and_one_that_went_is_written_anew() {
+    let home = Home::new().await;
+    let database = installed(&home).await;
+    let epoch = epoch(&database, false).await;
+    assert_eq!(commit(&database, &batch(epoch, new_rows())).await.unwrap(), Committed::Done);
+    let newer = |id: i64, n: i64, sequence| RowWrite { had: Had::Row, ..number(id, n, sequence) };
+    let there_again = batch(epoch, (1..=80).map(|id| newer(id, id, 6)).collect());
+    assert_eq!(commit(&database, &there_again).await.unwrap(), Committed::Done);
+    let updated: Vec<_> = (1..=80).map(|id| (Value::Integer(id), Some(6))).collect();
+    assert_eq!(there(&database).await, updated);
+    run(&mut home.service().await, "DELETE FROM covers WHERE id > 2").await.unwrap();
+    let rows = vec![newer(1, 7, 5), newer(2, 8, 7), newer(3, 9, 7)];
+    assert_eq!(commit(&database, &batch(epoch, rows)).await.unwrap(), Committed::Done);
+    let n = |n, sequence| (Value::Integer(n), Some(sequence));
+    assert_eq!(there(&database).await, [n(1, 6), n(8, 7), n(9, 7)]);
 }
 
 #[tokio::test]

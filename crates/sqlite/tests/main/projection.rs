@@ -5,7 +5,7 @@ use seamline_contract::attribute::{Attribute, Origin, Shape, Type};
 use seamline_contract::value::Value;
 use seamline_flow::position::{Accounting, Position};
 use seamline_flow::store::{
-    Batch, Committed, Grip, Gripped, KeyEnd, Lane, LaneState, Marker, Markers, Projection, Rehearsed,
+    Batch, Committed, Grip, Gripped, Had, KeyEnd, Lane, LaneState, Marker, Markers, Projection, Rehearsed,
     RowWrite, Store,
 };
 use seamline_message::digest::Digest;
@@ -25,7 +25,7 @@ fn marker(sequence: u64) -> Marker {
 }
 
 fn write(texts: &[&str], values: Vec<Value>, sequence: u64) -> RowWrite {
-    RowWrite { key: key(texts), values, marker: marker(sequence), is_new: false }
+    RowWrite { key: key(texts), values, marker: marker(sequence), had: Had::More }
 }
 
 async fn grip(database: &Database, projection: &Projection) -> Grip {
@@ -353,7 +353,7 @@ async fn composite_keys_of_several_types_are_found_again() {
             key: key(&[region, &number.to_string(), "AP8="]),
             values,
             marker: marker(sequence),
-            is_new: false,
+            had: Had::More,
         }
     };
     let rows = vec![row("o'\"\\ä", 1, 5), row("o'\"\\ä", 2, 6)];

@@ -9,10 +9,11 @@ use crate::projector::decide::in_sums;
 use crate::projector::open::{Opened, open};
 use crate::store::{Batch, Marker, Markers};
 use seamline_contract::value::Value;
+use seamline_message::headers::Headers;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use seamline_message::sums::Sums;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 fn at(intake: &Intake, offset: u64) -> Hold {
     hold(intake, &intake.state.as_ref().unwrap().topic, offset)
@@ -23,7 +24,7 @@ fn apply(
     intake: &Intake,
     hold: &Hold,
     records: Vec<Incoming>,
-    mut known: BTreeMap<RecordKey, Known>,
+    mut known: HashMap<RecordKey, Known>,
     next: u64,
 ) -> Made {
     let opened: Vec<Opened> = records.iter().map(|record| open(intake, &DIGEST.key, record)).collect();
@@ -72,17 +73,17 @@ fn after(before: &[(RecordKey, Markers)], batch: &Batch) -> Vec<(RecordKey, Mark
 }
 
 /// What is known of a key after a batch.
-fn known_after(made: &Made, number: u32) -> BTreeMap<RecordKey, Known> {
+fn known_after(made: &Made, number: u32) -> HashMap<RecordKey, Known> {
     let markers = after(&[(key(number), Markers::default())], &made.batch).remove(0).1;
     let asides = made.batch.aside.iter().filter(|record| record.key == Some(key(number)));
     let waiting = asides.filter_map(|record| Some((record.offset, record.sequence?))).collect();
-    BTreeMap::from([(key(number), Known { markers, waiting })])
+    HashMap::from([(key(number), Known { markers, waiting })])
 }
 
 #[test]
 fn a_record_becomes_the_row_that_the_subscription_derives() {
     let intake = intake();
-    let made = apply(&intake, &at(&intake, 0), vec![state(&intake, 4, 1, 10, 7)], BTreeMap::new(), 6);
+    let made = apply(&intake, &at(&intake, 0), vec![state(&intake, 4, 1, 10, 7)], HashMap::new(), 6);
     let [row] = made.batch.rows.as_slice() else { panic!("one row") };
     let values = [Value::String("P-1".to_owned()), Value::Boolean(true), Value::Integer(7)];
     assert_eq!(row.values, values);
@@ -96,7 +97,7 @@ fn a_record_becomes_the_row_that_the_subscription_derives() {
 fn one_batch_writes_a_key_once() {
     let intake = intake();
     let records = vec![state(&intake, 0, 1, 10, 1), state(&intake, 1, 2, 11, 2), state(&intake, 2, 1, 12, 3)];
-    let made = apply(&intake, &at(&intake, 0), records, BTreeMap::new(), 3);
+    let made = apply(&intake, &at(&intake, 0), records, HashMap::new(), 3);
     let written: Vec<_> = made.batch.rows.iter().map(|row| (&row.key, row.marker.sequence.0)).collect();
     assert_eq!(written, [(&key(1), 12), (&key(2), 11)]);
     let accounting = made.batch.next.accounting;
@@ -107,7 +108,7 @@ fn one_batch_writes_a_key_once() {
 fn what_came_before_writes_nothing() {
     let intake = intake();
     let lane = at(&intake, 0);
-    let first = apply(&intake, &lane, vec![state(&intake, 0, 1, 10, 1)], BTreeMap::new(), 1);
+    let first = apply(&intake, &lane, vec![state(&intake, 0, 1, 10, 1)], HashMap::new(), 1);
     let records = vec![state(&intake, 0, 1, 10, 1), state(&intake, 1, 1, 9, 1), state(&intake, 2, 1, 10, 2)];
     let made = apply(&intake, &lane, records, known_after(&first, 1), 3);
     assert!(made.batch.rows.is_empty());
@@ -122,7 +123,7 @@ fn a_key_that_ends_leaves_the_sums_and_stays_ended() {
     let lane = at(&intake, 0);
     let records =
         vec![state(&intake, 0, 1, 10, 1), tombstone(&intake, 1, 1, 11), state(&intake, 2, 1, 10, 1)];
-    let made = apply(&intake, &lane, records, BTreeMap::new(), 3);
+    let made = apply(&intake, &lane, records, HashMap::new(), 3);
     assert!(made.batch.rows.is_empty());
     assert_eq!(made.batch.ended.len(), 1);
     assert_eq!(made.batch.next.sums, Sums::new());
@@ -135,7 +136,7 @@ fn a_broken_record_waits_and_its_row_keeps_the_last_valid_value() {
     let intake = intake();
     let lane = at(&intake, 0);
     let records = vec![state(&intake, 0, 1, 10, 1), broken_state(&intake, 1, 1, 11)];
-    let made = apply(&intake, &lane, records, BTreeMap::new(), 2);
+    let made = apply(&intake, &lane, records, HashMap::new(), 2);
     assert_eq!(made.batch.rows[0].marker.sequence, Sequence(10));
     assert_eq!(made.batch.aside[0].sequence, Some(Sequence(11)));
     assert_eq!(made.batch.received_aside[0].1.unwrap().0, Sequence(11));
@@ -147,7 +148,7 @@ fn a_broken_record_waits_and_its_row_keeps_the_last_valid_value() {
 fn the_next_valid_record_overtakes_the_broken_one() {
     let intake = intake();
     let lane = at(&intake, 0);
-    let mut first = apply(&intake, &lane, vec![broken_state(&intake, 0, 1, 11)], BTreeMap::new(), 1);
+    let mut first = apply(&intake, &lane, vec![broken_state(&intake, 0, 1, 11)], HashMap::new(), 1);
     let mut lane_after = lane.clone();
     lane_after.grip.as_mut().unwrap().state = first.batch.next.clone();
     let made = apply(&intake, &lane_after, vec![state(&intake, 1, 1, 12, 1)], known_after(&first, 1), 2);
@@ -157,7 +158,7 @@ fn the_next_valid_record_overtakes_the_broken_one() {
     assert_eq!((accounting.quarantined, accounting.superseded, accounting.applied), (0, 1, 1));
 
     let records = vec![broken_state(&intake, 0, 1, 11), state(&intake, 1, 1, 12, 1)];
-    first = apply(&intake, &lane, records, BTreeMap::new(), 2);
+    first = apply(&intake, &lane, records, HashMap::new(), 2);
     assert!(first.batch.aside.is_empty() && first.batch.released.is_empty());
     assert_eq!(first.batch.next.accounting.coalesced, 1);
 }
@@ -166,7 +167,7 @@ fn the_next_valid_record_overtakes_the_broken_one() {
 fn a_valid_record_older_than_the_broken_one_still_reaches_the_row() {
     let intake = intake();
     let records = vec![broken_state(&intake, 0, 1, 11), state(&intake, 1, 1, 10, 5)];
-    let made = apply(&intake, &at(&intake, 0), records, BTreeMap::new(), 2);
+    let made = apply(&intake, &at(&intake, 0), records, HashMap::new(), 2);
     assert_eq!(made.batch.rows[0].marker.sequence, Sequence(10));
     assert_eq!(made.batch.received_aside[0].1.unwrap().0, Sequence(11));
 }
@@ -177,11 +178,11 @@ fn a_record_of_nobody_goes_aside_as_it_is() {
     let foreign = [
         Incoming { key: None, ..state(&intake, 0, 1, 10, 1) },
         Incoming { key: Some(b"\xff".to_vec()), ..state(&intake, 1, 1, 10, 1) },
-        Incoming { headers: Vec::new(), ..state(&intake, 2, 1, 10, 1) },
-        Incoming { headers: Vec::new(), ..tombstone(&intake, 3, 1, 10) },
+        Incoming { headers: Headers::default(), ..state(&intake, 2, 1, 10, 1) },
+        Incoming { headers: Headers::default(), ..tombstone(&intake, 3, 1, 10) },
         Incoming { key: Some(key(2).as_bytes().to_vec()), ..state(&intake, 4, 1, 10, 1) },
     ];
-    let made = apply(&intake, &at(&intake, 0), foreign.to_vec(), BTreeMap::new(), 5);
+    let made = apply(&intake, &at(&intake, 0), foreign.to_vec(), HashMap::new(), 5);
     assert_eq!(made.batch.next.accounting.quarantined, 5);
     assert_eq!(made.batch.aside.len(), 5);
     assert_eq!(made.batch.next.sums, Sums::new());
@@ -192,7 +193,7 @@ fn a_record_of_nobody_goes_aside_as_it_is() {
 fn the_sums_of_a_point_are_those_of_what_came_before_it() {
     let intake = intake();
     let records = vec![state(&intake, 1_023, 1, 10, 1), state(&intake, 1_024, 2, 11, 1)];
-    let made = apply(&intake, &at(&intake, 1_020), records, BTreeMap::new(), 1_025);
+    let made = apply(&intake, &at(&intake, 1_020), records, HashMap::new(), 1_025);
     let [point] = made.points.as_slice() else { panic!("one point") };
     assert_eq!((point.offset, point.sums.total().count), (1_024, 1));
     assert_eq!(made.batch.next.sums.total().count, 2);
@@ -222,7 +223,7 @@ fn without_its_tombstone_a_key_rises_again() {
     let intake = intake();
     let lane = at(&intake, 0);
     let rises = || {
-        let first = apply(&intake, &lane, vec![state(&intake, 0, 1, 10, 1)], BTreeMap::new(), 1);
+        let first = apply(&intake, &lane, vec![state(&intake, 0, 1, 10, 1)], HashMap::new(), 1);
         let mut lane = lane.clone();
         lane.grip.as_mut().unwrap().state.sums = first.batch.next.sums.clone();
         let records = vec![tombstone(&intake, 0, 1, 11)];
