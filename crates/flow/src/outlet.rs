@@ -53,6 +53,8 @@ pub enum OutletError {
 pub struct OutChannel {
     /// Which channel.
     pub id: ChannelId,
+    /// Its id, printed.
+    pub name: String,
     /// The topic's name.
     pub topic: String,
     /// The topic as it should be. How many partitions it has is a fact of the one that is there.
@@ -64,6 +66,8 @@ pub struct OutChannel {
 pub struct Outlet {
     /// The contract.
     pub contract: ContractRef,
+    /// Who says what is published, `/context`.
+    pub source: String,
     /// Reads outbox rows, judges them and writes messages.
     pub codec: Codec,
     /// The channels, own ones first.
@@ -98,11 +102,12 @@ impl Outlet {
                 cleanup: cleanup(contract, id.kind),
                 value_bytes_max: codec.value_bytes_max(id.kind).unwrap_or_default(),
             };
-            OutChannel { id, topic, spec }
+            OutChannel { name: id.to_string(), id, topic, spec }
         };
         let channels: Vec<OutChannel> = contract.channels().into_iter().map(channel).collect();
         distinct(channels.iter().map(|channel| channel.topic.as_str()))?;
-        Ok(Outlet { contract: reference, codec, channels, template: template.to_owned(), partitions })
+        let source = format!("/{}", reference.name.context);
+        Ok(Outlet { contract: reference, source, codec, channels, template: template.to_owned(), partitions })
     }
 
     /// Returns the channels of one kind, own ones first.
@@ -112,7 +117,7 @@ impl Outlet {
 
     /// Returns the channel of a printed id.
     pub fn channel(&self, printed: &str) -> Option<&OutChannel> {
-        self.channels.iter().find(|channel| channel.id.to_string() == printed)
+        self.channels.iter().find(|channel| channel.name == printed)
     }
 
     /// Makes the topics that are missing, each with its ledger topic and a digest key.

@@ -7,6 +7,7 @@ pub mod key;
 pub mod violation;
 
 pub mod envelope;
+pub mod headers;
 
 pub mod codec;
 

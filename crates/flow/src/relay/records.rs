@@ -4,21 +4,23 @@ use crate::log::Outgoing;
 use crate::outlet::{OutChannel, Outlet};
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::SystemId;
+use seamline_contract::id::{ContractRef, SystemId};
 use seamline_contract::value::Value;
+use seamline_message::canonical;
 use seamline_message::codec::{Before, Change, Row};
-use seamline_message::envelope::{Envelope, MessageKind};
+use seamline_message::envelope::{Heading, STATE, VOID};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
+use std::fmt;
 
-/// Returns the records of a row of a system's outbox, own channels first.
+/// Adds the records of a row of a system's outbox, own channels first.
 ///
 /// A row without a change is what the source holds, published again: only its state is judged, not the way there. It could
 /// otherwise never be mended.
 ///
 /// # Errors
-/// The first way in which the row breaks its contract: then nothing of it may be published.
+/// The first way in which the row breaks its contract: then nothing of it may be published, and what was added is nothing.
 ///
 /// # Panics
 /// When `partitions` does not know a topic of the outlet, or knows it without partitions.
@@ -27,17 +29,24 @@ pub fn records(
     outlet: &Outlet,
     row: &OutboxRow,
     partitions: &dyn Fn(&str) -> u32,
-) -> Result<Vec<Outgoing>, Violation> {
+    records: &mut Vec<Outgoing>,
+) -> Result<(), Violation> {
     if row.version.major != outlet.contract.major {
         return Err(Violation::new(Rule::Schema, "", "written under another major than the relay serves"));
     }
     let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
-    let writer = Writer { system, outlet, row, key: &key, partitions };
-    match &row.act {
+    let time = canonical::text(&Value::Timestamp(row.written_at)).expect("an instant has a text");
+    let before = records.len();
+    let mut writer = Writer { system, outlet, row, key: &key, time: &time, partitions, records };
+    let written = match &row.act {
         Act::Void { channel, sequence, previous } => writer.void(channel, *sequence, *previous),
-        Act::State => writer.states(writer.state()?.as_deref(), None),
+        Act::State => writer.state().and_then(|state| writer.states(state.as_deref(), None)),
         Act::Change(change) => writer.change(change),
+    };
+    if written.is_err() {
+        records.truncate(before);
     }
+    written
 }
 
 struct Writer<'a> {
@@ -45,7 +54,36 @@ struct Writer<'a> {
     outlet: &'a Outlet,
     row: &'a OutboxRow,
     key: &'a RecordKey,
+    /// When the row was written, in canonical form.
+    time: &'a str,
     partitions: &'a dyn Fn(&str) -> u32,
+    records: &'a mut Vec<Outgoing>,
+}
+
+/// What of the headers differs between the records of a row.
+struct Said<'a> {
+    kind: &'a str,
+    sequence: Sequence,
+    previous: Option<Sequence>,
+    effective: Option<&'a str>,
+}
+
+/// The id of a message: the same on every repetition, unique in the context. Each system draws its own sequences, and a
+/// contract may be published from several.
+struct MessageId<'a> {
+    system: &'a SystemId,
+    contract: &'a ContractRef,
+    channel: &'a OutChannel,
+    sequence: Sequence,
+    is_void: bool,
+}
+
+impl fmt::Display for MessageId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ContractRef { name, major } = self.contract;
+        write!(f, "{}@{major}/{}/{}/{}", name.contract, self.system, self.sequence, self.channel.name)?;
+        f.write_str(if self.is_void { "/void" } else { "" })
+    }
 }
 
 impl Writer<'_> {
@@ -64,8 +102,8 @@ impl Writer<'_> {
         Ok(Some(row))
     }
 
-    fn change(&self, change: &Change) -> Result<Vec<Outgoing>, Violation> {
-        let codec = &self.outlet.codec;
+    fn change(&mut self, change: &Change) -> Result<(), Violation> {
+        let (codec, outlet) = (&self.outlet.codec, self.outlet);
         let state = self.state()?;
         let before = Before { moved: self.row.moved.clone() };
         let found = codec.judge_change(change, state.as_deref(), &before);
@@ -74,33 +112,23 @@ impl Writer<'_> {
         }
         let event = codec.contract().contract.event(&change.event);
         let event = event.ok_or_else(|| Violation::new(Rule::Event, "change", "no such event"))?;
-        let told = match &state {
-            Some(row) => row.clone(),
-            None => self.key_alone()?,
-        };
-        let mut effective = None;
-        if event.effective.is_some() || change.effective.is_some() {
-            let own = codec.encode_event(None, change, &told)?;
-            effective = codec.decode_event(None, Some(self.key.as_bytes()), &own)?.effective;
-        }
-        let mut records = Vec::with_capacity(self.outlet.channels.len());
-        for channel in self.outlet.channels_of(ChannelKind::Events) {
+        let alone = if state.is_none() { Some(self.key_alone()?) } else { None };
+        let told = state.as_deref().or(alone.as_deref()).expect("one of both is there");
+        let effective = codec.effective(change, Some(told))?;
+        let effective = effective.as_deref();
+        for channel in outlet.channels_of(ChannelKind::Events) {
             if !codec.contract().on_channel(&change.event, &channel.id) {
                 continue;
             }
             if let Some(previous) = self.chain(channel)? {
-                let event = self.event(channel, change, &told, state.is_none())?;
-                let envelope = Envelope {
-                    previous,
-                    effective: effective.clone(),
-                    ..self.envelope(channel, MessageKind::Event(change.event.clone()))
-                };
-                records.push(self.record(channel, &envelope, Some(event)));
+                let event = self.event(channel, change, told, state.is_none())?;
+                let sequence = self.row.sequence;
+                let said = Said { kind: change.event.as_str(), sequence, previous, effective };
+                self.record(channel, &said, Some(event));
             }
         }
         let left = if event.ends { None } else { state.as_deref() };
-        records.extend(self.states(left, effective.as_deref())?);
-        Ok(records)
+        self.states(left, effective)
     }
 
     /// Returns a row that holds the key and nothing else.
@@ -117,7 +145,7 @@ impl Writer<'_> {
     /// chains begin with the first row written since.
     fn chain(&self, channel: &OutChannel) -> Result<Option<Option<Sequence>>, Violation> {
         let version = self.outlet.codec.contract().contract.version;
-        match self.row.previous.get(&channel.id.to_string()) {
+        match self.row.previous.get(&channel.name) {
             Some(previous) => Ok(Some(*previous)),
             None if self.row.version < version => Ok(None),
             None => {
@@ -143,81 +171,69 @@ impl Writer<'_> {
         Ok(value)
     }
 
-    /// Returns the records of all state channels: a state, or a tombstone without one.
-    fn states(&self, row: Option<&[Value]>, effective: Option<&str>) -> Result<Vec<Outgoing>, Violation> {
-        let mut records = Vec::new();
-        for channel in self.outlet.channels_of(ChannelKind::State) {
+    /// Adds the records of all state channels: a state, or a tombstone without one.
+    fn states(&mut self, row: Option<&[Value]>, effective: Option<&str>) -> Result<(), Violation> {
+        let outlet = self.outlet;
+        for channel in outlet.channels_of(ChannelKind::State) {
             let view = channel.id.view.as_ref();
-            let value = row.map(|row| self.outlet.codec.encode_state(view, row, effective));
+            let value = row.map(|row| outlet.codec.encode_state(view, row, effective));
             if let Some(value) = &value {
                 self.fits(channel, value)?;
             }
-            let envelope = Envelope {
-                effective: effective.map(ToOwned::to_owned),
-                ..self.envelope(channel, MessageKind::State)
-            };
-            records.push(self.record(channel, &envelope, value));
+            let said = Said { kind: STATE, sequence: self.row.sequence, previous: None, effective };
+            self.record(channel, &said, value);
         }
-        Ok(records)
+        Ok(())
     }
 
     fn void(
-        &self,
+        &mut self,
         channel: &str,
         sequence: Sequence,
         previous: Option<Sequence>,
-    ) -> Result<Vec<Outgoing>, Violation> {
+    ) -> Result<(), Violation> {
         let channel = self.outlet.channel(channel).filter(|channel| channel.id.kind == ChannelKind::Events);
         let channel = channel
             .ok_or_else(|| Violation::new(Rule::Schema, "", "the contract has no such channel of events"))?;
-        let envelope = Envelope {
-            id: format!("{}/void", self.id(channel, sequence)),
-            sequence,
-            previous,
-            ..self.envelope(channel, MessageKind::Void)
-        };
-        Ok(vec![self.record(channel, &envelope, None)])
+        self.record(channel, &Said { kind: VOID, sequence, previous, effective: None }, None);
+        Ok(())
     }
 
     fn fits(&self, channel: &OutChannel, value: &[u8]) -> Result<(), Violation> {
         self.outlet.codec.judge_size(channel.id.kind, value).map_or(Ok(()), Err)
     }
 
-    /// Returns the same id on every repetition, unique in the context: each system draws its own sequences, and a contract
-    /// may be published from several.
-    fn id(&self, channel: &OutChannel, sequence: Sequence) -> String {
-        let contract = &self.outlet.contract;
-        format!("{}@{}/{}/{sequence}/{}", contract.name.contract, contract.major, self.system, channel.id)
-    }
-
-    fn envelope(&self, channel: &OutChannel, kind: MessageKind) -> Envelope {
-        let contract = &self.outlet.contract;
-        Envelope {
-            id: self.id(channel, self.row.sequence),
-            source: format!("/{}", contract.name.context),
-            kind,
-            time: self.row.written_at,
-            contract: contract.clone(),
-            version: self.outlet.codec.contract().contract.version,
-            key_text: self.key.as_str().to_owned(),
-            sequence: self.row.sequence,
-            previous: None,
-            correlation: self.row.correlation.clone(),
-            causation: self.row.causation.clone(),
-            effective: None,
-            traceparent: self.row.traceparent.clone(),
-        }
-    }
-
-    fn record(&self, channel: &OutChannel, envelope: &Envelope, value: Option<Vec<u8>>) -> Outgoing {
-        let partitions = (self.partitions)(&channel.topic);
-        Outgoing {
+    fn record(&mut self, channel: &OutChannel, said: &Said<'_>, value: Option<Vec<u8>>) {
+        let (outlet, row) = (self.outlet, self.row);
+        let id = MessageId {
+            system: self.system,
+            contract: &outlet.contract,
+            channel,
+            sequence: said.sequence,
+            is_void: said.kind == VOID,
+        };
+        let heading = Heading {
+            id: &id,
+            source: &outlet.source,
+            kind: said.kind,
+            time: self.time,
+            name: &outlet.contract.name,
+            version: outlet.codec.contract().contract.version,
+            key_text: self.key.as_str(),
+            sequence: said.sequence,
+            previous: said.previous,
+            correlation: row.correlation.as_deref(),
+            causation: row.causation.as_deref(),
+            effective: said.effective,
+            traceparent: row.traceparent.as_deref(),
+        };
+        self.records.push(Outgoing {
             topic: channel.topic.clone(),
-            partition: self.outlet.codec.partition(self.key, partitions),
+            partition: outlet.codec.partition(self.key, (self.partitions)(&channel.topic)),
             key: Some(self.key.as_bytes().to_vec()),
-            headers: envelope.to_headers(),
+            headers: heading.headers(),
             value,
-        }
+        });
     }
 }
 
