@@ -3,16 +3,18 @@
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::compiled::{Compiled, Published, projections};
 use crate::database::Database;
+use crate::errand::{self, ErrandPlan};
 use crate::lane::{Kind, LaneWork, readings};
 use crate::log::SiteLog;
 use crate::place::Place;
 use crate::site::{Site, SiteError};
 use crate::workers::Workers;
 use jiff::Timestamp;
-use seamline_contract::id::{ContextId, ContractId};
+use seamline_contract::channel::ChannelKind;
+use seamline_contract::id::{ContextId, ContractId, ContractRef};
 use seamline_contract::resolve::Unresolved;
 use seamline_flow::clock::{Clock, Entropy};
-use seamline_flow::hold::Ports;
+use seamline_flow::hold::{Ports, ends};
 use seamline_flow::intake::{Intake, IntakeError};
 use seamline_flow::lease::Leases;
 use seamline_flow::log::Log;
@@ -75,7 +77,9 @@ impl AgentError {
             AgentError::Feed(_) => {
                 "write `feed: outbox`, and publish by key in the service's transactions".to_owned()
             }
-            AgentError::Rewound(_) => "nothing was published; see `seamline case list`".to_owned(),
+            AgentError::Rewound(_) => "nothing was published; see `seamline case list`, then \
+                 `seamline outbox rebase CONTEXT --dry-run`"
+                .to_owned(),
             AgentError::Port(_) => {
                 "run it again: what was not done is done then, and nothing twice".to_owned()
             }
@@ -98,6 +102,8 @@ pub struct Agent {
     pub outlets: Option<OutletSet>,
     /// The subscriptions that are kept in it.
     pub intakes: Vec<Intake>,
+    /// The commands that are sent from it and received in it.
+    pub errands: ErrandPlan,
     /// How long its leases last without a commit.
     pub lease: Duration,
     published: Vec<Published>,
@@ -133,10 +139,21 @@ impl Agent {
         log: Arc<SiteLog>,
         create: bool,
     ) -> Result<Agent, AgentError> {
-        let Compiled { place, outlets, intakes, published } = compiled;
+        let Compiled { place, outlets, intakes, errands, published } = compiled;
         let database = site.database(&place, create).await?;
         let (context, holder) = (context.clone(), holder());
-        Ok(Agent { context, place, database, log, outlets, intakes, lease: LEASE, published, holder })
+        Ok(Agent {
+            context,
+            place,
+            database,
+            log,
+            outlets,
+            intakes,
+            errands,
+            lease: LEASE,
+            published,
+            holder,
+        })
     }
 
     /// Installs outbox, source views, projections and topics, and takes the starting points of reactions: what is
@@ -148,6 +165,12 @@ impl Agent {
     /// When something is in the way; what was installed before it stays, and is no harm.
     pub async fn install(&self) -> Result<(), AgentError> {
         self.database.install(&self.published, &projections(&self.intakes)).await?;
+        if !self.errands.is_empty() {
+            self.database.install_errands(&self.context, &self.errands.rules).await?;
+        }
+        for spec in &self.errands.topics {
+            self.log.create(spec).await?;
+        }
         if let Some(outlets) = &self.outlets {
             outlets.create_topics(self.log.as_ref(), &SystemEntropy).await?;
         }
@@ -166,18 +189,53 @@ impl Agent {
         Ok(())
     }
 
+    /// Returns the contracts with a topic of state, of whatever major, that holds nothing although keys were published: a new
+    /// major's, or a new view's, is filled by a backfill.
+    ///
+    /// # Errors
+    /// The ports'.
+    pub async fn to_fill(&self) -> Result<Vec<ContractRef>, PortError> {
+        let (mut to_fill, now) = (Vec::new(), SystemClock.now());
+        for outlet in self.outlets.iter().flat_map(OutletSet::iter) {
+            if self.database.published(&outlet.contract.name.contract, None, 1).await?.is_empty() {
+                continue;
+            }
+            let alive = outlet.all().filter(|it| it.is_alive(now));
+            for channel in alive.flat_map(|it| it.channels_of(ChannelKind::State)) {
+                if self.is_empty(&channel.topic).await? {
+                    to_fill.push(outlet.contract.clone());
+                    break;
+                }
+            }
+        }
+        Ok(to_fill)
+    }
+
+    /// Returns whether a topic that is there never held a record.
+    async fn is_empty(&self, topic: &str) -> Result<bool, PortError> {
+        let Some(topic) = self.log.topic(topic).await? else { return Ok(false) };
+        for partition in 0..topic.partitions {
+            let ends = ends(self.log.as_ref(), &topic, partition).await?;
+            if ends.is_some_and(|(_, end)| end > 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Returns a table that its work needs and its database has not; none when it is installed.
     ///
     /// # Errors
     /// The database's.
     pub async fn missing(&self) -> Result<Option<String>, PortError> {
         let (publishes, subscribes) = (self.outlets.is_some(), !self.intakes.is_empty());
-        self.database.missing(publishes, subscribes, &projections(&self.intakes)).await
+        let projections = projections(&self.intakes);
+        self.database.missing(publishes, subscribes, !self.errands.is_empty(), &projections).await
     }
 
     /// Returns whether it publishes a contract, or keeps a subscription, of this printed name.
     pub fn deals_with(&self, name: &str) -> bool {
-        let mut outlets = self.outlets.iter().flat_map(OutletSet::iter);
+        let mut outlets = self.outlets.iter().flat_map(OutletSet::all);
         outlets.any(|outlet| outlet.contract.to_string() == name)
             || self.intakes.iter().any(|intake| intake.subscription.to_string() == name)
     }
@@ -223,6 +281,7 @@ impl Agent {
                 self.database.grip(&lane, &self.holder, now, at_once, false).await?;
             }
         }
+        errand::release(self.ports(), &self.context, &self.errands).await?;
         self.database.attend(&self.holder, now, at_once).await?;
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What one database of a context is to run, compiled from the estate: what is published from it, what is kept in it.
 
 use crate::agent::AgentError;
+use crate::errand::ErrandPlan;
 use crate::lane::readings;
 use crate::place::Place;
 use crate::site::Site;
-use seamline_contract::id::{ContextId, SystemId};
+use seamline_contract::id::{ContextId, ContractRef, SystemId};
 use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_contract::subscription::Subscription;
@@ -17,7 +18,7 @@ use seamline_flow::store::Projection;
 #[cfg(feature = "kafka")]
 use seamline_kafka::access;
 use seamline_postgres::install as server;
-use seamline_sqlite::install::{consumer, producer};
+use seamline_sqlite::install::{consumer, errand as file_errand, producer};
 
 /// What a context publishes: the contract and where its state is read.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Compiled {
     pub outlets: Option<OutletSet>,
     /// The subscriptions that are kept in it.
     pub intakes: Vec<Intake>,
+    /// The commands that are sent from it and received in it.
+    pub errands: ErrandPlan,
     pub(crate) published: Vec<Published>,
 }
 
@@ -61,11 +64,15 @@ impl Compiled {
                 }
                 let contract =
                     resolve(&site.estate, &subscription.contract).map_err(AgentError::Unresolved)?;
-                intakes.push(Intake::compile(subscription, &contract, &site.environment.topics)?);
+                let mut intake = Intake::compile(subscription, &contract, &site.environment.topics)?;
+                intake.served = served(site, &subscription.contract);
+                intakes.push(intake);
             }
-            all.push(Compiled { place: it.place.clone(), outlets, intakes, published });
+            let errands =
+                ErrandPlan::of(site, context, it.systems.first(), |system| system.map_or(at == 0, holds))?;
+            all.push(Compiled { place: it.place.clone(), outlets, intakes, errands, published });
         }
-        let idle = |it: &Compiled| it.outlets.is_none() && it.intakes.is_empty();
+        let idle = |it: &Compiled| it.outlets.is_none() && it.intakes.is_empty() && it.errands.is_empty();
         if all.iter().all(idle) {
             all.truncate(1);
         } else {
@@ -87,12 +94,18 @@ impl Compiled {
                     statements.extend(producer::statements(&it.contract, &it.publication)?);
                 }
                 statements.extend(consumer::statements(&projections)?);
+                if !self.errands.is_empty() {
+                    statements.extend(file_errand::all_statements(&self.errands.rules));
+                }
             }
             Place::Postgres(_) => {
                 for it in &self.published {
                     statements.extend(server::producer::statements(&it.contract, &it.publication)?);
                 }
                 statements.extend(server::consumer::statements(&projections)?);
+                if let Some(context) = self.errands.context().filter(|_| !self.errands.is_empty()) {
+                    statements.extend(server::errand::all_statements(context, &self.errands.rules));
+                }
             }
         }
         Ok(statements)
@@ -109,6 +122,9 @@ impl Compiled {
         if !self.intakes.is_empty() {
             grants.extend(server::consumer::grants(&projections(&self.intakes), service, agent));
         }
+        if !self.errands.is_empty() {
+            grants.extend(server::errand::grants(service, agent));
+        }
         grants
     }
 
@@ -117,16 +133,19 @@ impl Compiled {
     pub fn access(&self, principal: &str) -> Vec<String> {
         let (written, mut read) = self.topics();
         let mut producers = Vec::new();
+        if !self.errands.is_empty() {
+            producers.push(self.errands.name.clone());
+        }
         if let Some(outlets) = &self.outlets {
             producers.push(outlets.producer_name());
             producers.extend(
-                outlets.iter().flat_map(|it| &it.channels).map(|it| digest_key::producer_name(&it.topic)),
+                outlets.all().flat_map(|it| &it.channels).map(|it| digest_key::producer_name(&it.topic)),
             );
             // A relay reads its own batch records, and digest keys before it makes one.
-            let ledgers = outlets.iter().flat_map(|it| &it.channels).map(|it| ledger_topic(&it.topic));
+            let ledgers = outlets.all().flat_map(|it| &it.channels).map(|it| ledger_topic(&it.topic));
             read.extend(ledgers.chain([outlets.batches().name]));
             // Link 1 is compared with what is in the topics.
-            read.extend(outlets.iter().flat_map(|it| &it.channels).map(|it| it.topic.clone()));
+            read.extend(outlets.all().flat_map(|it| &it.channels).map(|it| it.topic.clone()));
         }
         read.sort();
         read.dedup();
@@ -145,14 +164,18 @@ impl Compiled {
         let mut written = Vec::new();
         if let Some(outlets) = &self.outlets {
             written.push(outlets.batches().name);
-            let channels = outlets.iter().flat_map(|outlet| &outlet.channels);
+            let channels = outlets.all().flat_map(|outlet| &outlet.channels);
             written.extend(channels.flat_map(|it| [it.topic.clone(), ledger_topic(&it.topic)]));
         }
         let mut read: Vec<String> = readings(&self.intakes)
             .into_iter()
             .flat_map(|reading| [reading.topic.to_owned(), ledger_topic(reading.topic)])
             .collect();
+        let (posted, heard) = self.errands.topics();
+        written.extend(posted);
+        read.extend(heard);
         written.sort();
+        written.dedup();
         read.sort();
         read.dedup();
         (written, read)
@@ -167,6 +190,13 @@ fn texts(all: &[String]) -> Vec<&str> {
 /// Returns the projections of subscriptions.
 pub(crate) fn projections(intakes: &[Intake]) -> Vec<Projection> {
     intakes.iter().filter_map(|intake| intake.state.as_ref()).map(|state| state.projection.clone()).collect()
+}
+
+/// Returns the newer major that serves an older one, and until when.
+fn served(site: &Site, read: &ContractRef) -> Option<(ContractRef, String)> {
+    let current = site.estate.current(&read.name)?;
+    let serves = current.serves.iter().find(|it| it.version == read.major)?;
+    Some((current.reference(), serves.until.clone()))
 }
 
 fn kept_in(subscription: &Subscription) -> Option<&SystemId> {

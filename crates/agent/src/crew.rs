@@ -1,13 +1,18 @@
 //! The crew: every relay and lane of some agents at work at once, each in a loop of its own, until told to stop.
 
 mod backoff;
+mod errand;
+mod inbox;
+mod jobs;
 mod lanes;
 mod relay;
 mod share;
 
 use crate::agent::Agent;
 use crate::crew::backoff::Backoff;
+use crate::crew::jobs::Merges;
 use crate::crew::share::Share;
+use crate::errand::PostWork;
 use crate::lane::readings;
 use crate::metrics::{AgentMetrics, Metrics};
 use crate::pulse::Pulse;
@@ -15,13 +20,14 @@ use crate::relay::RelayWork;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use seamline_flow::case::NewCase;
+use seamline_flow::case::{Cases, NewCase};
+use seamline_flow::era::ending_case;
 use seamline_flow::lease::Leases;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
 use seamline_flow::source::Source;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
 /// How many lanes of one database are stepped at once: while one commits, others read and decode.
@@ -30,11 +36,16 @@ const STEPPING_MAX: usize = 8;
 /// How long a worker rests that must not go on, before it looks whether it may.
 const STOPPED: Duration = Duration::from_secs(60);
 
+/// How often one that rests looks whether there is reason to wake.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How long one waits for a topic that is not there yet.
 const NO_TOPIC: Duration = Duration::from_secs(1);
 
 /// How often the rows that wait are counted.
 const COUNTED: Duration = Duration::from_secs(15);
+
+const SECONDS_OF_DAY: i64 = 86_400;
 
 /// The shortest and the longest nap of a worker that had nothing to do.
 const NAP: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -46,6 +57,7 @@ struct Desk<'a> {
     agent: &'a Agent,
     metrics: AgentMetrics,
     share: Share,
+    merges: Merges,
     gate: Semaphore,
     stop: watch::Receiver<bool>,
 }
@@ -55,18 +67,22 @@ struct Desk<'a> {
 ///
 /// Returns whether all steps under way were finished.
 pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch::Receiver<bool>) -> bool {
-    let desk = |agent| Desk {
-        agent,
-        metrics: metrics.of(agent),
-        share: Share::default(),
-        gate: Semaphore::new(STEPPING_MAX),
-        stop: stop.clone(),
-    };
-    let desks: Vec<Desk<'_>> = agents.iter().map(desk).collect();
+    let desks: Vec<Desk<'_>> = agents.iter().map(|agent| Desk::new(agent, metrics, stop.clone())).collect();
     let mut work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
     for desk in &desks {
         work.push(Box::pin(attend(desk, pulse)));
         work.push(Box::pin(count(desk)));
+        work.push(Box::pin(jobs::work(desk, true)));
+        if !desk.agent.intakes.is_empty() || !desk.agent.errands.is_empty() {
+            work.push(Box::pin(inbox::work(desk)));
+        }
+        if let Some(post) = PostWork::new(desk.agent.ports(), &desk.agent.context, &desk.agent.errands) {
+            work.push(Box::pin(errand::post(desk, post)));
+            work.push(Box::pin(errand::watch(desk)));
+        }
+        for hearing in &desk.agent.errands.hearings {
+            work.push(Box::pin(errand::hear(desk, hearing)));
+        }
         if let Some(relay) = RelayWork::new(desk.agent) {
             work.push(Box::pin(relay::work(desk, relay)));
         }
@@ -87,6 +103,24 @@ pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch
             biased;
             ended = work.next() => if ended.is_none() { return true },
             () = &mut overtime => return false,
+        }
+    }
+}
+
+/// Works the jobs of one agent that need no lane, until `stop` says so.
+pub async fn work_jobs(agent: &Agent, metrics: &Metrics, stop: watch::Receiver<bool>) {
+    jobs::work(&Desk::new(agent, metrics, stop), false).await;
+}
+
+impl<'a> Desk<'a> {
+    fn new(agent: &'a Agent, metrics: &Metrics, stop: watch::Receiver<bool>) -> Self {
+        Desk {
+            agent,
+            metrics: metrics.of(agent),
+            share: Share::default(),
+            merges: Merges::default(),
+            gate: Semaphore::new(STEPPING_MAX),
+            stop,
         }
     }
 }
@@ -132,8 +166,14 @@ impl Desk<'_> {
         }
     }
 
-    /// Says that a worker must not go on, and rests.
-    async fn stopped(&self, worker: &'static str, case: &NewCase, told: &mut Option<String>) {
+    /// Says that a worker must not go on, and rests, unless there is reason to wake.
+    async fn stopped(
+        &self,
+        worker: &'static str,
+        case: &NewCase,
+        told: &mut Option<String>,
+        wake: impl Fn() -> bool,
+    ) {
         if told.as_ref() != Some(&case.fingerprint) {
             tracing::error!(
                 context = %self.agent.context,
@@ -146,7 +186,10 @@ impl Desk<'_> {
             *told = Some(case.fingerprint.clone());
         }
         self.metrics.stopped(worker, 1);
-        self.nap(STOPPED).await;
+        let until = Instant::now() + STOPPED;
+        while !self.stopping() && !wake() && Instant::now() < until {
+            self.nap(LOOK).await;
+        }
         self.metrics.stopped(worker, -1);
     }
 }
@@ -181,9 +224,15 @@ async fn attend(desk: &Desk<'_>, pulse: &Pulse) {
     }
 }
 
-/// Counts the rows that wait and those aside, now and then.
+/// Counts the rows that wait and those aside, now and then; tells once a day of majors that end.
 async fn count(desk: &Desk<'_>) {
+    desk.metrics.majors(desk.agent);
+    let mut told = None;
     while !desk.stopping() {
+        let today = Timestamp::now().as_second() / SECONDS_OF_DAY;
+        if told != Some(today) && tell_of_ends(desk.agent).await.is_ok() {
+            told = Some(today);
+        }
         for outlet in desk.agent.outlets.iter().flat_map(|outlets| outlets.iter()) {
             // A database that does not answer is told of by whoever needs it.
             if let Ok(counts) = desk.agent.database.counts(&outlet.contract.name.contract).await {
@@ -192,6 +241,15 @@ async fn count(desk: &Desk<'_>) {
         }
         desk.nap(COUNTED).await;
     }
+}
+
+/// Raises the cases of subscriptions whose major ends soon, or has ended.
+async fn tell_of_ends(agent: &Agent) -> Result<(), PortError> {
+    let now = Timestamp::now();
+    for case in agent.intakes.iter().filter_map(|intake| ending_case(intake, now)) {
+        agent.database.raise(&case, now).await?;
+    }
+    Ok(())
 }
 
 /// Shows that the loops turn.

@@ -81,7 +81,11 @@ impl Agent {
     pub async fn compare(&self, wanted: impl Fn(&str) -> bool) -> Result<Compared, AgentError> {
         let mut compared = Compared::default();
         let now = Timestamp::now();
-        for outlet in self.outlets.iter().flat_map(|outlets| outlets.iter()) {
+        for outlet in self.outlets.iter().flat_map(|outlets| outlets.all()) {
+            // What an ended major held stays as it was at its end, and nobody promises more.
+            if !outlet.is_alive(now) {
+                continue;
+            }
             if wanted(&outlet.contract.to_string()) && self.has_all_of(&outlet.contract.name.contract) {
                 let pass = format!("{} {now}", self.holder());
                 let check =

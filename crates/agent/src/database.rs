@@ -5,13 +5,17 @@ use crate::compiled::Published;
 use crate::meter::Timer;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use seamline_contract::id::{ContractId, SubscriptionRef};
+use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::errand::{Answer, ErrandRules, Errands, Letter, Overdue, Refused};
+use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
+use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
 use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
@@ -87,30 +91,41 @@ impl Database {
         &self,
         publishes: bool,
         subscribes: bool,
+        sends: bool,
         projections: &[Projection],
     ) -> Result<Option<String>, PortError> {
         match &self.at {
             At::Sqlite(file) => {
                 let outbox = publishes.then_some("seamline_outbox");
                 let lanes = subscribes.then_some("seamline_lane");
-                let needed = ["seamline_case", "seamline_replica"].into_iter().chain(outbox).chain(lanes);
+                let lanes = lanes.into_iter().chain(sends.then_some("seamline_letter"));
+                let needed = ["seamline_case", "seamline_job", "seamline_replica"]
+                    .into_iter()
+                    .chain(outbox)
+                    .chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !file.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
                     }
                 }
-                Ok(None)
+                let older = subscribes && file.is_older("seamline_inbox").await?;
+                Ok(older.then(|| "seamline_inbox of today's format".to_owned()))
             }
             At::Postgres(server) => {
                 let outbox = publishes.then_some("seamline.outbox_0");
                 let lanes = subscribes.then_some("seamline.lane");
-                let needed = ["seamline.cases", "seamline.replica"].into_iter().chain(outbox).chain(lanes);
+                let lanes = lanes.into_iter().chain(sends.then_some("seamline.letter"));
+                let needed = ["seamline.cases", "seamline.job", "seamline.replica"]
+                    .into_iter()
+                    .chain(outbox)
+                    .chain(lanes);
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !server.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
                     }
                 }
-                Ok(None)
+                let older = subscribes && server.is_older("inbox").await?;
+                Ok(older.then(|| "seamline.inbox of today's format".to_owned()))
             }
         }
     }
@@ -147,6 +162,74 @@ impl Database {
             }
         }
         Ok(())
+    }
+}
+
+impl Database {
+    /// Returns the state that a source view holds for a key, in source form, as it is committed now; none: no row.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn state(
+        &self,
+        contract: &ContractId,
+        key: &RecordKey,
+    ) -> Result<Option<Vec<u8>>, PortError> {
+        either!(self, it => it.state(contract, key))
+    }
+
+    /// Installs what is sent and received of commands.
+    ///
+    /// # Errors
+    /// When the database is another context's; nothing was changed then.
+    pub(crate) async fn install_errands(
+        &self,
+        context: &ContextId,
+        rules: &ErrandRules,
+    ) -> Result<(), AgentError> {
+        match &self.at {
+            At::Sqlite(file) => file.install_errands(rules).await?,
+            At::Postgres(server) => server.install_errands(context, rules).await?,
+        }
+        Ok(())
+    }
+}
+
+impl Errands for Database {
+    async fn letters(&self, limit: u32) -> Result<Vec<Letter>, PortError> {
+        either!(self, it => Errands::letters(it, limit))
+    }
+
+    async fn posted(&self, letters: &[Letter], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::posted(it, letters, now))
+    }
+
+    async fn refuse(&self, refused: &[Refused], cases: &[NewCase], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::refuse(it, refused, cases, now))
+    }
+
+    async fn heard(
+        &self,
+        subscription: &SubscriptionRef,
+        ids: &[String],
+    ) -> Result<Vec<Option<String>>, PortError> {
+        either!(self, it => Errands::heard(it, subscription, ids))
+    }
+
+    async fn answered(&self, answers: &[Answer], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::answered(it, answers, now))
+    }
+
+    async fn overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<Overdue>, PortError> {
+        either!(self, it => Errands::overdue(it, now, limit))
+    }
+
+    async fn late(&self, ids: &[String], cases: &[NewCase], now: Timestamp) -> Result<(), PortError> {
+        either!(self, it => Errands::late(it, ids, cases, now))
+    }
+
+    async fn forget_commands(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
+        either!(self, it => Errands::forget_commands(it, before, limit))
     }
 }
 
@@ -187,6 +270,24 @@ impl Source for Database {
         either!(self, it => Source::remove(it, tenure, removal, now, ttl))
     }
 
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        either!(self, it => Source::incarnation(it))
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        either!(self, it => Source::rebase(it, tenure, rebase, now, ttl))
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        either!(self, it => Source::filled(it, incarnation))
+    }
+
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
         either!(self, it => Source::emit(it, contract, keys))
     }
@@ -225,12 +326,16 @@ impl Source for Database {
         either!(self, it => Source::counts(it, contract))
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
-        either!(self, it => Source::aside(it, limit))
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+        either!(self, it => Source::aside_after(it, after, limit))
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
-        either!(self, it => Source::redrive(it, contract, key))
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        either!(self, it => Source::aside_row(it, sequence))
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
+        either!(self, it => Source::redrive_all(it, contract, keys))
     }
 
     async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {
@@ -299,6 +404,10 @@ impl Store for Database {
         either!(self, it => Store::rehearsal_put(it, projection, rows))
     }
 
+    async fn rehearsal_is_kept(&self, projection: &Projection) -> Result<bool, PortError> {
+        either!(self, it => Store::rehearsal_is_kept(it, projection))
+    }
+
     async fn rehearsal_diff(
         &self,
         projection: &Projection,
@@ -319,6 +428,15 @@ impl Store for Database {
         limit: usize,
     ) -> Result<Vec<AsideRecord>, PortError> {
         either!(self, it => Store::aside(it, subscription, key, limit))
+    }
+
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        either!(self, it => Store::aside_from(it, subscription, from, limit))
     }
 
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
@@ -366,6 +484,88 @@ impl Cases for Database {
         now: Timestamp,
     ) -> Result<bool, PortError> {
         either!(self, it => Cases::advance(it, id, stage, note, now))
+    }
+}
+
+impl Inbox for Database {
+    async fn claim(
+        &self,
+        subscription: &SubscriptionRef,
+        hold: Duration,
+        most: u32,
+    ) -> Result<Vec<InboxEntry>, PortError> {
+        either!(self, it => Inbox::claim(it, subscription, hold, most))
+    }
+
+    async fn done(&self, number: u64, attempt: u32) -> Result<bool, PortError> {
+        either!(self, it => Inbox::done(it, number, attempt))
+    }
+
+    async fn failed(
+        &self,
+        number: u64,
+        attempt: u32,
+        failure: &Failure<'_>,
+    ) -> Result<Option<InboxState>, PortError> {
+        either!(self, it => Inbox::failed(it, number, attempt, failure))
+    }
+
+    async fn retry(&self, number: u64) -> Result<bool, PortError> {
+        either!(self, it => Inbox::retry(it, number))
+    }
+
+    async fn skip(&self, number: u64, why: &str) -> Result<bool, PortError> {
+        either!(self, it => Inbox::skip(it, number, why))
+    }
+
+    async fn entry(&self, number: u64) -> Result<Option<InboxEntry>, PortError> {
+        either!(self, it => Inbox::entry(it, number))
+    }
+
+    async fn entries(
+        &self,
+        subscription: Option<&SubscriptionRef>,
+        limit: u32,
+    ) -> Result<Vec<InboxEntry>, PortError> {
+        either!(self, it => Inbox::entries(it, subscription, limit))
+    }
+
+    async fn inbox_counts(&self) -> Result<Vec<InboxCount>, PortError> {
+        either!(self, it => Inbox::inbox_counts(it))
+    }
+
+    async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
+        either!(self, it => Inbox::forget_done(it, before, limit))
+    }
+}
+
+impl Jobs for Database {
+    async fn file(&self, new: &NewJob, now: Timestamp) -> Result<Filed, PortError> {
+        either!(self, it => Jobs::file(it, new, now))
+    }
+
+    async fn jobs(&self, over: bool) -> Result<Vec<Job>, PortError> {
+        either!(self, it => Jobs::jobs(it, over))
+    }
+
+    async fn change(&self, job: &Job) -> Result<bool, PortError> {
+        either!(self, it => Jobs::change(it, job))
+    }
+
+    async fn parts(&self, id: u64) -> Result<Vec<Part>, PortError> {
+        either!(self, it => Jobs::parts(it, id))
+    }
+
+    async fn change_part(&self, id: u64, part: &Part) -> Result<bool, PortError> {
+        either!(self, it => Jobs::change_part(it, id, part))
+    }
+
+    async fn translation(&self, subscription: &str) -> Result<Option<String>, PortError> {
+        either!(self, it => Jobs::translation(it, subscription))
+    }
+
+    async fn translated(&self, subscription: &str, translation: &str) -> Result<(), PortError> {
+        either!(self, it => Jobs::translated(it, subscription, translation))
     }
 }
 

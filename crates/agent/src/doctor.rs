@@ -148,7 +148,7 @@ async fn topics(log: &SiteLog, context: &ContextId, compiled: &Compiled, checks:
     let mut wanted: Vec<TopicSpec> = Vec::new();
     if let Some(outlets) = &compiled.outlets {
         wanted.push(outlets.batches());
-        for channel in outlets.iter().flat_map(|outlet| &outlet.channels) {
+        for channel in outlets.all().flat_map(|outlet| &outlet.channels) {
             wanted.extend([channel.spec.clone(), digest_key::ledger_spec(&channel.topic)]);
         }
     }
@@ -213,7 +213,10 @@ async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks:
     }
     let install = format!("seamline install {context}");
     let (publishes, subscribes) = (compiled.outlets.is_some(), !compiled.intakes.is_empty());
-    match database.missing(publishes, subscribes, &projections(&compiled.intakes)).await {
+    match database
+        .missing(publishes, subscribes, !compiled.errands.is_empty(), &projections(&compiled.intakes))
+        .await
+    {
         Ok(None) => {}
         Ok(Some(table)) => {
             return checks.ill("installed", &subject, format!("there is no table `{table}`"), install);

@@ -7,6 +7,7 @@ use crate::workers::Pace;
 use seamline_flow::digest_key;
 use seamline_flow::hold::{DigestEpoch, Hold, Moved, Ports, Step, Take};
 use seamline_flow::intake::Intake;
+use seamline_flow::job::merge::{self, Merged};
 use seamline_flow::port::PortError;
 use seamline_flow::position::Accounting;
 use seamline_flow::projector::Projector;
@@ -133,13 +134,8 @@ impl<'a> LaneWork<'a> {
         if self.mover.is_some() {
             return Ok(None);
         }
-        let Reading { intake, kind, topic } = self.reading;
-        let found = {
-            let _one_at_a_time = self.ports.log.keys.lock().await;
-            digest_key::current(self.ports.log, topic).await?
-        };
-        let Some((epoch, key)) = found else { return Ok(Some(Pace::NoTopic)) };
-        let digest = DigestEpoch { epoch, key };
+        let Reading { intake, kind, .. } = self.reading;
+        let Some(digest) = self.digest().await? else { return Ok(Some(Pace::NoTopic)) };
         let taken = match kind {
             Kind::Events => {
                 Reactor::take(self.ports, intake, self.partition, digest, false).await?.map(Mover::Events)
@@ -157,6 +153,28 @@ impl<'a> LaneWork<'a> {
             Take::NoTopic => Some(Pace::NoTopic),
             Take::Stopped(case) => Some(Pace::Stopped(case)),
         })
+    }
+
+    /// Merges the next chunk of a job into the rows of the lane; one that must not read on is taken for it.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to go on.
+    pub(crate) async fn merge(&mut self, job: u64) -> Result<Merged, PortError> {
+        match &mut self.mover {
+            Some(Mover::State(projector)) => merge::step(projector, job).await,
+            Some(Mover::Events(_)) => Ok(Merged::NotNow),
+            None => {
+                let Some(digest) = self.digest().await? else { return Ok(Merged::NotNow) };
+                merge::step_standing(self.ports, self.reading.intake, digest, self.partition, job).await
+            }
+        }
+    }
+
+    /// Returns the digest key of the topic; none where there is no topic yet.
+    async fn digest(&self) -> Result<Option<DigestEpoch>, PortError> {
+        let _one_at_a_time = self.ports.log.keys.lock().await;
+        let found = digest_key::current(self.ports.log, self.reading.topic).await?;
+        Ok(found.map(|(epoch, key)| DigestEpoch { epoch, key }))
     }
 
     /// Gives the lane back, so that another can take it at once.

@@ -6,13 +6,17 @@ use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
 use crate::metrics::process::Process;
 use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::Offset;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use seamline_contract::id::ContractRef;
+use seamline_contract::id::{ContractRef, SubscriptionRef};
+use seamline_flow::inbox::{InboxCount, InboxState};
+use seamline_flow::job::JobKind;
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
@@ -58,9 +62,28 @@ struct OfSubscription {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfInbox {
+    context: String,
+    subscription: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfWorker {
     context: String,
     worker: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfJob {
+    context: String,
+    job: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfRequest {
+    contract: String,
+    status: u16,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -86,6 +109,14 @@ struct Families {
     log: Seconds<OfCall>,
     commit: Seconds<OfContext>,
     replicas: Family<OfContext, Gauge>,
+    job_records: Family<OfJob, Counter>,
+    inbox_rows: Family<OfInbox, Gauge>,
+    inbox_oldest: Family<OfSubscription, Gauge>,
+    errands: Family<OfWorker, Counter>,
+    commands_late: Family<OfContext, Counter>,
+    requests: Seconds<OfRequest>,
+    readers: Family<OfContract, Gauge>,
+    major_ends: Family<OfContract, Gauge>,
 }
 
 /// From a millisecond to a minute.
@@ -104,6 +135,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     moved: Arc<AtomicU64>,
+    worked: Arc<AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -130,11 +162,19 @@ impl Metrics {
             log: Seconds::new_with_constructor(calls),
             commit: Seconds::new_with_constructor(calls),
             replicas: Family::default(),
+            job_records: Family::default(),
+            inbox_rows: Family::default(),
+            inbox_oldest: Family::default(),
+            errands: Family::default(),
+            commands_late: Family::default(),
+            requests: Seconds::new_with_constructor(calls),
+            readers: Family::default(),
+            major_ends: Family::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
         registry.register_collector(Box::new(Process));
-        Metrics { registry, families, moved: Arc::default() }
+        Metrics { registry, families, moved: Arc::default(), worked: Arc::default() }
     }
 
     /// Returns all of them in the OpenMetrics text format.
@@ -144,9 +184,20 @@ impl Metrics {
         out
     }
 
+    /// Counts a request for a contract, by what was answered and how long it took.
+    pub(crate) fn requested(&self, contract: &str, status: u16, took: Duration) {
+        let labels = OfRequest { contract: contract.to_owned(), status };
+        self.families.requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
     /// Returns how many rows and records were moved by all agents so far.
     pub fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many records and rows jobs of all agents came past so far.
+    pub fn worked(&self) -> u64 {
+        self.worked.load(Ordering::Relaxed)
     }
 
     /// Returns the metrics of one agent, and measures its database and log from now on.
@@ -156,7 +207,7 @@ impl Metrics {
         let log = |call| families.log.get_or_create_owned(&OfCall { call });
         agent.log.measure(log("append"), log("fetch"));
         agent.database.measure(families.commit.get_or_create_owned(&OfContext { context: context.clone() }));
-        AgentMetrics { context, families, moved: Arc::clone(&self.moved) }
+        AgentMetrics { context, families, moved: Arc::clone(&self.moved), worked: Arc::clone(&self.worked) }
     }
 }
 
@@ -186,7 +237,33 @@ fn register(registry: &mut Registry, families: &Families) {
         Unit::Seconds,
         f.commit.clone(),
     );
+    registry.register(
+        "job_records",
+        "Records and rows that jobs came past, by what they do",
+        f.job_records.clone(),
+    );
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
+    registry.register("errands", "Commands and outcomes that were posted or heard", f.errands.clone());
+    registry.register("commands_late", "Commands without an answer past its time", f.commands_late.clone());
+    registry.register_with_unit("request", "Requests that were answered", Unit::Seconds, f.requests.clone());
+    registry.register("inbox_rows", "Rows of the inbox that are not done, by state", f.inbox_rows.clone());
+    registry.register_with_unit(
+        "inbox_oldest",
+        "Since when the oldest row of the inbox waits that is not done",
+        Unit::Seconds,
+        f.inbox_oldest.clone(),
+    );
+    registry.register(
+        "subscriptions",
+        "Subscriptions kept here, by the major that they read",
+        f.readers.clone(),
+    );
+    registry.register_with_unit(
+        "major_ends_timestamp",
+        "When an older major that is published here ends, in seconds since the epoch",
+        Unit::Seconds,
+        f.major_ends.clone(),
+    );
 }
 
 /// The metrics of one agent.
@@ -194,6 +271,7 @@ pub(crate) struct AgentMetrics {
     context: String,
     families: Families,
     moved: Arc<AtomicU64>,
+    worked: Arc<AtomicU64>,
 }
 
 impl AgentMetrics {
@@ -276,6 +354,21 @@ impl AgentMetrics {
         self.families.lanes_held.get_or_create(&self.context()).set(lanes.try_into().unwrap_or(i64::MAX));
     }
 
+    /// Counts a step of a job.
+    pub(crate) fn worked(&self, kind: JobKind, moved: u64) {
+        self.count_job(kind.word(), moved);
+    }
+
+    /// Counts rows that a lane merged for a job.
+    pub(crate) fn merged(&self, rows: u64) {
+        self.count_job("merge", rows);
+    }
+
+    fn count_job(&self, job: &'static str, moved: u64) {
+        self.worked.fetch_add(moved.max(1), Ordering::Relaxed);
+        self.families.job_records.get_or_create(&OfJob { context: self.context.clone(), job }).inc_by(moved);
+    }
+
     /// Counts a step that failed.
     pub(crate) fn step_error(&self, worker: &'static str) {
         self.families.step_errors.get_or_create(&self.worker(worker)).inc();
@@ -289,6 +382,53 @@ impl AgentMetrics {
     /// Says how many replicas there are.
     pub(crate) fn replicas(&self, replicas: usize) {
         self.families.replicas.get_or_create(&self.context()).set(replicas.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Counts commands and outcomes that were posted or heard.
+    pub(crate) fn errands(&self, worker: &'static str, count: u64) {
+        self.moved.fetch_add(count, Ordering::Relaxed);
+        self.families.errands.get_or_create(&self.worker(worker)).inc_by(count);
+    }
+
+    /// Counts commands that were found to be late.
+    pub(crate) fn commands_late(&self, count: u64) {
+        self.families.commands_late.get_or_create(&self.context()).inc_by(count);
+    }
+
+    /// Says how many rows of a subscription's inbox are not done, and since when the oldest is there.
+    pub(crate) fn inbox(&self, subscription: &SubscriptionRef, counts: &[InboxCount]) {
+        let own: Vec<&InboxCount> = counts.iter().filter(|it| &it.subscription == subscription).collect();
+        for state in InboxState::ALL.into_iter().filter(|state| *state != InboxState::Done) {
+            let rows = own.iter().find(|it| it.state == state).map_or(0, |it| it.rows);
+            let (context, subscription) = (self.context.clone(), subscription.to_string());
+            let labels = OfInbox { context, subscription, state: state.word() };
+            self.families.inbox_rows.get_or_create(&labels).set(signed(rows));
+        }
+        let oldest = own.iter().map(|it| Timestamp::now().duration_since(it.oldest).as_secs()).max();
+        let (context, subscription) = (self.context.clone(), subscription.to_string());
+        let labels = OfSubscription { context, subscription };
+        self.families.inbox_oldest.get_or_create(&labels).set(oldest.unwrap_or(0));
+    }
+
+    /// Says how many subscriptions read which major, and when the older majors that are published end.
+    pub(crate) fn majors(&self, agent: &Agent) {
+        let labels = |contract: &ContractRef| OfContract {
+            context: self.context.clone(),
+            contract: contract.to_string(),
+        };
+        let readers = &self.families.readers;
+        for intake in &agent.intakes {
+            let reads = agent.intakes.iter().filter(|it| it.contract == intake.contract).count();
+            readers.get_or_create(&labels(&intake.contract)).set(reads.try_into().unwrap_or(i64::MAX));
+        }
+        for outlet in agent.outlets.iter().flat_map(|outlets| outlets.all()) {
+            let Some(descent) = &outlet.descent else { continue };
+            let end = descent.until.tomorrow().ok().map(|day| day.to_datetime(Time::midnight()));
+            let end = end.and_then(|end| Offset::UTC.to_timestamp(end).ok());
+            if let Some(end) = end {
+                self.families.major_ends.get_or_create(&labels(&outlet.contract)).set(end.as_second());
+            }
+        }
     }
 
     /// Says how many rows of a contract wait, and are aside.
@@ -306,7 +446,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfLane, OfSubscription, OfWorker, Outcome, RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubscription, OfWorker,
+        Outcome, RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -333,7 +474,16 @@ mod tests {
         f.batches.get_or_create(&worker).inc();
         f.log.get_or_create(&OfCall { call: "append" }).observe(1.0);
         f.commit.get_or_create(&context).observe(1.0);
+        f.job_records.get_or_create(&OfJob { context: text(), job: "merge" }).inc();
         f.replicas.get_or_create(&context).set(1);
+        f.requests.get_or_create(&OfRequest { contract: text(), status: 200 }).observe(1.0);
+        f.errands.get_or_create(&worker).inc();
+        f.commands_late.get_or_create(&context).inc();
+        let inbox = OfInbox { context: text(), subscription: text(), state: "waiting" };
+        f.inbox_rows.get_or_create(&inbox).set(1);
+        f.inbox_oldest.get_or_create(&OfSubscription { context: text(), subscription: text() }).set(1);
+        f.readers.get_or_create(&contract).set(1);
+        f.major_ends.get_or_create(&contract).set(1);
         metrics
     }
 

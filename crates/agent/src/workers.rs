@@ -1,10 +1,13 @@
 //! The workers of a database stepped in turn, in one order that is always the same: for proofs, demonstrations, and hands.
 
 use crate::agent::{Agent, AgentError};
+use crate::errand::{HearWork, PostWork};
 use crate::lane::{LaneWork, Reading, readings};
 use crate::relay::RelayWork;
 use jiff::Timestamp;
 use seamline_flow::case::NewCase;
+use seamline_flow::errand::hear::Hearing;
+use seamline_flow::errand::tell_overdue;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
 use std::time::Duration;
@@ -36,11 +39,23 @@ pub struct Workers<'a> {
     lanes: Vec<(LaneWork<'a>, Option<Timestamp>)>,
     /// Those whose topic is not known yet.
     planned: Vec<Reading<'a>>,
+    post: Option<PostWork<'a>>,
+    hearers: Vec<(HearWork<'a>, Option<Timestamp>)>,
+    /// Errands whose topic is not known yet.
+    unheard: Vec<&'a Hearing>,
 }
 
 impl<'a> Workers<'a> {
     pub(crate) fn new(agent: &'a Agent) -> Workers<'a> {
-        Workers { agent, relay: RelayWork::new(agent), lanes: Vec::new(), planned: readings(&agent.intakes) }
+        Workers {
+            agent,
+            relay: RelayWork::new(agent),
+            lanes: Vec::new(),
+            planned: readings(&agent.intakes),
+            post: PostWork::new(agent.ports(), &agent.context, &agent.errands),
+            hearers: Vec::new(),
+            unheard: agent.errands.hearings.iter().collect(),
+        }
     }
 
     /// Steps everything once. Returns how much moved, with lanes whose next reaction waits for its projection.
@@ -67,6 +82,38 @@ impl<'a> Workers<'a> {
                 Pace::Moved(count) => moved += count,
                 Pace::Waiting => moved += 1,
                 Pace::Idle => {}
+                Pace::Busy(until) => *resting_until = Some(until.min(now + REST)),
+                Pace::NoTopic | Pace::Stopped(_) => *resting_until = Some(now + REST),
+            }
+        }
+        Ok(moved + self.errands().await?)
+    }
+
+    /// Posts and hears errands. Returns how many moved.
+    async fn errands(&mut self) -> Result<u64, AgentError> {
+        let Some(post) = &mut self.post else { return Ok(0) };
+        let mut moved = match post.step().await? {
+            Pace::Moved(count) => count,
+            Pace::Idle | Pace::Waiting | Pace::Busy(_) | Pace::NoTopic | Pace::Stopped(_) => 0,
+        };
+        tell_overdue(&self.agent.database, Timestamp::now()).await?;
+        for hearing in std::mem::take(&mut self.unheard) {
+            match self.agent.log.topic(&hearing.topic).await? {
+                None => self.unheard.push(hearing),
+                Some(topic) => self.hearers.extend(
+                    (0..topic.partitions).map(|at| (HearWork::new(self.agent.ports(), hearing, at), None)),
+                ),
+            }
+        }
+        for (hearer, resting_until) in &mut self.hearers {
+            let now = Timestamp::now();
+            if resting_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            *resting_until = None;
+            match hearer.step().await? {
+                Pace::Moved(count) => moved += count,
+                Pace::Idle | Pace::Waiting => {}
                 Pace::Busy(until) => *resting_until = Some(until.min(now + REST)),
                 Pace::NoTopic | Pace::Stopped(_) => *resting_until = Some(now + REST),
             }

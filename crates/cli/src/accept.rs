@@ -1,6 +1,6 @@
 //! `seamline accept REF`: a consumer agrees to the meaning of what it uses.
 
-use crate::exit::{Exit, unreachable};
+use crate::exit::{Exit, unreachable, usage};
 use crate::opened::{opened, subscription};
 use crate::terminal::Writing;
 use anyhow::{Context, Result};
@@ -40,6 +40,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.estate)?;
     let estate = &opened.reading.estate;
     let subscription = subscription(estate, &args.reference)?;
+    if let Some(repository) = subscription.document.repository() {
+        let message = format!("`{}` is of another repository, `{repository}`", subscription.name);
+        return Err(usage(message, "its own team accepts what it uses, there"));
+    }
     let contract = resolved(estate, subscription)?;
     let uses = uses(estate, subscription);
     let accepted = Accepted { version: contract.contract.version, meaning: meaning_digest(&contract, &uses) };

@@ -5,12 +5,16 @@ use anyhow::Result;
 use jiff::Timestamp;
 use seamline_agent::agent::Agent;
 use seamline_agent::log::SiteLog;
-use seamline_contract::id::{ContextId, ContractRef};
+use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
+use seamline_flow::era::{Ending, days};
+use seamline_flow::errand::Errands;
 use seamline_flow::hold::ends;
+use seamline_flow::job::JobStage;
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
 use seamline_flow::source::{Source, SourceCounts};
 use seamline_flow::store::{Lane, Store};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The counts of a contract at its source.
@@ -43,6 +47,51 @@ pub(crate) struct Keeping {
     pub(crate) waits: Option<Duration>,
     /// Bytes on disk: of what is ours, of a file all.
     pub(crate) bytes: u64,
+    /// Jobs that are not over, by number.
+    pub(crate) jobs: Vec<u64>,
+    /// Subscriptions whose rows may have been written by another translation than the estate's.
+    pub(crate) translated_otherwise: Vec<String>,
+}
+
+/// Who reads one major of a contract.
+pub(crate) struct MajorAccount {
+    /// The contract in that major.
+    pub(crate) contract: ContractRef,
+    /// The subscriptions that read it.
+    pub(crate) readers: Vec<SubscriptionRef>,
+    /// Its share among the subscriptions that read the contract in any major, from 0 to 1.
+    pub(crate) share: f64,
+    /// The last day on which it is written, where a newer major serves it, and how far that is.
+    pub(crate) ends: Option<(String, Option<Ending>)>,
+}
+
+/// Returns who reads which major of each contract that is read or published here, sorted.
+pub(crate) fn majors(agents: &[Agent]) -> Vec<MajorAccount> {
+    let now = Timestamp::now();
+    let mut read: BTreeMap<ContractRef, Vec<SubscriptionRef>> = BTreeMap::new();
+    let mut until: BTreeMap<ContractRef, String> = BTreeMap::new();
+    for agent in agents {
+        for outlet in agent.outlets.iter().flat_map(|outlets| outlets.all()) {
+            read.entry(outlet.contract.clone()).or_default();
+            let end = outlet.descent.as_ref().map(|descent| descent.until.to_string());
+            until.extend(end.map(|end| (outlet.contract.clone(), end)));
+        }
+        for intake in &agent.intakes {
+            read.entry(intake.contract.clone()).or_default().push(intake.subscription.clone());
+            let end = intake.served.as_ref().map(|(_, end)| end.clone());
+            until.extend(end.map(|end| (intake.contract.clone(), end)));
+        }
+    }
+    let all = |contract: &ContractRef| -> usize {
+        read.iter().filter(|(it, _)| it.name == contract.name).map(|(_, readers)| readers.len()).sum()
+    };
+    let account = |(contract, readers): (&ContractRef, &Vec<SubscriptionRef>)| MajorAccount {
+        share: readers.len() as f64 / all(contract).max(1) as f64,
+        ends: until.get(contract).map(|end| (end.clone(), days(end, now))),
+        contract: contract.clone(),
+        readers: readers.clone(),
+    };
+    read.iter().map(account).collect()
 }
 
 /// Returns what work takes in a database.
@@ -54,11 +103,14 @@ pub(crate) async fn keeping(agent: &Agent) -> Result<Keeping> {
         Some(_) => agent.database.waiting(1).await.map_err(no_answer)?.pop(),
         None => None,
     };
+    let others = agent.translated_otherwise().await.map_err(no_answer)?;
     Ok(Keeping {
         context: agent.context.clone(),
         place: agent.place.to_string(),
         waits: oldest.map(|row| since(row.written_at)),
         bytes: agent.database.bytes().await.map_err(no_answer)?,
+        jobs: agent.jobs().await.map_err(no_answer)?.iter().map(|job| job.id).collect(),
+        translated_otherwise: others.iter().map(|intake| intake.subscription.to_string()).collect(),
     })
 }
 
@@ -98,43 +150,47 @@ pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
 /// The ports'.
 pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     let mut accounts = Vec::new();
-    for intake in &agent.intakes {
-        let stored = agent.database.lanes(&intake.subscription).await.map_err(no_answer)?;
-        let state = intake.state.as_ref().map(|state| &state.topic);
-        let events = intake.events.as_ref().map(|events| &events.topic);
-        for name in state.into_iter().chain(events) {
-            let Some(topic) = agent.log.topic(name).await.map_err(no_answer)? else { continue };
-            for partition in 0..topic.partitions {
-                let lane = Lane { subscription: intake.subscription.clone(), topic: name.clone(), partition };
-                let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
-                let position =
-                    found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
-                let Some((start, end)) =
-                    ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?
-                else {
-                    continue;
-                };
-                let from = position.unwrap_or(start);
-                let behind = end.saturating_sub(from);
-                let stale = match behind {
-                    0 => None,
-                    _ => staleness(&agent.log, &topic, partition, from).await?,
-                };
-                let accounting = found.map(|state| state.accounting);
-                accounts.push(LaneAccount { lane, accounting, behind, stale });
-            }
+    let read = agent.intakes.iter().flat_map(|intake| {
+        let state = intake.state.as_ref().map(|state| state.topic.as_str());
+        let events = intake.events.as_ref().map(|events| events.topic.as_str());
+        state.into_iter().chain(events).map(|topic| (&intake.subscription, topic))
+    });
+    for (subscription, name) in read.chain(agent.errands.heard()) {
+        let stored = agent.database.lanes(subscription).await.map_err(no_answer)?;
+        let Some(topic) = agent.log.topic(name).await.map_err(no_answer)? else { continue };
+        for partition in 0..topic.partitions {
+            let lane = Lane { subscription: subscription.clone(), topic: name.to_owned(), partition };
+            let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
+            let position = found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
+            let Some((start, end)) = ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?
+            else {
+                continue;
+            };
+            let from = position.unwrap_or(start);
+            let behind = end.saturating_sub(from);
+            let stale = match behind {
+                0 => None,
+                _ => staleness(&agent.log, &topic, partition, from).await?,
+            };
+            let accounting = found.map(|state| state.accounting);
+            accounts.push(LaneAccount { lane, accounting, behind, stale });
         }
     }
     Ok(accounts)
 }
 
+/// How many letters are counted of each database.
+const LETTERS_MAX: u32 = 1_000;
+
 /// What is left to do in a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Left {
-    /// Outbox rows that wait for the relay.
+    /// Outbox rows that wait for the relay, and letters that wait to be posted, as far as they are counted.
     pub(crate) rows: u64,
     /// Offsets that its lanes have not read.
     pub(crate) behind: u64,
+    /// Jobs that are to be worked and are not over.
+    pub(crate) jobs: u64,
 }
 
 /// Returns what is left to do in contexts. Outboxes come first: what left one before it was counted is in the log by then,
@@ -146,8 +202,13 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
     let mut left = Left::default();
     for agent in agents {
         left.rows += sources(agent).await?.iter().map(|it| it.counts.waiting).sum::<u64>();
+        if !agent.errands.is_empty() {
+            left.rows += agent.database.letters(LETTERS_MAX).await.map_err(no_answer)?.len() as u64;
+        }
     }
     for agent in agents {
+        let open = agent.jobs().await.map_err(no_answer)?.into_iter();
+        left.jobs += open.filter(|job| job.stage != JobStage::Paused && agent.can_work(job)).count() as u64;
         left.behind += lanes(agent).await?.iter().map(|it| it.behind).sum::<u64>();
     }
     Ok(left)

@@ -3,13 +3,16 @@
 use crate::account::{Left, left};
 use crate::exit::{Exit, usage};
 use crate::logging::{self, LogFormat};
-use crate::site::{Where, agents, block_on, contexts, release};
+use crate::site::{Where, agents, block_on, contexts, refused, release};
 use anyhow::{Context, Result};
 use seamline_agent::agent::Agent;
 use seamline_agent::crew;
 use seamline_agent::health;
 use seamline_agent::metrics::Metrics;
 use seamline_agent::pulse::Pulse;
+use seamline_agent::requests::{self, Requests, of_this_process};
+use seamline_agent::site::Site;
+use seamline_contract::id::ContextId;
 use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -20,6 +23,9 @@ use tokio::sync::watch;
 
 /// Where health is told unless said: on this machine alone, on the port that exporters of OpenTelemetry use.
 const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// Where requests are answered unless said: on this machine alone.
+const REQUESTS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9465);
 
 /// How often it is looked whether anything moves.
 const LOOK: Duration = Duration::from_millis(25);
@@ -52,6 +58,10 @@ pub(crate) struct Args {
     /// `127.0.0.1:9464`, or a free port where that is taken; `off` with `--until-idle`.
     #[arg(long, value_name = "ADDR|off")]
     health: Option<Health>,
+    /// Where to answer requests, if a contract offers them; port 0 takes a free one, `off` answers nowhere. Unless said:
+    /// `127.0.0.1:9465`, or a free port where that is taken; `off` with `--until-idle`.
+    #[arg(long, value_name = "ADDR|off")]
+    requests: Option<Health>,
     /// How to log on standard error; text on a terminal, else JSON.
     #[arg(long, value_enum)]
     log: Option<LogFormat>,
@@ -81,10 +91,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             agent.lease = Duration::from_secs(args.lease);
         }
         let (metrics, pulse) = (Arc::new(Metrics::new()), Arc::new(Pulse::default()));
-        if let Some(listener) = listen(args).await? {
+        if let Some(listener) = listen(args.health, HEALTH, "--health", args.until_idle).await? {
             eprintln!("health and metrics on http://{}", listener.local_addr()?);
             tokio::spawn(health::serve(listener, Arc::clone(&metrics), Arc::clone(&pulse)));
         }
+        answer_requests(args, &site, &contexts, &metrics).await?;
         tracing::info!(databases = agents.len(), holder = agents[0].holder(), "the agent works");
         let mut quiet = Quiet::new(&agents, &metrics, args.until_idle);
         let (finished, left) =
@@ -107,8 +118,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             Exit::Clean
         } else {
             println!(
-                "left: {} outbox rows, {} offsets not read: another agent holds them, or a case is open",
-                left.rows, left.behind
+                "left: {} outbox rows, {} offsets not read, {} jobs: another agent holds them, or a case is open",
+                left.rows, left.behind, left.jobs
             );
             Exit::Inconclusive
         };
@@ -138,18 +149,39 @@ impl FromStr for Health {
 }
 
 /// Takes the port that was said, else the usual one, or a free one where that is taken: replicas share a machine.
-async fn listen(args: &Args) -> Result<Option<TcpListener>> {
-    let address = match args.health {
+async fn listen(
+    said: Option<Health>,
+    usual: SocketAddr,
+    flag: &str,
+    until_idle: bool,
+) -> Result<Option<TcpListener>> {
+    let address = match said {
         Some(Health::At(address)) => address,
         Some(Health::Off) => return Ok(None),
-        None if args.until_idle => return Ok(None),
-        None => match TcpListener::bind(HEALTH).await {
+        None if until_idle => return Ok(None),
+        None => match TcpListener::bind(usual).await {
             Ok(listener) => return Ok(Some(listener)),
-            Err(_) => SocketAddr::new(HEALTH.ip(), 0),
+            Err(_) => SocketAddr::new(usual.ip(), 0),
         },
     };
     let listener = TcpListener::bind(address).await;
-    listener.map(Some).with_context(|| format!("cannot listen on `{address}`; say another with `--health`"))
+    listener.map(Some).with_context(|| format!("cannot listen on `{address}`; say another with `{flag}`"))
+}
+
+/// Answers requests, where a contract of the contexts offers them.
+async fn answer_requests(
+    args: &Args,
+    site: &Site,
+    contexts: &[ContextId],
+    metrics: &Arc<Metrics>,
+) -> Result<()> {
+    let opened = Requests::open(site, contexts, Arc::clone(metrics), &of_this_process).await;
+    let Some(requests) = opened.map_err(refused)? else { return Ok(()) };
+    let listener = listen(args.requests, REQUESTS, "--requests", args.until_idle).await?;
+    let Some(listener) = listener else { return Ok(()) };
+    eprintln!("requests for {} on http://{}", requests.offered().join(", "), listener.local_addr()?);
+    tokio::spawn(requests::serve(listener, Arc::new(requests)));
+    Ok(())
 }
 
 /// Tells to stop at the first signal, and ends at the second.
@@ -211,7 +243,7 @@ impl<'a> Quiet<'a> {
         let patience = 2 * patience + Duration::from_secs(5);
         let mut last = Ok(Left::default());
         while tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await.is_err() {
-            let moved = self.metrics.moved();
+            let moved = self.metrics.moved() + self.metrics.worked();
             if moved > self.moved.1 {
                 self.moved = (Instant::now(), moved);
             }
@@ -221,7 +253,9 @@ impl<'a> Quiet<'a> {
             }
             last = left(self.agents).await;
             let nothing = last.as_ref().is_ok_and(|left| *left == Left::default());
-            if (nothing && self.metrics.moved() == self.moved.1) || self.moved.0.elapsed() > patience {
+            if (nothing && self.metrics.moved() + self.metrics.worked() == self.moved.1)
+                || self.moved.0.elapsed() > patience
+            {
                 // Nobody listens any more: then it stops already.
                 let _ = tell.send(true);
             }

@@ -1,6 +1,8 @@
 //! `seamline backfill CONTRACT`: every key's current state goes through the outbox once more.
 
 use crate::exit::{Exit, unreachable, usage};
+use crate::job::follow::{Hands, exit, file, follow};
+use crate::job::tell::{Far, far};
 use crate::opened::contract;
 use crate::site::{Where, agents, block_on, no_answer};
 use crate::terminal::Writing;
@@ -8,8 +10,10 @@ use anyhow::Result;
 use seamline_agent::agent::Agent;
 use seamline_agent::database::Database;
 use seamline_contract::contract::Contract;
-use seamline_contract::id::ContractId;
-use seamline_flow::backfill::{CHUNK_KEYS, Progress, backfill};
+use seamline_contract::id::{ContractId, ContractRef};
+use seamline_flow::backfill::CHUNK_KEYS;
+use seamline_flow::job::orders::{BackfillOrders, write};
+use seamline_flow::job::{Job, JobKind, JobStage, NewJob};
 use seamline_flow::source::Source;
 use seamline_message::key::RecordKey;
 use serde_json::json;
@@ -19,6 +23,12 @@ use serde_json::json;
 pub(crate) struct Args {
     /// The contract: context/contract.
     contract: String,
+    /// At most so many rows in a second.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// File the job, and do not follow it.
+    #[arg(long)]
+    detach: bool,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
@@ -48,36 +58,71 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
         let contract = &reference.name.contract;
         let publishes =
-            |agent: &&Agent| agent.outlets.as_ref().is_some_and(|outlets| outlets.get(contract).is_some());
-        let publishing: Vec<&Agent> = agents.iter().filter(publishes).collect();
-        let mut rows = 0;
-        for agent in &publishing {
-            rows += count(&agent.database, contract).await?;
+            |agent: &Agent| agent.outlets.as_ref().is_some_and(|outlets| outlets.get(contract).is_some());
+        let mut publishing = Vec::new();
+        for (at, agent) in agents.iter().enumerate().filter(|(_, agent)| publishes(agent)) {
+            publishing.push((at, count(&agent.database, contract).await?));
         }
+        let rows: u64 = publishing.iter().map(|(_, rows)| rows).sum();
         let text = args.writing.is_text();
         if text {
             println!("{rows} rows of {reference} would be published, {CHUNK_KEYS} in a transaction");
+            if let Some(rate) = args.rate {
+                println!("  at most {rate} in a second: in about {} s", rows.div_ceil(rate.into()));
+            }
+            println!(
+                "  consumers take what they have already for what it is; no reaction fires, no history changes"
+            );
         }
         let agreed = args.writing.agreed("publish them?")?;
-        let mut written = 0;
-        for agent in publishing.iter().filter(|_| agreed) {
-            written += publish(&agent.database, contract).await?;
-        }
-        if text {
-            let said = if agreed {
-                format!("{written} rows are in the outbox")
+        let mut done = Vec::new();
+        for (at, rows) in publishing.into_iter().filter(|_| agreed) {
+            let orders = write(&BackfillOrders::new(rows, args.rate));
+            let new = NewJob { kind: JobKind::Backfill, subject: reference.to_string(), orders };
+            let id = file(&agents[at], &new, &place).await?;
+            if args.detach {
+                done.push((id, None));
             } else {
-                "nothing was written".to_owned()
-            };
-            println!("{said}; the agent of `{context}` carries on what is there");
-            println!("next: seamline agent {context} --until-idle{place}");
-        } else {
-            let schema = "seamline/backfill/v1";
-            let document = json!({ "schema": schema, "contract": reference.to_string(), "rows": rows, "written": written });
-            println!("{document}");
+                done.push((id, Some(follow(&agents, at, id, Hands::Job, text).await?)));
+            }
         }
-        Ok(Exit::Clean)
+        tell(args, &reference, rows, agreed, &done);
+        Ok(done
+            .iter()
+            .filter_map(|(_, job)| job.as_ref())
+            .map(exit)
+            .find(|it| *it != Exit::Clean)
+            .unwrap_or(Exit::Clean))
     })
+}
+
+/// Says what became of it, by job.
+fn tell(args: &Args, reference: &ContractRef, rows: u64, agreed: bool, done: &[(u64, Option<Job>)]) {
+    let (context, place) = (&reference.name.context, args.place.arguments());
+    let published = |job: &Job| match far(job) {
+        Far::Backfill(_, at) => at.rows,
+        Far::Rehearsal(..) | Far::Unknown => 0,
+    };
+    let written: u64 = done.iter().filter_map(|(_, job)| job.as_ref()).map(published).sum();
+    let names: Vec<String> = done.iter().map(|(id, _)| format!("{context}/{id}")).collect();
+    if !args.writing.is_text() {
+        let schema = "seamline/backfill/v1";
+        let contract = reference.to_string();
+        let document = json!({ "schema": schema, "contract": contract, "rows": rows, "written": written, "jobs": names });
+        println!("{document}");
+        return;
+    }
+    let over = |(_, job): &(u64, Option<Job>)| job.as_ref().is_some_and(|job| job.stage == JobStage::Done);
+    if !agreed {
+        println!("nothing was written; the agent of `{context}` carries on what is there");
+    } else if done.iter().all(over) {
+        println!("{written} rows are in the outbox; the agent of `{context}` carries on what is there");
+    } else {
+        println!("{written} rows are in the outbox so far; at work: {}", names.join(", "));
+        println!("next: seamline job show {}{place}", names.first().map_or("", String::as_str));
+        return;
+    }
+    println!("next: seamline agent {context} --until-idle{place}");
 }
 
 /// Returns how many rows the source view has.
@@ -90,13 +135,4 @@ async fn count(database: &Database, contract: &ContractId) -> Result<u64> {
         after = Some(last.key.clone());
         count += rows.len() as u64;
     }
-}
-
-/// Publishes all there is. Returns how many outbox rows were written.
-async fn publish(database: &Database, contract: &ContractId) -> Result<u64> {
-    let mut progress = Progress::default();
-    while !progress.done {
-        progress = backfill(database, contract, &progress).await.map_err(no_answer)?;
-    }
-    Ok(progress.rows)
 }

@@ -39,9 +39,10 @@ fn place(at: &ModelPath) -> String {
 }
 
 /// How much of a baseline there still is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Known {
-    left_out: usize,
+    /// What is still found.
+    pub(crate) left_out: Vec<Finding>,
     gone: usize,
 }
 
@@ -77,12 +78,12 @@ impl Baseline {
             .map_err(|error| usage(format!("there is no baseline in `{name}`: {error}"), help))?;
         let mut left = read(&text).ok_or_else(|| usage(format!("`{name}` is no baseline"), help))?;
         let mut new = Vec::new();
-        let mut left_out = 0;
+        let mut left_out = Vec::new();
         for finding in findings {
             match left.get_mut(&fingerprint(&finding)).filter(|times| **times > 0) {
                 Some(times) => {
                     *times -= 1;
-                    left_out += 1;
+                    left_out.push(finding);
                 }
                 None => new.push(finding),
             }
@@ -104,7 +105,7 @@ fn read(text: &str) -> Option<BTreeMap<Fingerprint, usize>> {
 impl Known {
     /// Returns it in a line for people.
     pub(crate) fn line(&self) -> String {
-        let known = counted(self.left_out as u64, "finding");
+        let known = counted(self.left_out.len() as u64, "finding");
         let gone = match self.gone {
             0 => String::new(),
             gone => format!("; {gone} of it gone by now, write it anew with `--write-baseline`"),
@@ -114,6 +115,6 @@ impl Known {
 
     /// Returns it for programs.
     pub(crate) fn document(&self) -> Value {
-        json!({ "leftOut": self.left_out, "gone": self.gone })
+        json!({ "leftOut": self.left_out.len(), "gone": self.gone })
     }
 }

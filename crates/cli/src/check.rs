@@ -3,7 +3,7 @@
 use crate::baseline::Baseline;
 use crate::compared::Compared;
 use crate::exit::Exit;
-use crate::opened::{findings_and_waived, opened};
+use crate::opened::{Found, found, opened};
 use crate::output::{Format, Report, Verb};
 use anyhow::Result;
 use seamline_contract::finding::Level;
@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// The level from which on the command fails.
     #[arg(long, default_value = "error", value_name = "advice|warn|error")]
     fail_on: Level,
+    /// Shows what is wrong in other repositories, too; it never counts here.
+    #[arg(long)]
+    others: bool,
     /// How to speak.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -36,13 +39,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let opened = opened(&args.path)?;
     let compared = args.against.as_ref().map(|revision| Compared::since(revision, &opened)).transpose()?;
-    let (findings, waived) = findings_and_waived(&opened);
-    if args.baseline.write(&findings)? {
+    let Found { own, waived, others } = found(&opened);
+    if args.baseline.write(&own)? {
         return Ok(Exit::Clean);
     }
-    let (findings, known) = args.baseline.without_known(findings)?;
+    let (findings, known) = args.baseline.without_known(own)?;
     let mut report = Report::new(Verb::Check, &opened, findings, compared.as_ref(), args.fail_on);
     report.leave_out(waived, known);
+    report.tell_others(others, args.others);
     report.print(args.format);
     Ok(report.exit())
 }

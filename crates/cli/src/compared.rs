@@ -1,7 +1,7 @@
 //! Two texts of an estate held against each other: where each comes from, what changed, and whom it breaks.
 
 use crate::exit::{Exit, Refusal, usage};
-use crate::opened::opened;
+use crate::opened::{is_own, opened, today};
 use anyhow::Result;
 use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
@@ -10,9 +10,11 @@ use seamline_contract::resolve::resolve_all;
 use seamline_estate::open::{Opened, nothing};
 use seamline_estate::revision::{Asked, Commit, Repository, RevisionError};
 use seamline_lang::rule::UNREADABLE;
-use seamline_rules::diff::impact::{Impact, impacts};
-use seamline_rules::diff::verdict::findings;
+use seamline_rules::diff::impact::{Fate, Impact, impacts};
+use seamline_rules::diff::verdict::{CONSUMERS_KEPT, findings};
 use seamline_rules::diff::{Diff, Sides, diff};
+use seamline_rules::review::Waived;
+use seamline_rules::waiver::waived;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -42,6 +44,8 @@ pub(crate) struct Compared {
     pub(crate) unreadable: Vec<Finding>,
     /// What keeps it from shipping.
     pub(crate) findings: Vec<Finding>,
+    /// What would, and somebody answers for.
+    pub(crate) waived: Vec<Waived>,
 }
 
 impl Compared {
@@ -50,9 +54,13 @@ impl Compared {
         let sides = Sides::new(&old.opened.reading.estate, &new.reading.estate);
         let diff = diff(&sides);
         let impacts = impacts(&sides, &diff);
-        let findings = findings(&diff, &impacts);
+        let mut findings = findings(&diff, &impacts);
+        // What another repository did to itself is told there; what it did to a consumer here is this one's to mend.
+        findings.retain(|finding| is_own(&finding.at.document));
+        findings.extend(broken_from_afar(&diff, &impacts, new));
+        let (findings, waived) = waived(&new.reading.estate, findings, Some(&today()));
         let unreadable = unreadable(&old.opened);
-        Compared { old, is_merge_base: false, diff, impacts, unreadable, findings }
+        Compared { old, is_merge_base: false, diff, impacts, unreadable, findings, waived }
     }
 
     /// Holds the text of a working tree against the one from which it and a revision come, so that what others changed since
@@ -89,9 +97,28 @@ impl Compared {
     }
 }
 
-/// Returns what could not be read: of that, nobody knows whether it changed.
+/// Returns a finding at each consumer of the estate's own that a change in another repository breaks.
+fn broken_from_afar(diff: &Diff, impacts: &[Impact], new: &Opened) -> Vec<Finding> {
+    let estate = &new.reading.estate;
+    let breaking = impacts.iter().filter(|impact| impact.fate == Fate::Breaks);
+    let found = breaking.filter_map(|impact| {
+        let change = &diff.changes[impact.change];
+        let consumer = estate.subscription(&impact.subscription)?;
+        if is_own(&change.at().document) || !is_own(&consumer.document) {
+            return None;
+        }
+        let message = format!("{} breaks `{}`, by {}", change.message(), consumer.name, impact.by.join(", "));
+        let finding = Finding::new(CONSUMERS_KEPT.id, consumer.path().key("contract"), message);
+        let help =
+            "move it; until then keep the revision that was locked, and talk to the team that changed it";
+        Some(finding.help(help).owed_by(&consumer.name.context))
+    });
+    found.collect()
+}
+
+/// Returns what could not be read of the estate's own: of that, nobody knows whether it changed.
 pub(crate) fn unreadable(opened: &Opened) -> Vec<Finding> {
-    let findings = opened.reading.findings.iter();
+    let findings = opened.reading.findings.iter().filter(|finding| is_own(&finding.at.document));
     findings.filter(|finding| finding.level == Level::Error || finding.rule == UNREADABLE).cloned().collect()
 }
 

@@ -1,6 +1,7 @@
 //! `seamline fmt [PATH…]`: one layout for all documents, without a change to what they say.
 
 use crate::exit::{Exit, usage};
+use crate::opened::is_own;
 use crate::terminal::{Format, counted};
 use anyhow::{Context, Result};
 use seamline_estate::open::open;
@@ -68,7 +69,8 @@ fn documents(path: &Path) -> Result<Vec<PathBuf>> {
     let help = "name documents, or folders of an estate";
     let opened = open(path).map_err(|error| usage(format!("{error:#}"), help))?;
     let folder = path.canonicalize().with_context(|| path.display().to_string())?;
-    let ids = opened.reading.sources.documents().map(|document| &document.id.0);
+    let own = opened.reading.sources.documents().filter(|document| is_own(&document.id));
+    let ids = own.map(|document| &document.id.0);
     let below = ids.filter(|id| *id != LOCK_FILE).filter_map(|id| {
         let within = opened.root.join(id);
         within

@@ -2,13 +2,13 @@
 
 use crate::exit::Exit;
 use crate::opened::context;
-use crate::site::{Where, block_on, refused};
+use crate::site::{Where, block_on, no_answer, refused};
 use crate::terminal::Writing;
 use anyhow::{Context, Result};
 use seamline_agent::agent::Agent;
 use seamline_agent::compiled::Compiled;
 use seamline_agent::site::Site;
-use seamline_contract::id::ContextId;
+use seamline_contract::id::{ContextId, ContractRef};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,15 +56,28 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         print!("{}", text(&plan));
     }
     let agreed = args.writing.agreed("install it?")?;
+    let mut to_fill = Vec::new();
     if agreed {
-        block_on(install(&site, &context, compiled))?;
+        block_on(async {
+            to_fill = install(&site, &context, compiled).await?;
+            Ok(Exit::Clean)
+        })?;
     }
     if args.writing.is_text() {
         println!("{}", if agreed { "installed" } else { "nothing was written" });
-        let verb = if agreed { "agent" } else { "install" };
-        println!("next: seamline {verb} {context}{}", args.place.arguments());
+        for contract in &to_fill {
+            println!(
+                "the topics of {contract} are empty, and its source is not: who reads it waits for a backfill"
+            );
+        }
+        let next = match to_fill.first() {
+            Some(contract) => format!("backfill {contract}"),
+            None => format!("{} {context}", if agreed { "agent" } else { "install" }),
+        };
+        println!("next: seamline {next}{}", args.place.arguments());
     } else {
         plan["installed"] = json!(agreed);
+        plan["toFill"] = json!(to_fill.iter().map(ToString::to_string).collect::<Vec<_>>());
         println!("{plan}");
     }
     Ok(Exit::Clean)
@@ -96,9 +109,11 @@ fn print(args: &Args, compiled: &Compiled) -> Result<()> {
     Ok(())
 }
 
-async fn install(site: &Site, context: &ContextId, compiled: Vec<Compiled>) -> Result<Exit> {
+/// Installs, and returns the contracts that were published before and whose own topics of state hold nothing.
+async fn install(site: &Site, context: &ContextId, compiled: Vec<Compiled>) -> Result<Vec<ContractRef>> {
     let log = site.log(true).await.map_err(|error| refused(error.into()))?;
     let log = Arc::new(log);
+    let mut to_fill = Vec::new();
     for compiled in compiled {
         let file = compiled.place.file().map(Path::to_owned);
         let is_new = file.as_ref().is_some_and(|file| !file.exists());
@@ -111,8 +126,9 @@ async fn install(site: &Site, context: &ContextId, compiled: Vec<Compiled>) -> R
             }
             return Err(refused(error));
         }
+        to_fill.extend(agent.to_fill().await.map_err(no_answer)?);
     }
-    Ok(Exit::Clean)
+    Ok(to_fill)
 }
 
 /// Removes a database that only this call made: it holds nothing, and would pass for the service's own next time.
@@ -135,7 +151,7 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
     let place = |name: &str, file: Option<&Path>| json!({ "place": name, "exists": file.map(Path::exists) });
     let mut published: Vec<Value> = Vec::new();
     let mut topics: Vec<String> = Vec::new();
-    for outlet in compiled.iter().filter_map(|it| it.outlets.as_ref()).flat_map(|outlets| outlets.iter()) {
+    for outlet in compiled.iter().filter_map(|it| it.outlets.as_ref()).flat_map(|outlets| outlets.all()) {
         let publication = site.estate.publication(&outlet.contract.name);
         let table = publication.map(|it| it.table.clone());
         published.push(json!({ "contract": outlet.contract.to_string(), "readFrom": table }));
@@ -158,6 +174,16 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
             })
         })
         .collect();
+    topics.extend(compiled.iter().flat_map(|it| it.errands.made_topics().map(ToOwned::to_owned)));
+    let rules = || compiled.iter().map(|it| &it.errands.rules);
+    let sends: Vec<Value> = rules()
+        .flat_map(|rules| &rules.sends)
+        .map(|it| json!({ "command": it.command.to_string(), "contract": it.contract.to_string() }))
+        .collect();
+    let receives: Vec<Value> = rules()
+        .flat_map(|rules| &rules.receives)
+        .map(|it| json!({ "command": it.command.to_string(), "inbox": it.subscription.to_string() }))
+        .collect();
     let databases: Vec<Value> =
         compiled.iter().map(|it| place(&it.place.to_string(), it.place.file())).collect();
     Ok(json!({
@@ -168,6 +194,8 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
         "publishes": published,
         "topics": topics,
         "subscribes": subscribed,
+        "sends": sends,
+        "receives": receives,
     }))
 }
 
@@ -211,6 +239,12 @@ fn text(plan: &Value) -> String {
         if it["inbox"] != json!([]) {
             text.push_str(&format!("  inbox of {} for {subscription}\n", words(&it["inbox"])));
         }
+    }
+    for it in each("sends") {
+        text.push_str(&format!("  command {} to {}\n", word(&it["command"]), word(&it["contract"])));
+    }
+    for it in each("receives") {
+        text.push_str(&format!("  inbox of {} as {}\n", word(&it["command"]), word(&it["inbox"])));
     }
     text
 }

@@ -16,17 +16,22 @@ mod doctor;
 mod exit;
 mod fmt;
 mod graph;
+mod inbox;
 mod init;
 mod install;
+mod job;
 mod logging;
 mod manual;
 mod nearest;
 mod new;
 mod opened;
+mod outbox;
 mod output;
 mod proving;
+mod pull;
 mod quarantine;
 mod reconcile;
+mod rehearse;
 mod rule_pages;
 mod rules;
 mod schema;
@@ -65,6 +70,7 @@ enum Command {
     Fmt(fmt::Args),
     Schema(schema::Args),
     Diff(diff::Args),
+    Pull(pull::Args),
     Show(show::Args),
     WhoUses(who_uses::Args),
     Graph(graph::Args),
@@ -76,13 +82,25 @@ enum Command {
     Install(install::Args),
     Agent(agent::Args),
     Backfill(backfill::Args),
+    /// Acts on an outbox as a whole.
+    #[command(subcommand)]
+    Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
+    Rehearse(rehearse::RehearseArgs),
+    Bootstrap(rehearse::BootstrapArgs),
+    Replay(rehearse::ReplayArgs),
+    /// Shows the long acts that agents work, and pauses, resumes or ends them.
+    #[command(subcommand)]
+    Job(job::Verb),
     /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
     Case(case::Verb),
     /// Shows what waits because it breaks its contract, and what becomes of it. Values are never printed.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
+    /// Shows what services have not worked off yet, and lets what failed be tried again. Values are never printed.
+    #[command(subcommand)]
+    Inbox(inbox::Verb),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(manual::CompletionsArgs),
@@ -99,6 +117,7 @@ fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Pull(args) => pull::run(&args),
         Command::Show(args) => show::run(&args),
         Command::WhoUses(args) => who_uses::run(&args),
         Command::Graph(args) => graph::run(&args),
@@ -110,9 +129,15 @@ fn main() -> ExitCode {
         Command::Install(args) => install::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Backfill(args) => backfill::run(&args),
+        Command::Outbox(verb) => outbox::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Rehearse(args) => rehearse::rehearse(&args),
+        Command::Bootstrap(args) => rehearse::bootstrap(&args),
+        Command::Replay(args) => rehearse::replay(&args),
+        Command::Job(verb) => job::run(&verb),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
+        Command::Inbox(verb) => inbox::run(&verb),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

@@ -7,9 +7,10 @@ use seamline_contract::environment::Environment;
 use seamline_contract::estate::Estate;
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
+use seamline_contract::path::DocumentId;
 use seamline_contract::subscription::Subscription;
 use seamline_estate::open::{Opened, open};
-use seamline_rules::review::{Facts, Waived, reviewed, runbooks};
+use seamline_rules::review::{Facts, Waived, reviewed, runbooks, runbooks_of};
 use std::path::Path;
 
 /// Opens an estate.
@@ -25,31 +26,52 @@ pub(crate) fn opened(path: &Path) -> Result<Opened> {
     Ok(opened)
 }
 
-/// Returns all findings of an estate, of the language and of the rules, by document and position.
-pub(crate) fn findings(opened: &Opened) -> Vec<Finding> {
-    findings_and_waived(opened).0
+/// What is wrong with an estate. Each list is sorted by document and position.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// What its own documents must mend.
+    pub(crate) own: Vec<Finding>,
+    /// What of that somebody answers for.
+    pub(crate) waived: Vec<Waived>,
+    /// What is wrong in documents of other repositories: their teams mend it, and it counts for nothing here.
+    pub(crate) others: Vec<Finding>,
 }
 
-/// Returns all findings that are not waived, and apart from them what is.
-pub(crate) fn findings_and_waived(opened: &Opened) -> (Vec<Finding>, Vec<Waived>) {
+/// Returns what the own documents of an estate must mend, by the language and by the rules.
+pub(crate) fn findings(opened: &Opened) -> Vec<Finding> {
+    found(opened).own
+}
+
+/// Returns all that is wrong with an estate, by the language and by the rules.
+pub(crate) fn found(opened: &Opened) -> Found {
     let reading = &opened.reading;
-    let wanted = runbooks(&reading.estate);
+    let estate = &reading.estate;
+    let own = runbooks_of(estate, is_own);
+    // What another team's runbooks are is for its own check.
+    let wanted = runbooks(estate).into_iter();
     let facts = Facts {
-        runbooks: wanted.into_iter().filter(|path| opened.exists(path)).collect(),
+        runbooks: wanted.filter(|path| !own.contains(path) || opened.exists(path)).collect(),
         today: Some(today()),
     };
-    let outcome = reviewed(&reading.estate, &facts);
-    let mut findings = reading.findings.clone();
-    findings.extend(outcome.findings);
-    findings.sort_by_cached_key(|finding| {
+    let outcome = reviewed(estate, &facts);
+    let mut all = reading.findings.clone();
+    all.extend(outcome.findings);
+    all.sort_by_cached_key(|finding| {
         let place = reading.sources.locate(&finding.at);
         (place.document.clone(), place.bytes.start, place.bytes.end, finding.rule)
     });
-    (findings, outcome.waived)
+    let (own, others) = all.into_iter().partition(|finding| is_own(&finding.at.document));
+    let waived = outcome.waived.into_iter().filter(|it| is_own(&it.finding.at.document)).collect();
+    Found { own, waived, others }
+}
+
+/// Whether a document is in the estate's own folder, and not in another repository.
+pub(crate) fn is_own(document: &DocumentId) -> bool {
+    document.repository().is_none()
 }
 
 /// The day in UTC, so that a check says the same wherever it runs.
-fn today() -> String {
+pub(crate) fn today() -> String {
     jiff::Timestamp::now().to_string()[.."2027-03-31".len()].to_owned()
 }
 

@@ -1,8 +1,8 @@
 //! The site that a command works on: an estate in one environment, its log, and the agents of its contexts.
 
 use crate::exit::{Exit, Refusal, unreachable};
-use crate::opened::{context, environment, opened_to_run};
-use anyhow::Result;
+use crate::opened::{context, environment, is_own, opened_to_run};
+use anyhow::{Context as _, Result};
 use seamline_agent::agent::{Agent, AgentError};
 use seamline_agent::log::SiteLog;
 use seamline_agent::site::{Site, SiteError};
@@ -48,15 +48,18 @@ impl Where {
     }
 }
 
-/// Does a command's work on this thread.
+/// Does a command's work on this thread, with all that it spawns there.
 ///
 /// # Errors
 /// The work's.
 pub(crate) fn block_on(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(tokio::task::LocalSet::new().run_until(work))
 }
 
-/// Returns the named contexts; all that publish or subscribe when none is named.
+/// Returns the named contexts; when none is named all that publish or subscribe, but for those of other repositories, which their own
+/// teams run.
 ///
 /// # Errors
 /// When there is no such context.
@@ -67,7 +70,8 @@ pub(crate) fn contexts(site: &Site, names: &[String]) -> Result<Vec<ContextId>> 
             let publishes = estate.publications.iter().any(|it| &it.contract.context == id);
             publishes || estate.subscriptions.iter().any(|it| &it.name.context == id)
         };
-        return Ok(site.estate.contexts.iter().map(|it| it.id.clone()).filter(busy).collect());
+        let own = site.estate.contexts.iter().filter(|it| is_own(&it.document));
+        return Ok(own.map(|it| it.id.clone()).filter(busy).collect());
     }
     let mut found: Vec<ContextId> = Vec::new();
     for name in names {

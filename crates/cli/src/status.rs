@@ -1,10 +1,11 @@
 //! `seamline status`: every change and every record accounted for, how far behind each lane is, and what it takes.
 
-use crate::account::{Keeping, LaneAccount, SourceAccount, keeping, lanes, sources};
+use crate::account::{Keeping, LaneAccount, MajorAccount, SourceAccount, keeping, lanes, majors, sources};
 use crate::exit::Exit;
 use crate::site::{Where, agents, block_on, contexts};
 use crate::terminal::{Format, columns, counted};
 use anyhow::Result;
+use seamline_flow::era::Ending;
 use seamline_flow::position::Accounting;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,15 +32,24 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let contexts = contexts(&site, &args.contexts)?;
     block_on(async {
         let (mut published, mut received, mut kept) = (Vec::new(), Vec::new(), Vec::new());
-        for agent in agents(&site, &contexts).await? {
-            kept.push(keeping(&agent).await?);
-            published.extend(sources(&agent).await?);
-            received.extend(subscriptions(&lanes(&agent).await?));
+        let agents = agents(&site, &contexts).await?;
+        let majors = majors(&agents);
+        for agent in &agents {
+            kept.push(keeping(agent).await?);
+            published.extend(sources(agent).await?);
+            received.extend(subscriptions(&lanes(agent).await?));
         }
         let balanced = published.iter().all(balances) && received.iter().all(|it| it.balanced);
         match args.format {
-            Format::Json => println!("{}", document(&published, &received, &kept, balanced)),
-            Format::Text => text(&published, &received, &kept, balanced, &args.place.arguments()),
+            Format::Json => {
+                let mut document = document(&published, &received, &kept, balanced);
+                document["majors"] = json!(majors.iter().map(major).collect::<Vec<_>>());
+                println!("{document}");
+            }
+            Format::Text => {
+                text_of_majors(&majors);
+                text(&published, &received, &kept, balanced, &args.place.arguments());
+            }
         }
         Ok(if balanced { Exit::Clean } else { Exit::Drift })
     })
@@ -136,6 +146,8 @@ fn document(published: &[SourceAccount], received: &[Received], kept: &[Keeping]
                 "place": it.place,
                 "waitsSeconds": it.waits.map(|waits| waits.as_secs_f64()),
                 "bytes": it.bytes,
+                "jobs": it.jobs.iter().map(|id| format!("{}/{id}", it.context)).collect::<Vec<_>>(),
+                "translatedOtherwise": it.translated_otherwise,
             })
         })
         .collect();
@@ -146,6 +158,47 @@ fn document(published: &[SourceAccount], received: &[Received], kept: &[Keeping]
         "databases": kept,
         "balanced": balanced,
     })
+}
+
+fn major(account: &MajorAccount) -> Value {
+    let readers: Vec<String> = account.readers.iter().map(ToString::to_string).collect();
+    json!({
+        "contract": account.contract.to_string(),
+        "readers": readers,
+        "share": account.share,
+        "until": account.ends.as_ref().map(|(until, _)| until),
+        "ended": account.ends.as_ref().map(|(_, ending)| *ending == Some(Ending::Over)),
+    })
+}
+
+/// Prints who reads which major, where more than one of a contract is alive or read.
+fn text_of_majors(majors: &[MajorAccount]) {
+    let has_others = |it: &&MajorAccount| {
+        majors.iter().any(|other| other.contract.name == it.contract.name && other.contract != it.contract)
+    };
+    let shown: Vec<&MajorAccount> = majors.iter().filter(has_others).collect();
+    if shown.is_empty() {
+        return;
+    }
+    let mut rows = vec![["major", "read by", "share", "written"].map(str::to_owned).to_vec()];
+    for it in &shown {
+        let readers: Vec<String> = it.readers.iter().map(ToString::to_string).collect();
+        let written = match &it.ends {
+            None => "as the newest".to_owned(),
+            Some((until, Some(Ending::In(days)))) => {
+                format!("until {until}: {} more", counted(u64::from(days.unsigned_abs()), "day"))
+            }
+            Some((until, _)) => format!("no more since {until}"),
+        };
+        let readers = if readers.is_empty() { "nobody".to_owned() } else { readers.join(", ") };
+        rows.push(vec![it.contract.to_string(), readers, format!("{:.0} %", it.share * 100.0), written]);
+    }
+    println!("{}", columns(&rows));
+    for it in shown.iter().filter(|it| !it.readers.is_empty()) {
+        if matches!(it.ends, Some((_, Some(Ending::Over)))) {
+            println!("{} has ended, and is still read: what its readers keep is as of that day", it.contract);
+        }
+    }
 }
 
 /// Returns a time as people say it, to a tenth of a second; a dash for none.
@@ -218,6 +271,17 @@ fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], ba
         "accounting: {}",
         if balanced { "balanced" } else { "NOT balanced: changes or records are nowhere" }
     );
+    for it in kept {
+        for id in &it.jobs {
+            println!("job {}/{id} is not over: `seamline job show {}/{id}{place}`", it.context, it.context);
+        }
+        for subscription in &it.translated_otherwise {
+            println!(
+                "rows of {subscription} were written by another translation: \
+                 `seamline rehearse {subscription}{place}` shows which would change"
+            );
+        }
+    }
     let n_aside: u64 = published.iter().map(|it| it.counts.aside).sum::<u64>()
         + received.iter().map(|it| it.accounting.quarantined + it.accounting.held).sum::<u64>();
     if n_aside > 0 {

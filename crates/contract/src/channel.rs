@@ -43,11 +43,25 @@ pub const DEFAULT_TOPICS: &str = "{context}.{contract}.v{major}.{channel}";
 
 /// Returns the name of a channel's topic under an environment's template.
 pub fn topic_name(template: &str, contract: &ContractRef, channel: &ChannelId) -> String {
+    named_topic(template, contract, &channel.to_string())
+}
+
+/// Returns the name of the topic on which the commands of a contract travel to its owner.
+pub fn commands_topic(template: &str, contract: &ContractRef) -> String {
+    named_topic(template, contract, "commands")
+}
+
+/// Returns the name of the topic on which the outcomes of one sender's commands travel back to it.
+pub fn outcomes_topic(template: &str, contract: &ContractRef, sender: &ContextId) -> String {
+    named_topic(template, contract, &format!("{sender}.outcomes"))
+}
+
+fn named_topic(template: &str, contract: &ContractRef, channel: &str) -> String {
     template
         .replace("{context}", contract.name.context.as_str())
         .replace("{contract}", contract.name.contract.as_str())
         .replace("{major}", &contract.major.to_string())
-        .replace("{channel}", &channel.to_string())
+        .replace("{channel}", channel)
 }
 
 /// How often a channel is sent.

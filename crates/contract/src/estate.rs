@@ -13,6 +13,7 @@ use crate::shared::SharedTypes;
 use crate::standard::Standard;
 use crate::subscription::Subscription;
 use crate::waiver::Waiver;
+use std::collections::BTreeMap;
 
 /// Where an estate's documents come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,15 @@ pub enum Root {
         /// The environment.
         environment: String,
     },
+}
+
+impl Root {
+    /// Returns what it is called: the folder, or the URL.
+    pub fn name(&self) -> &str {
+        match self {
+            Root::Directory(name) | Root::Git { git: name, .. } | Root::Hub { hub: name, .. } => name,
+        }
+    }
 }
 
 /// The settings of an estate, `seamline.yaml`.
@@ -79,6 +89,10 @@ pub struct Estate {
     pub waivers: Vec<Waiver>,
     /// The migrations.
     pub migrations: Vec<Migration>,
+    /// Contracts of which there is a text that cannot be read, with the first such text, as far as folders and files' names tell.
+    pub unread: BTreeMap<ContractName, DocumentId>,
+    /// A root could not be read, so nobody knows what is in it.
+    pub lacks_roots: bool,
 }
 
 impl Estate {

@@ -3,9 +3,17 @@
 use std::fmt;
 use std::ops::Range;
 
-/// The path of a document from the root of its estate, with `/` between folders.
+/// The path of a document from the root of its estate, with `/` between folders. That of another repository is
+/// `repository//path`, with the path from the top of the repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct DocumentId(pub String);
+
+impl DocumentId {
+    /// Returns the name of the repository that the document comes from; none for the estate's own.
+    pub fn repository(&self) -> Option<&str> {
+        self.0.split_once("//").map(|(repository, _)| repository)
+    }
+}
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ use crate::estate::{Estate, Settings};
 use crate::id::{
     AttributeIdentity, AttributeName, AttributePath, AttributeRef, ContractRef, EventName, PurposeId, ViewId,
 };
+use crate::served::Served;
 use std::collections::BTreeMap;
 
 /// An attribute with everything filled in.
@@ -58,6 +59,8 @@ pub struct ResolvedContract {
     pub key: Vec<usize>,
     /// The slots of the key that decide the partition; never empty.
     pub partition_by: Vec<usize>,
+    /// The older majors that it keeps alive and whose texts are there, newest first; a text that does not resolve is none.
+    pub served: Vec<Served>,
 }
 
 /// Why a contract cannot be resolved.
@@ -122,6 +125,29 @@ fn resolve_contract<'e>(
     find: Find<'_, 'e>,
     contract: &'e Contract,
 ) -> Result<ResolvedContract, Vec<Unresolved>> {
+    let mut resolved = resolve_text(settings, find, contract)?;
+    for serves in contract.serves.iter().filter(|it| it.version < contract.version.major) {
+        let reference = ContractRef { name: contract.name.clone(), major: serves.version };
+        let older = find(&reference).and_then(|older| resolve_text(settings, find, older).ok());
+        resolved.served.extend(older.map(|contract| Served {
+            contract,
+            until: serves.until.clone(),
+            read: serves.read.clone(),
+            write: serves.write.clone(),
+            events: serves.events.clone(),
+        }));
+    }
+    resolved.served.sort_by_key(|it| std::cmp::Reverse(it.contract.contract.version.major));
+    resolved.served.dedup_by_key(|it| it.contract.contract.version.major);
+    Ok(resolved)
+}
+
+/// Resolves one text alone.
+fn resolve_text<'e>(
+    settings: &Settings,
+    find: Find<'_, 'e>,
+    contract: &'e Contract,
+) -> Result<ResolvedContract, Vec<Unresolved>> {
     let mut attributes = Vec::with_capacity(contract.attributes.len());
     let mut unresolved = Vec::new();
     for attribute in &contract.attributes {
@@ -140,7 +166,7 @@ fn resolve_contract<'e>(
     let key = slots(&contract.key)?;
     let partition_by =
         if contract.partition_by.is_empty() { key.clone() } else { slots(&contract.partition_by)? };
-    Ok(ResolvedContract { contract: contract.clone(), attributes, key, partition_by })
+    Ok(ResolvedContract { contract: contract.clone(), attributes, key, partition_by, served: Vec::new() })
 }
 
 fn resolve_attribute<'e>(
@@ -221,6 +247,12 @@ fn lineage<'e>(contract: &'e Contract, path: &AttributePath) -> Option<Vec<&'e A
         lineage.push(members.iter().find(|attribute| &attribute.name == name)?);
     }
     Some(lineage)
+}
+
+/// Fills in what an estate of its own gives where a contract names none: the zone of its dates, and its classification.
+pub fn fill_defaults(contract: &mut Contract, zone: Option<&str>, classification: Option<Classification>) {
+    contract.classification = contract.classification.or(classification);
+    contract.attributes.iter_mut().for_each(|attribute| fill_member(attribute, zone));
 }
 
 fn fill_zone(shape: &mut Shape, zone: Option<&str>) {

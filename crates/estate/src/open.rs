@@ -1,14 +1,15 @@
 //! Opens an estate: from a folder to its settings, its roots, its documents and what is wrong with them.
 
+use crate::others::Others;
 use crate::tree::{Folder, Kind, Nothing, Tree, below};
 use crate::walk::{Found, TooMany};
 use seamline_contract::estate::Root;
 use seamline_contract::finding::Finding;
 use seamline_contract::path::{DocumentId, ModelPath};
-use seamline_lang::estate::{LOCK_FILE, Reading, read_estate};
+use seamline_lang::estate::{LOCK_FILE, Reading, read_estate, read_estate_beside};
 use seamline_lang::rule;
 use seamline_lang::source::Document;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -72,11 +73,26 @@ pub fn open(path: &Path) -> Result<Opened, OpenError> {
 /// Returns an estate in which there is nothing yet; `root` is the folder that it is to have.
 pub fn nothing(root: &Path) -> Opened {
     let tree = Rc::new(Nothing);
-    finish(root, DocumentId(SETTINGS_FILE.to_owned()), Found::default(), tree)
+    finish(root, DocumentId(SETTINGS_FILE.to_owned()), Found::default(), (tree, Others::default()))
 }
 
-/// Reads the estate that a tree holds; `root` is the folder that it stands for.
+/// Opens the estate that a folder lies in as if its lock had another text.
+///
+/// # Errors
+/// As `open` has.
+pub fn open_locked(path: &Path, lock: &str) -> Result<Opened, OpenError> {
+    let root = open(path)?.root;
+    let tree = Rc::new(Folder { root: root.clone() });
+    let lock = Some(lock.to_owned());
+    read_with(tree, &root, lock).map_err(|TooMany| OpenError::TooMany { path: root })
+}
+
+/// Reads the estate that a tree holds; `root` is the folder that it stands for, in which clones of other repositories lie.
 pub(crate) fn read(tree: Rc<dyn Tree>, root: &Path) -> Result<Opened, TooMany> {
+    read_with(tree, root, None)
+}
+
+fn read_with(tree: Rc<dyn Tree>, root: &Path, lock: Option<String>) -> Result<Opened, TooMany> {
     let settings = DocumentId(SETTINGS_FILE.to_owned());
     let mut found = Found::default();
     let one = |found: &mut Found, name: &str| match tree.read(name) {
@@ -87,39 +103,44 @@ pub(crate) fn read(tree: Rc<dyn Tree>, root: &Path) -> Result<Opened, TooMany> {
     };
     if tree.kind(SETTINGS_FILE) != Some(Kind::File) {
         found.walk(&*tree, "")?;
-        return Ok(finish(root, settings, found, tree));
+        return Ok(finish(root, settings, found, (tree, Others::default())));
     }
     one(&mut found, SETTINGS_FILE);
-    let roots = read_estate(&found.files, settings.clone()).estate.settings.roots;
-    for (idx, declared) in roots.iter().enumerate() {
+    match lock {
+        Some(text) => {
+            found.files.insert(DocumentId(LOCK_FILE.to_owned()), text);
+        }
+        None if tree.kind(LOCK_FILE).is_some() => one(&mut found, LOCK_FILE),
+        None => {}
+    }
+    let first = read_estate(&found.files, settings.clone());
+    let declared = &first.estate.settings;
+    for (idx, root) in declared.roots.iter().enumerate() {
         let at = ModelPath::top(&settings).key("roots").index(idx);
-        match resolve(&*tree, declared, at) {
-            Ok(within) => found.walk(&*tree, &within)?,
-            Err(finding) => found.findings.push(*finding),
+        match root {
+            Root::Directory(folder) => match resolve(&*tree, folder, at) {
+                Ok(within) => found.walk(&*tree, &within)?,
+                Err(finding) => found.findings.push(*finding),
+            },
+            Root::Hub { hub, .. } => {
+                let message = format!("the root `{hub}` is a hub, and this version knows no hub to ask");
+                let help = "name the git repository of its contracts: `{ git: …, at: …, path: … }`";
+                found.findings.push(Finding::new(rule::UNSUPPORTED, at, message).help(help));
+            }
+            Root::Git { .. } => {}
         }
     }
-    if tree.kind(LOCK_FILE).is_some() {
-        one(&mut found, LOCK_FILE);
-    }
-    Ok(finish(root, settings, found, tree))
+    let others = Others::read(root, declared, first.lock.as_ref());
+    Ok(finish(root, settings, found, (tree, others)))
 }
 
 /// Returns the folder of a root relative to the estate, or why it cannot be read.
-fn resolve(tree: &dyn Tree, declared: &Root, at: ModelPath) -> Result<String, Box<Finding>> {
-    let folder = match declared {
-        Root::Directory(folder) => folder,
-        Root::Git { .. } | Root::Hub { .. } => {
-            let message = "a root outside the estate's folder is read through `seamline pull`, which this version has not";
-            let finding = Finding::new(rule::UNSUPPORTED, at, message);
-            let help = "check the documents out below the estate and name their folder instead";
-            return Err(Box::new(finding.help(help)));
-        }
-    };
+fn resolve(tree: &dyn Tree, folder: &str, at: ModelPath) -> Result<String, Box<Finding>> {
     // A document's id is its path in the estate: what lies outside has none, and a clone of the estate would lack it.
     let Some(within) = below(folder) else {
         let finding =
             Finding::new(rule::ROOT, at, format!("the root `{folder}` lies outside the estate's folder"));
-        return Err(Box::new(finding.help("move `seamline.yaml` up, so that all roots lie below it")));
+        return Err(Box::new(finding.help("move `seamline.yaml` up, so that all roots lie below it, or name its repository: `{ git: …, at: …, path: … }`")));
     };
     match tree.kind(&within) {
         Some(Kind::Folder) => Ok(within),
@@ -134,9 +155,19 @@ fn resolve(tree: &dyn Tree, declared: &Root, at: ModelPath) -> Result<String, Bo
     }
 }
 
-fn finish(root: &Path, settings: DocumentId, found: Found, tree: Rc<dyn Tree>) -> Opened {
-    let mut reading = read_estate(&found.files, settings.clone());
+fn finish(
+    root: &Path,
+    settings: DocumentId,
+    mut found: Found,
+    (tree, others): (Rc<dyn Tree>, Others),
+) -> Opened {
+    let is_one = |finding: &&Finding| finding.rule == rule::UNREADABLE;
+    let all = found.findings.iter().chain(&others.findings);
+    let unreadable: BTreeSet<DocumentId> = all.filter(is_one).map(|it| it.at.document.clone()).collect();
+    found.files.extend(others.files.iter().map(|(id, text)| (id.clone(), text.clone())));
+    let mut reading = read_estate_beside(&found.files, &unreadable, settings.clone());
     reading.findings.extend(found.findings);
+    others.join(&mut reading);
     for (id, text) in found.misnamed {
         let parsed = seamline_lang::yaml::parse(&text).0;
         let kind = parsed.as_ref().and_then(|node| node.entry("kind")?.value.text()).unwrap_or_default();
@@ -178,16 +209,23 @@ fn check_lock(files: &BTreeMap<DocumentId, String>, reading: &mut Reading) {
 
 /// Returns the digest of the documents below a folder of the estate: `b3-` and the BLAKE3 hash in hexadecimal of,
 /// for each document in the order of ids, the id and the text, each behind its length in eight bytes, little end first.
-/// The settings and the lock are not among them.
+/// The settings and the lock are not among them, nor what comes from other repositories.
 pub fn digest(files: &BTreeMap<DocumentId, String>, within: &str) -> String {
+    let inside = |id: &DocumentId| {
+        within.is_empty() || id.0.strip_prefix(within).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let own = |id: &DocumentId| id.0 != SETTINGS_FILE && id.0 != LOCK_FILE && id.repository().is_none();
+    let files = files.iter().filter(|(id, _)| inside(id) && own(id));
+    hashed(files.map(|(id, text)| (id.0.clone(), text.as_str())))
+}
+
+/// Returns the hash of names and texts, each behind its length.
+pub(crate) fn hashed<'t>(files: impl Iterator<Item = (String, &'t str)>) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (id, text) in files {
-        let inside = within.is_empty() || id.0.strip_prefix(within).is_some_and(|rest| rest.starts_with('/'));
-        if inside && id.0 != SETTINGS_FILE && id.0 != LOCK_FILE {
-            for part in [&id.0, text] {
-                hasher.update(&(part.len() as u64).to_le_bytes());
-                hasher.update(part.as_bytes());
-            }
+    for (name, text) in files {
+        for part in [name.as_str(), text] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
         }
     }
     format!("b3-{}", hasher.finalize().to_hex())

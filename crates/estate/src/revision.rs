@@ -192,6 +192,42 @@ impl Repository {
         Ok(Repository { inner })
     }
 
+    /// Returns the repository whose own folder it is, rather than one above.
+    ///
+    /// # Errors
+    /// When it is none, or cannot be read.
+    pub fn at(folder: &Path) -> Result<Repository, RevisionError> {
+        let unreadable =
+            |error| RevisionError::Unreadable { folder: folder.to_owned(), source: Box::new(error) };
+        let mut inner = gix::open(folder).map_err(unreadable)?;
+        inner.object_cache_size_if_unset(CACHE_BYTES);
+        Ok(Repository { inner })
+    }
+
+    /// Returns the commit of a whole id, where the repository has it.
+    pub fn holds(&self, id: &str) -> Option<Commit> {
+        let id = gix::ObjectId::from_hex(id.as_bytes()).ok()?;
+        self.inner.find_commit(id).is_ok().then_some(Commit { id })
+    }
+
+    /// Returns whether a commit is another, or one from which it comes.
+    pub fn leads_to(&self, older: Commit, newer: Commit) -> bool {
+        let base = self.inner.merge_base(older.id, newer.id);
+        base.ok().flatten().is_some_and(|base| base.detach() == older.id)
+    }
+
+    /// Returns the files of a commit, from the top of the repository.
+    pub(crate) fn tree(&self, commit: Commit) -> Result<RevisionTree, RevisionError> {
+        let unreadable = |error| {
+            let folder = self.inner.git_dir().to_owned();
+            RevisionError::Unreadable { folder, source: Box::new(error) }
+        };
+        let top =
+            self.inner.find_object(commit.id).and_then(gix::Object::peel_to_tree).map_err(unreadable)?.id;
+        let (estate, known) = (String::new(), RefCell::default());
+        Ok(RevisionTree { repository: self.inner.clone(), top, estate, known })
+    }
+
     /// Returns whether it has no working tree.
     pub fn is_bare(&self) -> bool {
         self.inner.workdir().is_none()
@@ -248,18 +284,7 @@ impl Repository {
     /// # Errors
     /// When the commit has no such folder, or far too much is in it. What is wrong in a text is a finding.
     pub fn open(&self, commit: Commit, revision: &str, within: &str) -> Result<Opened, RevisionError> {
-        let unreadable = |error| {
-            let folder = self.inner.git_dir().to_owned();
-            RevisionError::Unreadable { folder, source: Box::new(error) }
-        };
-        let top =
-            self.inner.find_object(commit.id).and_then(gix::Object::peel_to_tree).map_err(unreadable)?.id;
-        let mut tree = RevisionTree {
-            repository: self.inner.clone(),
-            top,
-            estate: String::new(),
-            known: RefCell::default(),
-        };
+        let mut tree = self.tree(commit)?;
         let revision = || revision.to_owned();
         let folder = match tree.kind(within) {
             Some(Kind::Folder) => within,
@@ -305,7 +330,7 @@ const ENDS_TOLD: usize = 3;
 
 /// The files of an estate at a revision.
 #[derive(Debug)]
-struct RevisionTree {
+pub(crate) struct RevisionTree {
     repository: gix::Repository,
     /// The tree of the commit.
     top: gix::ObjectId,

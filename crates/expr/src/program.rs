@@ -3,7 +3,7 @@
 use crate::check::Checker;
 use crate::eval::{Node, Row};
 use crate::kind::Kind;
-use crate::parse::parse;
+use crate::parse::{Expr, Form, parse};
 use crate::scope::Scope;
 use crate::token::refusal;
 use seamline_contract::id::AttributePath;
@@ -96,6 +96,46 @@ impl Program {
     /// What only the values can tell: overflow, division by zero, lists too long, or a row of another scope.
     pub fn eval(&self, slots: &[Value]) -> Result<Value, EvalError> {
         self.node.eval(&Row { slots, local: None }).map(|value| value.into_owned())
+    }
+}
+
+/// Returns the names that an expression asks for; none of a text that does not parse. Those that it gives to elements of lists are
+/// not among them.
+pub fn names(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if text.len() <= TEXT_MAX
+        && let Ok(expr) = parse(text)
+    {
+        gather(&expr, &mut names);
+    }
+    names
+}
+
+fn gather(expr: &Expr, names: &mut BTreeSet<String>) {
+    match &expr.form {
+        Form::Literal(_) => {}
+        Form::Name(name) => {
+            names.insert(name.clone());
+        }
+        Form::Member(of, _) | Form::Not(of) | Form::Negate(of) => gather(of, names),
+        Form::Index(one, other) | Form::Binary(_, one, other) => {
+            gather(one, names);
+            gather(other, names);
+        }
+        Form::List(parts) | Form::Join(_, parts) => parts.iter().for_each(|part| gather(part, names)),
+        Form::If(condition, one, other) => {
+            [condition, one, other].into_iter().for_each(|part| gather(part, names));
+        }
+        Form::Call { method, arguments, .. } => match arguments.as_slice() {
+            [list, Expr { form: Form::Name(element), .. }, bodies @ ..] if *method && !bodies.is_empty() => {
+                gather(list, names);
+                let mut within = BTreeSet::new();
+                bodies.iter().for_each(|body| gather(body, &mut within));
+                within.remove(element);
+                names.append(&mut within);
+            }
+            arguments => arguments.iter().for_each(|part| gather(part, names)),
+        },
     }
 }
 

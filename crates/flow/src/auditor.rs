@@ -19,7 +19,7 @@ pub const READ_MAX: usize = 500;
 /// An event that is in no record, though a record or the source names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gap {
-    /// The channel, as `ChannelId` prints it.
+    /// The channel, by the name of its chains.
     pub channel: String,
     /// The key.
     pub key: RecordKey,
@@ -137,10 +137,10 @@ async fn read<L: Log, D: Ledger>(
         let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
         let mut known: BTreeMap<RecordKey, Entry> =
             known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
-        let channel = reading.channel.id.to_string();
+        let channel = &reading.channel.chain;
         match reading.channel.id.kind {
             ChannelKind::Events => {
-                read.retain(|(entry, envelope)| link(audit, &channel, &mut known, entry, envelope, uncut));
+                read.retain(|(entry, envelope)| link(audit, channel, &mut known, entry, envelope, uncut));
             }
             ChannelKind::State => read.iter().for_each(|(entry, _)| meet(audit, &mut known, entry)),
         }

@@ -21,11 +21,13 @@ pub enum CaseKind {
     Rewound,
     /// A topic refuses for good, is gone, or is another one of the same name.
     Topic,
+    /// Something that was promised did not come in time.
+    Promise,
 }
 
 impl CaseKind {
     /// All kinds.
-    pub const ALL: [CaseKind; 7] = [
+    pub const ALL: [CaseKind; 8] = [
         CaseKind::Drift,
         CaseKind::Conflict,
         CaseKind::Chain,
@@ -33,6 +35,7 @@ impl CaseKind {
         CaseKind::Quarantine,
         CaseKind::Rewound,
         CaseKind::Topic,
+        CaseKind::Promise,
     ];
 
     /// Returns the word under which it is stored and printed.
@@ -45,6 +48,7 @@ impl CaseKind {
             CaseKind::Quarantine => "quarantine",
             CaseKind::Rewound => "rewound",
             CaseKind::Topic => "topic",
+            CaseKind::Promise => "promise",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
+use crate::flood::{Flood, lane_case};
 use crate::intake::Intake;
 use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
@@ -119,6 +120,25 @@ pub enum Start {
     End,
 }
 
+/// The epoch of no digest key: what the table holds was received from another topic, and only a rehearsal makes it comparable.
+pub const NO_EPOCH: u32 = 0;
+
+/// The epoch of a lane of errands: it is never compared, and fills no table.
+pub const NOT_DIGESTED: u32 = u32::MAX;
+
+/// Returns whether the table of a lane that begins was kept from another topic before, such as that of an older major: equal
+/// sequences are then the same row in another form, and no conflict.
+fn moved(intake: &Intake, lane: &Lane, lanes: &[(Lane, LaneState)]) -> bool {
+    let events = intake.events.as_ref().map(|events| &events.topic);
+    let other = |there: &Lane| there.topic != lane.topic && Some(&there.topic) != events;
+    let filled = |state: &LaneState| state.position.is_some() && state.digest_epoch != NOT_DIGESTED;
+    reads_state(intake, lane) && lanes.iter().any(|(there, state)| other(there) && filled(state))
+}
+
+fn reads_state(intake: &Intake, lane: &Lane) -> bool {
+    intake.state.as_ref().is_some_and(|state| state.topic == lane.topic)
+}
+
 /// One lane, as long as it is ours.
 #[derive(Debug, Clone)]
 pub struct Hold {
@@ -131,6 +151,8 @@ pub struct Hold {
     written: Timestamp,
     /// The case for which it stands still, once that is durable.
     told: Option<String>,
+    /// What went aside lately.
+    flood: Flood,
 }
 
 impl Hold {
@@ -146,6 +168,29 @@ impl Hold {
         digest_epoch: u32,
         force: bool,
     ) -> Result<Take<Hold>, PortError> {
+        debug_assert_eq!(lane.subscription, intake.subscription, "a lane is read for its own subscription");
+        Hold::take_for(ports, Some(intake), lane, start, digest_epoch, force).await
+    }
+
+    /// Takes a lane of errands, which no ledger is kept of. One that was never read begins with the oldest record, durably.
+    ///
+    /// # Errors
+    /// As for `take`.
+    pub async fn begin<S: Store, L: Log, C: Clock>(
+        ports: Ports<'_, S, L, C>,
+        lane: Lane,
+    ) -> Result<Take<Hold>, PortError> {
+        Hold::take_for(ports, None, lane, Start::Oldest, NOT_DIGESTED, false).await
+    }
+
+    async fn take_for<S: Store, L: Log, C: Clock>(
+        ports: Ports<'_, S, L, C>,
+        intake: Option<&Intake>,
+        lane: Lane,
+        start: Start,
+        digest_epoch: u32,
+        force: bool,
+    ) -> Result<Take<Hold>, PortError> {
         let Some(topic) = ports.log.topic(&lane.topic).await? else { return Ok(Take::NoTopic) };
         let now = ports.clock.now();
         let grip = match ports.store.grip(&lane, ports.holder, now, ports.ttl, force).await? {
@@ -156,7 +201,8 @@ impl Hold {
         match &grip.state.position {
             Some(position) if position.is_in(&hold.topic) => Ok(Take::Held(hold)),
             Some(_) => {
-                let case = other_topic(intake, &hold.lane);
+                let is_state = intake.is_some_and(|intake| reads_state(intake, &hold.lane));
+                let case = other_topic(&hold.lane, is_state);
                 Ok(match hold.stop(ports, case).await? {
                     Step::Stopped(case) => Take::Stopped(case),
                     _ => Take::Busy { until: now },
@@ -167,7 +213,10 @@ impl Hold {
                     return Ok(Take::NoTopic);
                 };
                 let offset = if start == Start::End { end } else { oldest };
-                let batch = hold.batch(hold.first(offset, end, digest_epoch));
+                let lanes = ports.store.lanes(&hold.lane.subscription).await?;
+                let is_moved = intake.is_some_and(|intake| moved(intake, &hold.lane, &lanes));
+                let epoch = if is_moved { NO_EPOCH } else { digest_epoch };
+                let batch = hold.batch(hold.first(offset, end, epoch));
                 Ok(match hold.commit(ports, None, batch).await? {
                     Committed::Done => Take::Held(hold),
                     Committed::Fenced => Take::Busy { until: now },
@@ -178,10 +227,11 @@ impl Hold {
 
     /// Returns the hold on a lane that was taken.
     pub fn held(lane: Lane, topic: TopicIdentity, grip: Grip, written: Timestamp) -> Hold {
-        Hold { lane, topic, grip: Some(grip), written, told: None }
+        Hold { lane, topic, grip: Some(grip), written, told: None, flood: Flood::default() }
     }
 
-    fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
+    /// Returns the state of a lane that begins at an offset of its topic.
+    pub fn first(&self, offset: u64, end: u64, digest_epoch: u32) -> LaneState {
         LaneState {
             position: Some(Position {
                 cluster: self.topic.cluster.clone(),
@@ -213,7 +263,7 @@ impl Hold {
         }
         Ok(match Hold::take(ports, intake, self.lane.clone(), start, digest_epoch, false).await? {
             Take::Held(hold) => {
-                *self = hold;
+                *self = Hold { flood: self.flood, ..hold };
                 None
             }
             Take::Busy { until } => Some(Step::Busy { until }),
@@ -290,6 +340,27 @@ impl Hold {
             Err(PortError::NotApplied(_)) => {}
         }
         answer
+    }
+
+    /// Stands still as long as too much went aside lately. Returns what a step says instead.
+    ///
+    /// # Errors
+    /// As for `commit`.
+    pub async fn breaker<S: Store, L: Log, C: Clock>(
+        &mut self,
+        ports: Ports<'_, S, L, C>,
+        intake: &Intake,
+    ) -> Result<Option<Step>, PortError> {
+        if self.flood.rests(ports.clock.now()).is_none() {
+            return Ok(None);
+        }
+        let case = lane_case(intake, &self.lane);
+        self.stop(ports, case).await.map(Some)
+    }
+
+    /// Counts what went aside.
+    pub fn went_aside(&mut self, now: Timestamp, records: u64) {
+        self.flood.count(now, records);
     }
 
     /// Raises a case under the grip, once as long as the lane is held, and leaves the lane where it is.
@@ -383,22 +454,36 @@ pub async fn ends<L: Log>(
 }
 
 /// The position is in a topic that is not this one, though it has the same name.
-pub fn other_topic(intake: &Intake, lane: &Lane) -> NewCase {
-    topic_case(intake, lane, "other", "is another topic of the same name; a bootstrap is needed, not a guess")
+fn other_topic(lane: &Lane, is_state: bool) -> NewCase {
+    topic_case(lane, is_state, "other", "is another topic of the same name")
 }
 
 /// The records at the position are gone, or were never there.
 pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
-    topic_case(intake, lane, "range", "does not hold the position any more; records may have been missed")
+    debug_assert_eq!(lane.subscription, intake.subscription, "a lane is read for its own subscription");
+    topic_case(lane, reads_state(intake, lane), "range", RANGE_LOST)
 }
 
-fn topic_case(intake: &Intake, lane: &Lane, cause: &str, what: &str) -> NewCase {
+/// The same of a lane of errands, which fills no table.
+pub fn range_lost(lane: &Lane) -> NewCase {
+    topic_case(lane, false, "range", RANGE_LOST)
+}
+
+const RANGE_LOST: &str = "does not hold the position any more; records may have been missed";
+
+fn topic_case(lane: &Lane, is_state: bool, cause: &str, what: &str) -> NewCase {
+    // What was not reacted to is for people to decide.
+    let mend = if is_state {
+        format!("; `seamline bootstrap {}` mends it", lane.subscription)
+    } else {
+        String::new()
+    };
     NewCase {
         kind: CaseKind::Topic,
         fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
         subject: lane.subscription.to_string(),
-        owed_by: intake.consumer().clone(),
-        summary: format!("partition {} of `{}` {what}", lane.partition, lane.topic),
+        owed_by: lane.subscription.context.clone(),
+        summary: format!("partition {} of `{}` {what}{mend}", lane.partition, lane.topic),
         details: details(lane, &[]),
     }
 }

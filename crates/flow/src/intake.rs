@@ -1,11 +1,12 @@
 //! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
 
-use crate::store::{Column, Lane, Projection};
+use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 use seamline_contract::attribute::Type;
 use seamline_contract::channel::{ChannelId, ChannelKind, topic_name};
-use seamline_contract::id::{AttributePath, ContextId, ContractRef, EventName, SubscriptionRef, ViewId};
+use seamline_contract::id::{
+    AttributePath, ContextId, ContractRef, EventName, Major, SubscriptionRef, ViewId,
+};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::subscription::{
     ColumnSource, OnDelete, OnInvalid, ProjectionColumn, Role, StartsAt, Subscription,
@@ -14,9 +15,11 @@ use seamline_contract::value::Value;
 use seamline_expr::kind::Kind;
 use seamline_expr::program::{Program, compile};
 use seamline_expr::scope::Scope;
-use seamline_message::codec::Codec;
+use seamline_message::codec::{Codec, EventMessage, StateMessage};
+use seamline_message::era::Ascent;
+use seamline_message::fit::fit;
 use seamline_message::violation::{Rule, Violation};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a reaction waits for its projection where nothing else is said.
@@ -33,12 +36,18 @@ pub struct Intake {
     pub view: Option<ViewId>,
     /// Reads its messages.
     pub codec: Codec,
+    /// Reads what was written under older majors of the contract.
+    pub eras: BTreeMap<Major, Ascent>,
     /// What it keeps, and so which links are compared.
     pub role: Role,
+    /// How its columns are made, as a text that differs where they would: empty without a table.
+    pub translation: String,
     /// Its projection; none: reactions only.
     pub state: Option<StateLane>,
     /// Its reactions; none: a projection only.
     pub events: Option<EventLane>,
+    /// When what it reads is an older major that a newer one serves: that one, and the last day, `YYYY-MM-DD`.
+    pub served: Option<(ContractRef, String)>,
 }
 
 /// The projection of a subscription.
@@ -144,6 +153,8 @@ impl Intake {
             .map_err(|view| IntakeError::NoView { contract: reference.clone(), view: view.clone() })?;
         let codec = Codec::compile(contract)
             .map_err(|error| IntakeError::Codec(reference.clone(), error.to_string()))?;
+        let eras = Ascent::compile(contract, &codec)
+            .map_err(|error| IntakeError::Codec(reference.clone(), error.to_string()))?;
         let channels = contract.channels();
         let topic = |kind| {
             let channel = ChannelId { view: view.map(|view| view.id.clone()), kind };
@@ -173,9 +184,12 @@ impl Intake {
             contract: reference,
             view: subscription.view.clone(),
             codec,
+            eras,
             role: subscription.role,
+            translation: translation(subscription),
             state,
             events,
+            served: None,
         })
     }
 
@@ -187,6 +201,47 @@ impl Intake {
     /// Returns one partition of one of its topics as it reads it.
     pub fn lane(&self, topic: &str, partition: u32) -> Lane {
         Lane { subscription: self.subscription.clone(), topic: topic.to_owned(), partition }
+    }
+
+    /// Reads and validates the value of a state record that was written under a major, as far as the channel carries it.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn decode_state(
+        &self,
+        written: Major,
+        record_key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<StateMessage, Violation> {
+        match self.eras.get(&written) {
+            Some(era) => era.decode_state(self.view.as_ref(), record_key, value),
+            None => self.codec.decode_state(self.view.as_ref(), record_key, value),
+        }
+    }
+
+    /// Reads and validates the value of an event that was written under a major. Returns with it the payload that a
+    /// reaction gets: as sent, or of an older major as this one would have sent it.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn decode_event(
+        &self,
+        written: Major,
+        record_key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(EventMessage, Vec<u8>), Violation> {
+        match self.eras.get(&written) {
+            Some(era) => era.decode_event(self.view.as_ref(), record_key, value),
+            None => {
+                let message = self.codec.decode_event(self.view.as_ref(), record_key, value)?;
+                Ok((message, value.to_vec()))
+            }
+        }
+    }
+
+    /// Returns the event as which this major reads one that was written under a major.
+    pub fn event_name<'a>(&'a self, written: Major, event: &'a EventName) -> &'a EventName {
+        self.eras.get(&written).map_or(event, |era| era.event_name(event))
     }
 
     /// Derives the columns of a row; none without a table.
@@ -224,9 +279,25 @@ impl StateLane {
             columns,
             key,
             keep_ended,
+            rehearsal: RehearsedBy::Comparison,
         };
         Ok(StateLane { topic, projection, count_by, columns: derivations })
     }
+}
+
+/// Returns one line for each column: what it holds, or the expression with its type where one is declared.
+fn translation(subscription: &Subscription) -> String {
+    let Some((_, columns)) = subscription.projection() else { return String::new() };
+    let line = |column: &ProjectionColumn| match &column.source {
+        ColumnSource::Path(path) => format!("{}: {path}", column.name),
+        ColumnSource::Is { is, ty, .. } => {
+            let ty = ty.as_ref().map(|ty| format!(" as {ty}")).unwrap_or_default();
+            format!("{} = {}{ty}", column.name, is.trim())
+        }
+    };
+    let mut lines: Vec<String> = columns.iter().map(line).collect();
+    lines.sort();
+    lines.join("\n")
 }
 
 fn since(starts_at: &StartsAt) -> Result<Option<Timestamp>, IntakeError> {
@@ -356,66 +427,11 @@ fn member_of<'v>(value: &'v Value, member: &str) -> &'v Value {
     }
 }
 
-/// Brings a translated value to the form that its column's type stores exactly; none where it has none.
-fn fit(value: Value, ty: &Type) -> Option<Value> {
-    match (value, ty) {
-        (Value::Null, _) => Some(Value::Null),
-        (Value::Integer(number), Type::Decimal { precision, scale }) => {
-            fit_decimal(Decimal::from(number), *precision, *scale)
-        }
-        (Value::Decimal(number), Type::Decimal { precision, scale }) => {
-            fit_decimal(number, *precision, *scale)
-        }
-        (Value::Approximate(number), Type::Decimal { .. }) => Some(Value::Approximate(number)),
-        (value, ty) => {
-            let fits = matches!(
-                (&value, ty),
-                (Value::Boolean(_), Type::Boolean)
-                    | (Value::Integer(_), Type::Integer)
-                    | (Value::String(_), Type::String | Type::Enum)
-                    | (Value::Date(_), Type::Date)
-                    | (Value::Timestamp(_), Type::Timestamp)
-                    | (Value::Duration(_), Type::Duration)
-                    | (Value::Bytes(_), Type::Bytes)
-                    | (Value::Uuid(_), Type::Uuid)
-                    | (Value::List(_), Type::List(_))
-                    | (Value::Map(_), Type::Map(_) | Type::Object(_))
-            );
-            fits.then_some(value)
-        }
-    }
-}
-
-fn fit_decimal(number: Decimal, precision: u8, scale: u8) -> Option<Value> {
-    let mut exact = number;
-    exact.rescale(u32::from(scale));
-    let digits = exact.mantissa().unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
-    (exact == number && exact.scale() == u32::from(scale) && digits <= u32::from(precision))
-        .then_some(Value::Decimal(exact))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{fit, type_of};
-    use rust_decimal::Decimal;
+    use super::type_of;
     use seamline_contract::attribute::Type;
-    use seamline_contract::value::Value;
     use seamline_expr::kind::Kind;
-
-    #[test]
-    fn a_translated_decimal_is_stored_at_the_scale_of_its_column() {
-        let ty = Type::Decimal { precision: 4, scale: 2 };
-        assert_eq!(fit(Value::Integer(12), &ty), Some(Value::Decimal(Decimal::new(1200, 2))));
-        assert_eq!(fit(Value::Decimal(Decimal::new(15, 1)), &ty), Some(Value::Decimal(Decimal::new(150, 2))));
-    }
-
-    #[test]
-    fn a_value_that_would_be_rounded_or_cut_does_not_fit() {
-        let ty = Type::Decimal { precision: 4, scale: 2 };
-        assert_eq!(fit(Value::Decimal(Decimal::new(1234, 3)), &ty), None);
-        assert_eq!(fit(Value::Decimal(Decimal::new(12345, 2)), &ty), None);
-        assert_eq!(fit(Value::String("1".to_owned()), &Type::Integer), None);
-    }
 
     #[test]
     fn a_decimal_translation_does_not_say_its_scale() {

@@ -5,10 +5,14 @@ use crate::digest_key;
 use crate::log::{Cleanup, Log, TopicSpec};
 use crate::port::PortError;
 use crate::relay::batch;
+use jiff::Timestamp;
 use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, topic_name};
-use seamline_contract::id::{ContextId, ContractId, ContractRef, SystemId};
+use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId};
 use seamline_contract::resolve::ResolvedContract;
-use seamline_message::codec::{Codec, CompileError};
+use seamline_contract::served::chain_name;
+use seamline_message::codec::{Codec, CompileError, Row};
+use seamline_message::era::{Descent, EraError};
+use seamline_message::violation::Violation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -28,6 +32,14 @@ pub enum OutletError {
         contract: ContractRef,
         /// Why.
         source: CompileError,
+    },
+    /// An older major cannot be kept alive.
+    #[error("`{contract}` cannot serve an older major: {source}")]
+    Era {
+        /// The contract.
+        contract: ContractRef,
+        /// Why.
+        source: EraError,
     },
     /// A topic needs a partition.
     #[error("`{0}` is to have no partitions")]
@@ -59,6 +71,8 @@ pub struct OutChannel {
     pub topic: String,
     /// The topic as it should be. How many partitions it has is a fact of the one that is there.
     pub spec: TopicSpec,
+    /// The name of its chains in rows of the newest major.
+    pub chain: String,
 }
 
 /// A contract with its channels, ready to be written.
@@ -76,6 +90,10 @@ pub struct Outlet {
     pub template: String,
     /// How many partitions a topic gets when it is made.
     pub partitions: u32,
+    /// How it is made of rows of the newest major; none: it is the newest.
+    pub descent: Option<Box<Descent>>,
+    /// The older majors that are kept alive from the same rows, newest first; themselves they serve none.
+    pub served: Vec<Outlet>,
 }
 
 impl Outlet {
@@ -94,6 +112,32 @@ impl Outlet {
         }
         let codec = Codec::compile(contract)
             .map_err(|source| OutletError::Compile { contract: reference.clone(), source })?;
+        let descents = Descent::compile(contract, &codec)
+            .map_err(|source| OutletError::Era { contract: reference.clone(), source })?;
+        let newest = reference.major;
+        let mut outlet = Outlet::of(contract, codec, newest, template, partitions);
+        outlet.served = descents
+            .into_iter()
+            .map(|descent| {
+                let codec = descent.codec.clone();
+                let mut older = Outlet::of(&codec.contract().clone(), codec, newest, template, partitions);
+                older.descent = Some(Box::new(descent));
+                older
+            })
+            .collect();
+        distinct(outlet.all().flat_map(|outlet| &outlet.channels).map(|channel| channel.topic.as_str()))?;
+        Ok(outlet)
+    }
+
+    /// Returns the outlet of one text, whose rows are written under a major.
+    fn of(
+        contract: &ResolvedContract,
+        codec: Codec,
+        newest: Major,
+        template: &str,
+        partitions: u32,
+    ) -> Outlet {
+        let reference = contract.contract.reference();
         let channel = |id: ChannelId| {
             let topic = topic_name(template, &reference, &id);
             let spec = TopicSpec {
@@ -102,12 +146,47 @@ impl Outlet {
                 cleanup: cleanup(contract, id.kind),
                 value_bytes_max: codec.value_bytes_max(id.kind).unwrap_or_default(),
             };
-            OutChannel { name: id.to_string(), id, topic, spec }
+            let chain = chain_name(newest, reference.major, &id);
+            OutChannel { name: id.to_string(), id, topic, spec, chain }
         };
-        let channels: Vec<OutChannel> = contract.channels().into_iter().map(channel).collect();
-        distinct(channels.iter().map(|channel| channel.topic.as_str()))?;
-        let source = format!("/{}", reference.name.context);
-        Ok(Outlet { contract: reference, source, codec, channels, template: template.to_owned(), partitions })
+        let channels = contract.channels().into_iter().map(channel).collect();
+        let template = template.to_owned();
+        Outlet {
+            source: format!("/{}", reference.name.context),
+            contract: reference,
+            codec,
+            channels,
+            template,
+            partitions,
+            descent: None,
+            served: Vec::new(),
+        }
+    }
+
+    /// Returns it and the older majors that it serves.
+    pub fn all(&self) -> impl Iterator<Item = &Outlet> {
+        std::iter::once(self).chain(&self.served)
+    }
+
+    /// Returns the newest major: that of the rows of the source view.
+    pub fn newest(&self) -> Major {
+        self.descent.as_ref().map_or(self.contract.major, |descent| descent.newest())
+    }
+
+    /// Returns whether what is written at a moment goes to its channels: an older major has a last day.
+    pub fn is_alive(&self, at: Timestamp) -> bool {
+        self.descent.as_ref().is_none_or(|descent| descent.is_alive(at))
+    }
+
+    /// Reads a state that was written, in source form, under a major as a row of this one.
+    ///
+    /// # Errors
+    /// Every member that cannot be read; or the first that cannot be made of that major.
+    pub fn read_source(&self, written: Major, json: &[u8]) -> Result<Row, Vec<Violation>> {
+        match &self.descent {
+            None => self.codec.read_source(json),
+            Some(descent) => descent.read_source(written, json),
+        }
     }
 
     /// Returns the channels of one kind, own ones first.
@@ -115,17 +194,12 @@ impl Outlet {
         self.channels.iter().filter(move |channel| channel.id.kind == kind)
     }
 
-    /// Returns the channel of a printed id.
-    pub fn channel(&self, printed: &str) -> Option<&OutChannel> {
-        self.channels.iter().find(|channel| channel.name == printed)
-    }
-
-    /// Makes the topics that are missing, each with its ledger topic and a digest key.
+    /// Makes the topics that are missing, those of the older majors among them, each with its ledger topic and a digest key.
     ///
     /// # Errors
     /// The log's. Safe to repeat.
     pub async fn create_topics<L: Log, E: Entropy>(&self, log: &L, entropy: &E) -> Result<(), PortError> {
-        for channel in &self.channels {
+        for channel in self.all().flat_map(|outlet| &outlet.channels) {
             let topic = log.create(&channel.spec).await?;
             digest_key::ensure(log, entropy, &channel.topic, topic.partitions).await?;
         }
@@ -183,7 +257,8 @@ impl OutletSet {
                 return Err(OutletError::SharedContract(contract));
             }
         }
-        distinct(set.values().flat_map(|outlet| &outlet.channels).map(|channel| channel.topic.as_str()))?;
+        let channels = set.values().flat_map(Outlet::all).flat_map(|outlet| &outlet.channels);
+        distinct(channels.map(|channel| channel.topic.as_str()))?;
         Ok(OutletSet { context, system, outlets: set })
     }
 
@@ -192,9 +267,14 @@ impl OutletSet {
         self.outlets.get(contract)
     }
 
-    /// Returns the outlets by contract.
+    /// Returns the outlets by contract, each of its newest major.
     pub fn iter(&self) -> impl Iterator<Item = &Outlet> {
         self.outlets.values()
+    }
+
+    /// Returns the outlets by contract, each followed by those of the older majors that it serves.
+    pub fn all(&self) -> impl Iterator<Item = &Outlet> {
+        self.outlets.values().flat_map(Outlet::all)
     }
 
     /// Returns the name of the source: `context.system`.
@@ -266,8 +346,7 @@ mod tests {
             ]
         );
         assert_eq!(outlet.channels_of(ChannelKind::State).count(), 2);
-        assert_eq!(outlet.channel("eligibility.state").unwrap().topic, specs[3].0);
-        assert!(outlet.channel("documents.state").is_none());
+        assert!(outlet.channels.iter().all(|channel| channel.chain == channel.id.to_string()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::port::PortError;
 use crate::position::Accounting;
 use crate::projector::batch::{Fold as StateFold, is_broken};
 use crate::projector::decide::Verdict;
-use crate::projector::{self, WAITING_MAX, state_of};
+use crate::projector::{self, state_of};
 use crate::reactor::batch::{Fold as EventFold, Held};
 use crate::reactor::decide::{Chain, Place, place};
 use crate::reactor::open::{OpenedEvent, Reaction, as_read};
@@ -105,7 +105,7 @@ async fn treat<S: Store, L: Log, C: Clock>(
         Take::NoTopic => return Ok(Treated::Refused(format!("topic `{}` is not there", lane.topic))),
         Take::Stopped(case) => return Ok(Treated::Refused(case.summary)),
     };
-    let Some(record) = find(ports.store, intake, lane, offset).await? else { return Ok(Treated::Gone) };
+    let Some(record) = ports.store.aside_at(lane, offset).await? else { return Ok(Treated::Gone) };
     let projection = intake.state.as_ref().map(|state| &state.projection);
     if intake.state.as_ref().is_some_and(|state| state.topic == lane.topic) {
         treat_state(ports, intake, digest, hold, &record, wish).await
@@ -114,25 +114,6 @@ async fn treat<S: Store, L: Log, C: Clock>(
         finish(ports, hold, projection, outcome).await
     } else {
         Ok(Treated::Refused(format!("the subscription does not read `{}` any more", lane.topic)))
-    }
-}
-
-/// Returns a record in quarantine, however many wait before it.
-async fn find<S: Store>(
-    store: &S,
-    intake: &Intake,
-    lane: &Lane,
-    offset: u64,
-) -> Result<Option<AsideRecord>, PortError> {
-    let mut limit = WAITING_MAX;
-    loop {
-        let waiting = store.aside(&intake.subscription, None, limit).await?;
-        let is_all = waiting.len() < limit;
-        let found = waiting.into_iter().find(|record| record.lane == *lane && record.offset == offset);
-        if found.is_some() || is_all {
-            return Ok(found);
-        }
-        limit = limit.saturating_mul(2);
     }
 }
 

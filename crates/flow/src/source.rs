@@ -19,7 +19,7 @@ pub enum Act {
     State,
     /// Takes the place of an event that was lost or discarded in the chain of one events channel.
     Void {
-        /// The channel, as `ChannelId` prints it.
+        /// The channel, by the name of its chains: as `ChannelId` prints it, after the major where that is older (`1/events`).
         channel: String,
         /// The sequence whose place it takes.
         sequence: Sequence,
@@ -45,7 +45,8 @@ pub struct OutboxRow {
     pub state: Option<Vec<u8>>,
     /// The values of attributes with `moves` as published before, a JSON object; none: the key was new or had ended.
     pub moved: Option<Vec<u8>>,
-    /// By events channel that the change travels on: the key's previous sequence there, none beginning a chain.
+    /// By the name of the chains of each events channel that the change travels on: the key's previous sequence there, none
+    /// beginning a chain.
     pub previous: BTreeMap<String, Option<Sequence>>,
     /// When it was written.
     pub written_at: Timestamp,
@@ -134,6 +135,28 @@ pub struct Removal {
     pub cases: Vec<NewCase>,
 }
 
+/// Where a source stands among its incarnations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Incarnation {
+    /// That of the highest sequence drawn.
+    pub current: u16,
+    /// It was opened by a rebase, and not every key was published in it yet.
+    pub filling: bool,
+    /// The number of the last batch removed.
+    pub batch: u64,
+}
+
+/// The next incarnation of a source, to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebase {
+    /// Its number.
+    pub incarnation: u16,
+    /// The number of the last batch in the log; zero where it has none.
+    pub batch: u64,
+    /// Rows that wait and are in the log already: they leave as published.
+    pub published: Vec<Sequence>,
+}
+
 /// The answer to a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {
@@ -176,6 +199,8 @@ pub struct AsideRow {
     pub sequence: Sequence,
     /// The contract.
     pub contract: ContractId,
+    /// The contract's version when it was written.
+    pub version: Version,
     /// The key as given to publish.
     pub key: String,
     /// The event; none for state alone.
@@ -273,6 +298,27 @@ pub trait Source: Send + Sync {
         ttl: Duration,
     ) -> impl Future<Output = Result<Removed, PortError>> + Send;
 
+    /// Returns where the source stands among its incarnations, in one snapshot.
+    fn incarnation(&self) -> impl Future<Output = Result<Incarnation, PortError>> + Send;
+
+    /// Opens an incarnation, in one transaction that locks the lease row, checks the epoch and lets nobody publish meanwhile:
+    /// rows that are in the log leave; all others, those in quarantine among them, get sequences of it in their order, each
+    /// naming as previous what it named before under its new sequence; the batch number is the log's; it counts as not filled
+    /// yet. Voids stay as they are: they stand for older sequences. Where it is open already, nothing changes.
+    ///
+    /// # Errors
+    /// After `Unknown` it may be done: it is safe to repeat.
+    fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<Removed, PortError>> + Send;
+
+    /// Says that every key was published in the incarnation.
+    fn filled(&self, incarnation: u16) -> impl Future<Output = Result<(), PortError>> + Send;
+
     /// Writes outbox rows with the state that the source view holds for these keys, each under its key's lock; a key without a
     /// row yields its removal. Returns how many rows were written. After an error some may be: writing them again is no harm.
     fn emit(
@@ -324,15 +370,40 @@ pub trait Source: Send + Sync {
     /// Returns the conserved counts of a contract, in one snapshot.
     fn counts(&self, contract: &ContractId) -> impl Future<Output = Result<SourceCounts, PortError>> + Send;
 
-    /// Returns rows in quarantine by sequence, at most `limit`.
-    fn aside(&self, limit: usize) -> impl Future<Output = Result<Vec<AsideRow>, PortError>> + Send;
+    /// Returns rows in quarantine by sequence, after one, at most `limit`.
+    fn aside_after(
+        &self,
+        after: Option<Sequence>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<AsideRow>, PortError>> + Send;
+
+    /// Returns the first rows in quarantine by sequence, at most `limit`.
+    fn aside(&self, limit: usize) -> impl Future<Output = Result<Vec<AsideRow>, PortError>> + Send {
+        self.aside_after(None, limit)
+    }
+
+    /// Returns one row in quarantine as it was in the outbox; none where there is none of that sequence.
+    fn aside_row(
+        &self,
+        sequence: Sequence,
+    ) -> impl Future<Output = Result<Option<OutboxRow>, PortError>> + Send;
+
+    /// Moves all rows of some keys from quarantine back to the outbox, as they are, in their order, in one transaction.
+    /// Returns how many.
+    fn redrive_all(
+        &self,
+        contract: &ContractId,
+        keys: &[String],
+    ) -> impl Future<Output = Result<u64, PortError>> + Send;
 
     /// Moves all rows of a key from quarantine back to the outbox, as they are, in their order. Returns how many.
     fn redrive(
         &self,
         contract: &ContractId,
         key: &str,
-    ) -> impl Future<Output = Result<u64, PortError>> + Send;
+    ) -> impl Future<Output = Result<u64, PortError>> + Send {
+        async move { self.redrive_all(contract, &[key.to_owned()]).await }
+    }
 
     /// Discards one row in quarantine: a row with a change leaves a void in each of its chains; rows behind it stay
     /// aside until redriven. Returns whether it was there.

@@ -40,6 +40,18 @@ pub struct Projection {
     pub key: Vec<usize>,
     /// The row of a key that ends stays, marked.
     pub keep_ended: bool,
+    /// Who derives it anew: each has a rehearsal table of its own.
+    pub rehearsal: RehearsedBy,
+}
+
+/// Who derives a projection anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum RehearsedBy {
+    /// A comparison of links, which holds the lanes.
+    #[default]
+    Comparison,
+    /// A job, while the lanes go on.
+    Job,
 }
 
 /// One partition of one topic, as one subscription reads it.
@@ -152,6 +164,10 @@ pub struct InboxRow {
     pub effective: Option<String>,
     /// Its reason code.
     pub reason: Option<String>,
+    /// What caused it, as the publishing service said.
+    pub correlation: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
     /// The whole payload, JSON.
     pub payload: Vec<u8>,
     /// The projection had not reached the event's sequence when the deadline passed.
@@ -268,10 +284,12 @@ pub struct LiveRow {
 pub struct Rehearsed {
     /// The key.
     pub key: RecordKey,
-    /// The values; none when the key ended.
+    /// The values; none when the key ended, or is to be left.
     pub values: Option<Vec<Value>>,
     /// What its marker should be.
     pub marker: Marker,
+    /// The key is to be left as it is: its last record breaks its contract, or is not asked for.
+    pub left: bool,
 }
 
 /// Where live table and rehearsal differ.
@@ -343,7 +361,7 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(RecordKey, Sequence, Digest)>, PortError>> + Send;
 
-    /// Makes the subscription's rehearsal table anew, empty.
+    /// Makes the projection's rehearsal table anew, empty.
     fn rehearsal_begin(&self, projection: &Projection) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Merges rows into the rehearsal: for each key the highest sequence stays.
@@ -353,8 +371,15 @@ pub trait Store: Send + Sync {
         rows: &[Rehearsed],
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
+    /// Returns whether the rehearsal table still holds all that was put into it since it was made: it may be lost with its
+    /// server, or be dropped. Once it does not, it never does again until it is made anew.
+    fn rehearsal_is_kept(
+        &self,
+        projection: &Projection,
+    ) -> impl Future<Output = Result<bool, PortError>> + Send;
+
     /// Returns where table and rehearsal differ in a value, a marker or a row's being there, after a cursor, at most
-    /// `limit`. A key that ended on both sides, or ended in the rehearsal and is not in the table, is no difference.
+    /// `limit`. A key that ended on both sides, or has no row and ended or is to be left in the rehearsal, is no difference.
     fn rehearsal_diff(
         &self,
         projection: &Projection,
@@ -373,6 +398,26 @@ pub trait Store: Send + Sync {
         key: Option<&RecordKey>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<AsideRecord>, PortError>> + Send;
+
+    /// Returns records in quarantine of a subscription, by topic, partition and offset, from a place on, at most `limit`.
+    fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<AsideRecord>, PortError>> + Send;
+
+    /// Returns one record in quarantine; none where there is none at that offset of that lane.
+    fn aside_at(
+        &self,
+        lane: &Lane,
+        offset: u64,
+    ) -> impl Future<Output = Result<Option<AsideRecord>, PortError>> + Send {
+        async move {
+            let found = self.aside_from(&lane.subscription, Some((lane, offset)), 1).await?;
+            Ok(found.into_iter().find(|record| record.lane == *lane && record.offset == offset))
+        }
+    }
 
     /// Returns the lanes of a subscription with their states, sorted, without taking them.
     fn lanes(

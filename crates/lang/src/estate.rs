@@ -10,9 +10,9 @@ use crate::source::{Document, Sources};
 use crate::yaml::{self, Problem};
 use seamline_contract::estate::{Estate, Settings};
 use seamline_contract::finding::Finding;
-use seamline_contract::id::ContextId;
+use seamline_contract::id::{ContextId, ContractName};
 use seamline_contract::path::{DocumentId, ModelPath};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The file that a lock is written in.
@@ -34,6 +34,15 @@ pub struct Reading {
 /// Reads the documents of an estate. `settings` is the id of `seamline.yaml`, whether or not it is among the files.
 /// Findings of documents whose context is known name it.
 pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -> Reading {
+    read_estate_beside(files, &BTreeSet::new(), settings)
+}
+
+/// Reads an estate as `read_estate` does; `unreadable` are documents that are there and whose texts nobody has.
+pub fn read_estate_beside(
+    files: &BTreeMap<DocumentId, String>,
+    unreadable: &BTreeSet<DocumentId>,
+    settings: DocumentId,
+) -> Reading {
     let mut reading = Reading::default();
     reading.estate.settings = Settings { document: settings.clone(), ..Settings::default() };
     for (id, text) in files {
@@ -60,8 +69,10 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
             folders.entry(folder(&document.id).to_owned()).or_default().push(id);
         }
     }
+    let mut unread: Vec<&DocumentId> = unreadable.iter().collect();
     for document in others {
         let inherited = inherited(&folders, folder(&document.id));
+        let n_contracts = reading.estate.contracts.len();
         // A text that cannot be read is still the business of the context in whose folder it lies.
         let owner = match document.root {
             Some(_) => read_document(document, &settings, (inherited, &shelf), &mut reading),
@@ -69,6 +80,18 @@ pub fn read_estate(files: &BTreeMap<DocumentId, String>, settings: DocumentId) -
         };
         if let Some(id) = owner {
             owners.insert(document.id.clone(), id);
+        }
+        if reading.estate.contracts.len() == n_contracts {
+            unread.push(&document.id);
+        }
+    }
+    for id in unread {
+        let name = file_name(id);
+        if let (Some("Contract"), Some(context), Ok(contract)) =
+            (name.kind, owners.get(id).or(inherited(&folders, folder(id))), name.stem.parse())
+        {
+            let name = ContractName { context: context.clone(), contract };
+            reading.estate.unread.entry(name).or_insert_with(|| id.clone());
         }
     }
     reading.sources = sources;
@@ -120,7 +143,8 @@ fn inherited<'f>(folders: &'f BTreeMap<String, Vec<ContextId>>, folder: &str) ->
             let [only] = found.as_slice() else { return None };
             return Some(only);
         }
-        if folder.is_empty() {
+        // The top of this repository, or of another: nothing is inherited from one to the other.
+        if folder.is_empty() || folder.ends_with('/') {
             return None;
         }
         folder = folder.rsplit_once('/').map_or("", |(above, _)| above);

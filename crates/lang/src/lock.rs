@@ -13,6 +13,10 @@ use seamline_contract::path::{DocumentId, ModelPath};
 pub struct LockedRoot {
     /// The root as the estate names it: a folder, a repository or a hub.
     pub root: String,
+    /// The revision that was asked for, of a git root.
+    pub at: Option<String>,
+    /// The folder in the repository, of a git root.
+    pub path: Option<String>,
     /// The commit or the release.
     pub resolved: String,
     /// The digest of its documents.
@@ -62,9 +66,11 @@ pub(crate) fn lock<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Lock> {
 fn root<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<LockedRoot> {
     let fields = reader.fields(at, &schema::estate::LOCK_ROOT)?;
     let root = reader.opt(&fields, "root", Reader::verbatim);
+    let at = reader.opt(&fields, "at", Reader::verbatim);
+    let path = reader.opt(&fields, "path", Reader::verbatim);
     let resolved = reader.opt(&fields, "resolved", Reader::verbatim);
     let digest = reader.opt(&fields, "digest", digest);
-    Some(LockedRoot { root: root?, resolved: resolved?, digest: digest? })
+    Some(LockedRoot { root: root?, at, path, resolved: resolved?, digest: digest? })
 }
 
 fn document<'n>(reader: &mut Reader<'n>, reference: &str, at: &At<'n>) -> Option<LockedDocument> {
@@ -103,31 +109,45 @@ fn digest<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<String> {
     None
 }
 
-/// Returns where a lock and the estate that it locks disagree: roots without each other, versions that differ.
+impl LockedRoot {
+    /// Returns whether it is what became of a root; of a git root, of the same folder.
+    pub fn is_of(&self, root: &Root) -> bool {
+        let is_there = match root {
+            Root::Git { path, .. } => self.path.as_ref().is_none_or(|locked| locked == path),
+            Root::Directory(_) | Root::Hub { .. } => true,
+        };
+        is_there && self.root == root.name()
+    }
+}
+
+/// Returns where a lock and the estate that it locks disagree: roots without each other, revisions and versions that differ.
 pub(crate) fn disagreements(lock: &Lock, estate: &Estate) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut say = |at: ModelPath, message: String| {
         findings.push(Finding::new(rule::ROOT, at, message).help("let `seamline pull` write the lock anew"));
     };
     let top = || ModelPath::top(&lock.document);
-    let named = |root: &Root| match root {
-        Root::Directory(folder) => folder.clone(),
-        Root::Git { git, .. } => git.clone(),
-        Root::Hub { hub, .. } => hub.clone(),
-    };
     let roots = &estate.settings.roots;
     for (idx, locked) in lock.roots.iter().enumerate() {
-        if !roots.iter().any(|root| named(root) == locked.root) {
-            let at = top().key("roots").index(idx).key("root");
-            say(at, format!("the estate has no root `{}` to lock", locked.root));
+        let here = || top().key("roots").index(idx);
+        let Some(root) = roots.iter().find(|root| locked.is_of(root)) else {
+            say(here().key("root"), format!("the estate has no root `{}` to lock", locked.root));
+            continue;
+        };
+        if let (Root::Git { at, .. }, Some(then)) = (root, &locked.at)
+            && at != then
+        {
+            say(
+                here().key("at"),
+                format!("`{}` is locked as of `{then}`, and is asked for at `{at}`", locked.root),
+            );
         }
     }
     // A folder may do without: it is in the same repository.
-    for (idx, root) in roots.iter().enumerate().filter(|(_, it)| !matches!(it, Root::Directory(_))) {
-        let root = named(root);
-        if !lock.roots.iter().any(|locked| locked.root == root) {
+    for (idx, root) in roots.iter().enumerate().filter(|(_, it)| matches!(it, Root::Git { .. })) {
+        if !lock.roots.iter().any(|locked| locked.is_of(root)) {
             let at = ModelPath::top(&estate.settings.document).key("roots").index(idx);
-            say(at, format!("the root `{root}` is not in the lock"));
+            say(at, format!("the root `{}` is not in the lock", root.name()));
         }
     }
     for locked in &lock.documents {

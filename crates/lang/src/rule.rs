@@ -111,7 +111,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: ROOT,
         reason: "An estate is checked whole or not at all.",
-        mend: "Name a folder below the one that holds `seamline.yaml`, one that is there.",
+        mend: "Name a folder below the one that holds `seamline.yaml`, one that is there. What another repository holds is fetched by `seamline pull`, and by `seamline pull --locked` as it is locked.",
     },
     Rule {
         id: UNKNOWN_KEY,

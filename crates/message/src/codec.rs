@@ -2,6 +2,7 @@
 //! `docs/reference/wire.md` is normative.
 
 mod change;
+pub mod errand;
 mod examine;
 mod expression;
 mod form;

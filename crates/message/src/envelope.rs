@@ -60,26 +60,26 @@ pub struct Envelope {
     pub traceparent: Option<String>,
 }
 
-const CONTENT_TYPE: &str = "content-type";
-const JSON: &str = "application/json";
-const SPEC_VERSION: &str = "ce_specversion";
-const ID: &str = "ce_id";
-const SOURCE: &str = "ce_source";
-const TYPE: &str = "ce_type";
-const SUBJECT: &str = "ce_subject";
+pub(crate) const CONTENT_TYPE: &str = "content-type";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const SPEC_VERSION: &str = "ce_specversion";
+pub(crate) const ID: &str = "ce_id";
+pub(crate) const SOURCE: &str = "ce_source";
+pub(crate) const TYPE: &str = "ce_type";
+pub(crate) const SUBJECT: &str = "ce_subject";
 /// The header that says when a row was written at its source.
 pub const TIME: &str = "ce_time";
-const DATA_SCHEMA: &str = "ce_dataschema";
-const PARTITION_KEY: &str = "ce_partitionkey";
+pub(crate) const DATA_SCHEMA: &str = "ce_dataschema";
+pub(crate) const PARTITION_KEY: &str = "ce_partitionkey";
 const SEQUENCE: &str = "ce_sequence";
 const PREVIOUS: &str = "ce_previous";
-const CORRELATION: &str = "ce_correlationid";
-const CAUSATION: &str = "ce_causationid";
+pub(crate) const CORRELATION: &str = "ce_correlationid";
+pub(crate) const CAUSATION: &str = "ce_causationid";
 const EFFECTIVE: &str = "ce_effectivetime";
-const TRACE_PARENT: &str = "traceparent";
+pub(crate) const TRACE_PARENT: &str = "traceparent";
 
 /// What comes before contract and version in `ce_dataschema`.
-const SCHEMA_PREFIX: &str = "urn:seamline:";
+pub(crate) const SCHEMA_PREFIX: &str = "urn:seamline:";
 
 /// What travels in the headers, as who writes it has it.
 pub struct Heading<'a> {
@@ -223,11 +223,11 @@ impl Envelope {
     }
 }
 
-fn wrong(header: &str, message: &str) -> Violation {
+pub(crate) fn wrong(header: &str, message: &str) -> Violation {
     Violation::new(Rule::Header, format!("headers.{header}"), message)
 }
 
-fn read_schema(text: &str) -> Option<(ContractName, Version)> {
+pub(crate) fn read_schema(text: &str) -> Option<(ContractName, Version)> {
     let (name, version) = text.strip_prefix(SCHEMA_PREFIX)?.split_once('@')?;
     let (context, contract) = name.split_once('/')?;
     let name = ContractName { context: context.parse().ok()?, contract: contract.parse().ok()? };
@@ -244,10 +244,10 @@ fn read_kind(text: &str, name: &ContractName) -> Option<MessageKind> {
 }
 
 /// The headers of a record as they came.
-struct Came<'a>(&'a [Header]);
+pub(crate) struct Came<'a>(pub(crate) &'a [Header]);
 
 impl<'a> Came<'a> {
-    fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
         let mut found = self.0.iter().filter(|header| header.name == name);
         let Some(header) = found.next() else { return Ok(None) };
         if found.next().is_some() {
@@ -258,7 +258,7 @@ impl<'a> Came<'a> {
         if text.contains('\0') { Err(wrong(name, "U+0000 in it")) } else { Ok(Some(text)) }
     }
 
-    fn text(&self, name: &str) -> Result<&'a str, Violation> {
+    pub(crate) fn text(&self, name: &str) -> Result<&'a str, Violation> {
         self.optional(name)?.filter(|text| !text.is_empty()).ok_or_else(|| wrong(name, "missing"))
     }
 }

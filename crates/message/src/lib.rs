@@ -9,7 +9,12 @@ pub mod violation;
 pub mod envelope;
 pub mod headers;
 
+pub mod errand;
+
 pub mod codec;
+pub mod fit;
+
+pub mod era;
 
 pub mod canonical;
 mod json;

@@ -27,11 +27,23 @@ pub enum Mutant {
     OffsetForSequence,
     /// The reactor stores its position before its reactions.
     ReactionsAfterPosition,
+    /// Events of an incarnation name those of an older one as their previous.
+    ChainAcrossIncarnations,
+    /// Events of an older major name the previous one of the newest.
+    ChainOfNewest,
+    /// However many messages break their contract, all of them go aside.
+    NoBreaker,
+    /// A command that comes twice is put into the inbox twice.
+    CommandsRepeat,
+    /// A job writes how far it has read before it keeps what it read.
+    JobCursorBeforeRows,
+    /// A job merges over what the lane applied after it.
+    JobOverwritesNewer,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 12] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -44,6 +56,12 @@ impl Mutant {
         Mutant::StateBeforeLock,
         Mutant::OffsetForSequence,
         Mutant::ReactionsAfterPosition,
+        Mutant::ChainAcrossIncarnations,
+        Mutant::ChainOfNewest,
+        Mutant::NoBreaker,
+        Mutant::CommandsRepeat,
+        Mutant::JobCursorBeforeRows,
+        Mutant::JobOverwritesNewer,
     ];
 
     /// Returns those that the simulator must catch.
@@ -66,6 +84,12 @@ impl Mutant {
             Mutant::StateBeforeLock => "state-before-lock",
             Mutant::OffsetForSequence => "offset-for-sequence",
             Mutant::ReactionsAfterPosition => "reactions-after-position",
+            Mutant::ChainAcrossIncarnations => "chain-across-incarnations",
+            Mutant::ChainOfNewest => "chain-of-newest",
+            Mutant::NoBreaker => "no-breaker",
+            Mutant::CommandsRepeat => "commands-repeat",
+            Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
+            Mutant::JobOverwritesNewer => "job-overwrites-newer",
         }
     }
 }

@@ -101,7 +101,7 @@ impl Violation {
     }
 
     /// Moves the path below a step.
-    pub(crate) fn below(&mut self, step: &str) {
+    pub fn below(&mut self, step: &str) {
         let joint =
             if self.path.is_empty() || self.path.starts_with('[') || step.is_empty() { "" } else { "." };
         self.path = format!("{step}{joint}{}", self.path);

@@ -102,6 +102,16 @@ impl Database {
         there.fetch_one(self.pool()).await.map_err(not_applied)
     }
 
+    /// Returns whether a stored table is there in an older format than that of this program.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_older(&self, stored: &str) -> Result<bool, PortError> {
+        let found = sqlx::query_scalar("SELECT version FROM seamline.format WHERE stored = $1").bind(stored);
+        let found: Option<i32> = found.fetch_optional(self.pool()).await.map_err(not_applied)?;
+        Ok(found < table::known(stored))
+    }
+
     /// Returns how many bytes on disk our own tables take, indexes and all.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
 pub mod consumer;
+pub mod errand;
+pub(crate) mod inbox;
 pub mod producer;
 pub(crate) mod publish;
 pub(crate) mod source_view;
@@ -12,6 +14,7 @@ use crate::database::Database;
 use seamline_contract::id::ContextId;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
+use seamline_flow::errand::ErrandRules;
 use seamline_flow::store::Projection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
@@ -165,7 +168,26 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Repeating it changes nothing.
+    /// Installs what a context sends and receives of commands. What was installed before and is not named any more is forgotten;
+    /// commands that are under way stay.
+    ///
+    /// # Errors
+    /// When the database is another context's; nothing was changed then.
+    pub async fn install_errands(
+        &self,
+        context: &ContextId,
+        rules: &ErrandRules,
+    ) -> Result<(), InstallError> {
+        let statements = errand::all_statements(context, rules);
+        let mut transaction = self.pool().begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+        check_database(&mut transaction, context).await?;
+        run_all(&mut transaction, &statements).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Columns that were declared since
+    /// are added, empty. Repeating it changes nothing.
     ///
     /// # Errors
     /// When a table is there that differs, or the database is another context's; nothing was changed then.
@@ -177,6 +199,7 @@ impl Database {
             check_database(&mut transaction, &first.subscription.context).await?;
         }
         for projection in projections {
+            consumer::add_columns(&mut transaction, projection, self.schema()).await?;
             consumer::check(&mut transaction, projection, self.schema()).await?;
         }
         run_all(&mut transaction, &statements).await?;

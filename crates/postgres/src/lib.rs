@@ -3,11 +3,14 @@
 pub mod database;
 pub mod doctor;
 pub mod install;
+mod job;
 pub(crate) mod sql;
 
 mod binary;
 mod case;
 mod cell;
+mod errand;
+mod inbox;
 mod ledger;
 mod replica;
 mod source;

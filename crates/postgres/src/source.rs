@@ -4,6 +4,7 @@ mod doze;
 mod key;
 mod quarantine;
 mod queue;
+mod rebase;
 mod rotate;
 
 use crate::database::{Database, commit};
@@ -13,7 +14,8 @@ use queue::Waiting;
 use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -32,6 +34,20 @@ const COLUMNS: &str = "id, contract, version, key, change, details, effective, r
 /// Returns those columns of a table.
 fn columns(table: &str) -> String {
     COLUMNS.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Database {
+    /// Returns the state that the source view holds for a key, in source form, as it is committed now; none: no row. It locks nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn state(&self, contract: &ContractId, key: &RecordKey) -> Result<Option<Vec<u8>>, PortError> {
+        let function = crate::sql::quoted(&format!("state_{contract}"));
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT seamline.{function}($1)")));
+        let state: Option<String> =
+            query.bind(key.as_str()).fetch_one(self.pool()).await.map_err(not_applied)?;
+        Ok(state.map(String::into_bytes))
+    }
 }
 
 /// Returns the rows, and closes a connection on which more would come.
@@ -92,6 +108,33 @@ impl Source for Database {
             self.rotate_in_time(now).await;
         }
         Ok(removed)
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        rebase::incarnation(&mut reader).await.map_err(not_applied)
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let mut transaction = self.begin().await?;
+        let removed =
+            rebase::rebase(&mut transaction, tenure, rebase, now, ttl).await.map_err(not_applied)?;
+        if removed == Removed::Done {
+            commit(transaction).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        let mut transaction = self.begin().await?;
+        rebase::filled(&mut transaction, incarnation).await.map_err(not_applied)?;
+        commit(transaction).await
     }
 
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
@@ -178,14 +221,19 @@ impl Source for Database {
         quarantine::counts(&mut reader, contract).await.map_err(not_applied)
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+        quarantine::aside(&mut reader, after, limit).await.map_err(not_applied)
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        quarantine::row(&mut reader, sequence).await.map_err(not_applied)
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
         let mut transaction = self.begin().await?;
-        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        let moved = quarantine::redrive(&mut transaction, contract, keys).await.map_err(not_applied)?;
         commit(transaction).await?;
         Ok(moved)
     }

@@ -48,7 +48,7 @@ fn missing(review: &Review<'_>, contract: &Contract, from: &AttributeRef, at: Mo
     let Some(home) = review.contract(&from.contract) else {
         let majors = review.majors(&from.contract);
         let help = if majors.is_empty() {
-            nearest(&from.contract.to_string(), review.living().map(Contract::reference))
+            review.instead_of(&from.contract, review.living().map(Contract::reference))
         } else {
             format!("there is {}", listed(majors))
         };

@@ -3,8 +3,7 @@
 use crate::review::Review;
 use crate::rule::{Category, Rule};
 use crate::uses::Reading;
-use seamline_contract::attribute::{Attribute, Classification, Shape, Type};
-use seamline_contract::channel::{ChannelKind, ChannelTerms};
+use seamline_contract::channel::ChannelKind;
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::ContextId;
 use seamline_contract::path::ModelPath;
@@ -62,37 +61,13 @@ fn on_channels(reading: &Reading<'_>, contract: &ResolvedContract) -> Vec<Findin
             ChannelKind::State => ("state", contract.contract.state.as_ref()),
         };
         let Some(terms) = terms else { continue };
-        if !entitled(reader, contract, terms) {
+        if !contract.entitles(reader, terms) {
             let what = format!("channel `{name}`");
             let note = top.clone().key(name).key("for");
             findings.push(refused(reader, contract, &what, subscription.path().key("contract"), note));
         }
     }
     findings
-}
-
-/// Who is listed may read; where nobody is, anybody may while nothing is above internal.
-fn entitled(reader: &ContextId, contract: &ResolvedContract, terms: &ChannelTerms) -> bool {
-    match &terms.readers {
-        Some(readers) => readers.contains(reader),
-        None => {
-            contract.attributes.iter().all(|it| !confined(it.classification) && !holds_confined(&it.shape))
-        }
-    }
-}
-
-fn confined(classification: Option<Classification>) -> bool {
-    classification > Some(Classification::Internal)
-}
-
-/// Whether a member, however deep, is classified above internal.
-fn holds_confined(shape: &Shape) -> bool {
-    let inner = |it: &Attribute| confined(it.classification) || it.own_shape().is_some_and(holds_confined);
-    match &shape.ty {
-        Type::Object(members) => members.iter().any(inner),
-        Type::List(element) | Type::Map(element) => inner(element),
-        _ => false,
-    }
 }
 
 fn refused(

@@ -5,13 +5,14 @@ use crate::rule::{Category, Rule};
 use seamline_contract::attribute::Type;
 use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::{AttributeName, ContextId, ContractRef, Major};
+use seamline_contract::id::{AttributeName, ContextId, ContractRef, Major, SubscriptionRef};
+use seamline_contract::migration::{Migration, Mover};
 use seamline_contract::path::ModelPath;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::{ResolvedAttribute, ResolvedContract};
 use seamline_contract::subscription::ColumnSource;
 use seamline_expr::kind::{Kind, Variable, kind_of};
-use seamline_expr::program::{ExprError, Program, compile};
+use seamline_expr::program::{ExprError, Program, compile, names};
 use seamline_expr::scope::Scope;
 
 /// Every expression is well typed.
@@ -57,6 +58,18 @@ fn expressions_type_check(review: &Review<'_>) -> Vec<Finding> {
         let mut checks = Checks { owner: &publication.contract.context, findings: Vec::new() };
         if let (Some(resolved), Some(scope)) = (review.resolved(&reference), review.scope(&reference)) {
             checks.row_changes(publication, resolved, scope);
+        }
+        findings.extend(checks.findings);
+    }
+    for migration in &review.estate.migrations {
+        let mut checks = Checks { owner: migration.context(), findings: Vec::new() };
+        for (idx, mover) in migration.consumers.iter().enumerate() {
+            checks.compared(
+                review,
+                mover,
+                &migration.path().key("consumers").index(idx).key("compare"),
+                migration,
+            );
         }
         findings.extend(checks.findings);
     }
@@ -141,6 +154,36 @@ impl Checks<'_> {
         let message = format!("the event always has its `{what}`, and nothing says which");
         let finding = EXPRESSIONS_TYPE_CHECK.finding(at.clone().key(key), message);
         self.findings.push(finding.help(format!("add it under `{key}`")).owed_by(self.owner));
+    }
+
+    /// What the legacy copy says for a column of the projection, over the legacy copy's columns.
+    fn compared(&mut self, review: &Review<'_>, mover: &Mover, at: &ModelPath, migration: &Migration) {
+        let is_its = |name: &SubscriptionRef| {
+            name.context == *migration.context() && name.subscription == mover.subscription
+        };
+        let Some(reading) = review.readings.iter().find(|it| is_its(&it.subscription.name)) else { return };
+        let columns = reading.subscription.into.iter().flat_map(|into| &into.columns).enumerate();
+        for (idx, column) in columns {
+            let Some((_, text)) = mover.compare.iter().find(|(name, _)| *name == column.name) else {
+                continue;
+            };
+            let due = match &column.source {
+                ColumnSource::Path(path) => {
+                    let at = reading.contract.and_then(|contract| contract.at(path));
+                    at.map_or(Kind::Unknown, |at| kind_of(at.shape))
+                }
+                ColumnSource::Is { ty: Some(ty), .. } => declared(ty.clone()),
+                ColumnSource::Is { ty: None, .. } => {
+                    let of_it = reading.translations.iter().find(|it| it.column == idx);
+                    let program = of_it.and_then(|it| it.program.as_ref().ok());
+                    program.map_or(Kind::Unknown, |program| program.kind().clone())
+                }
+            };
+            // What types the columns of the legacy copy have is known to its database alone.
+            let variable = |name: String| Variable { name, kind: Kind::Unknown, optional: false };
+            let scope = Scope { variables: names(text).into_iter().map(variable).collect() };
+            self.expression(text, &scope, &due, Null::Allowed, at.clone().key(&column.name));
+        }
     }
 
     /// When something takes effect is a day or an instant.

@@ -7,6 +7,7 @@ pub mod page;
 pub mod review;
 pub mod rule;
 pub mod uses;
+pub mod waiver;
 
 mod accepted;
 mod behaviour;
@@ -40,5 +41,4 @@ mod reconciliation;
 mod replay;
 mod standard;
 mod terms;
-mod waiver;
 mod walk;

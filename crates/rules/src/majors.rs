@@ -1,6 +1,6 @@
 //! The major that somebody names exists and is still promised.
 
-use crate::review::{Review, listed, nearest};
+use crate::review::{Review, listed};
 use crate::rule::{Category, Rule};
 use seamline_contract::attribute::Origin;
 use seamline_contract::contract::{Contract, Status};
@@ -21,7 +21,11 @@ fn major_lives(review: &Review<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for subscription in &review.estate.subscriptions {
         let at = subscription.path().key("contract");
-        findings.extend(dead(review, &subscription.contract, at, &subscription.name.context));
+        let owner = &subscription.name.context;
+        findings.extend(
+            dead(review, &subscription.contract, at.clone(), owner)
+                .or_else(|| unwritten(review, &subscription.contract, at, owner)),
+        );
     }
     for contract in review.living() {
         let owner = &contract.name.context;
@@ -48,7 +52,7 @@ fn dead(review: &Review<'_>, reference: &ContractRef, at: ModelPath, owner: &Con
         let finding = MAJOR_LIVES.finding(at, format!("there is no contract `{reference}`")).owed_by(owner);
         return Some(match majors.last() {
             Some(_) => finding.help(format!("its majors are {}", listed(&majors))),
-            None => finding.help(nearest(&reference.to_string(), review.living().map(Contract::reference))),
+            None => finding.help(review.instead_of(reference, review.living().map(Contract::reference))),
         });
     };
     if contract.status != Status::Retired {
@@ -65,6 +69,32 @@ fn dead(review: &Review<'_>, reference: &ContractRef, at: ModelPath, owner: &Con
             .finding(at, format!("`{reference}` is retired"))
             .help(help)
             .note(contract.path().key("status"), "retired here")
+            .owed_by(owner),
+    )
+}
+
+/// An older major whose text is there is written only as long as the newest serves it.
+fn unwritten(
+    review: &Review<'_>,
+    reference: &ContractRef,
+    at: ModelPath,
+    owner: &ContextId,
+) -> Option<Finding> {
+    let current = review.current(&reference.name)?;
+    let newest = current.reference();
+    let is_served = current.serves.iter().any(|it| it.version == reference.major);
+    if reference.major >= newest.major || is_served {
+        return None;
+    }
+    let entry = format!("serves: [{{ version: {}, until: YYYY-MM-DD }}]", reference.major);
+    Some(
+        MAJOR_LIVES
+            .finding(
+                at,
+                format!("`{reference}` is written no more: version {} does not serve it", current.version),
+            )
+            .help(format!("move to `{newest}`, or let its owner keep it alive by `{entry}`"))
+            .note(current.path().key("version"), "the newest is here")
             .owed_by(owner),
     )
 }

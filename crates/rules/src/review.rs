@@ -8,7 +8,7 @@ use seamline_contract::contract::{Contract, Status};
 use seamline_contract::estate::Estate;
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{AttributePath, ContextId, ContractName, ContractRef, Major, PurposeId};
-use seamline_contract::path::ModelPath;
+use seamline_contract::path::{DocumentId, ModelPath};
 use seamline_contract::resolve::{Resolutions, ResolvedContract, Unresolved, resolve_all};
 use seamline_contract::waiver::Waiver;
 use seamline_expr::scope::Scope;
@@ -25,10 +25,15 @@ pub struct Facts {
 
 /// Returns the runbooks that an estate names, as written, for the caller to look up.
 pub fn runbooks(estate: &Estate) -> BTreeSet<String> {
-    let contracts = estate.contracts.iter().filter_map(|contract| contract.reconciliation.as_ref());
-    let subscriptions =
-        estate.subscriptions.iter().filter_map(|subscription| subscription.reconciliation.as_ref());
-    contracts.chain(subscriptions).filter_map(|reconciliation| reconciliation.runbook.clone()).collect()
+    runbooks_of(estate, |_| true)
+}
+
+/// Returns the runbooks that some documents of an estate name, as written.
+pub fn runbooks_of(estate: &Estate, of: impl Fn(&DocumentId) -> bool) -> BTreeSet<String> {
+    let contracts = estate.contracts.iter().map(|it| (&it.document, it.reconciliation.as_ref()));
+    let subscriptions = estate.subscriptions.iter().map(|it| (&it.document, it.reconciliation.as_ref()));
+    let all = contracts.chain(subscriptions).filter(|(document, _)| of(document));
+    all.filter_map(|(_, reconciliation)| reconciliation?.runbook.clone()).collect()
 }
 
 /// A finding that somebody answers for.
@@ -147,6 +152,28 @@ impl<'a> Review<'a> {
         let first = ContractRef { name: reference.name.clone(), major: Major(0) };
         let from_there = self.contracts.range(first..).map(|(other, _)| other);
         from_there.take_while(|other| other.name == reference.name).cloned().collect()
+    }
+
+    /// Returns help for a reference to a contract that is not there: a text that cannot be read, or what is near.
+    pub(crate) fn instead_of(
+        &self,
+        reference: &ContractRef,
+        candidates: impl IntoIterator<Item = impl ToString>,
+    ) -> String {
+        let estate = self.estate;
+        match estate.unread.get(&reference.name) {
+            Some(document) => match document.repository() {
+                Some(repository) => format!(
+                    "`{document}` cannot be read: ask its team to mend it; until then name an earlier revision of \
+                     `{repository}` in `roots` and run `seamline pull`"
+                ),
+                None => format!("`{document}` cannot be read: mend that first"),
+            },
+            None if estate.lacks_roots && self.context(&reference.name.context).is_none() => {
+                "it may be in a root that cannot be read: mend `roots` first".to_owned()
+            }
+            None => nearest(&reference.to_string(), candidates),
+        }
     }
 
     /// Returns whether the estate declares a purpose.

@@ -1,12 +1,14 @@
 //! Waivers: which findings they cover, and that each has an end and a use.
 
-use crate::review::{Review, near};
+use crate::diff::verdict::CHANGE_RULES;
+use crate::review::{Facts, Review, Waived, near};
 use crate::rule::{Category, RULES, Rule, rule};
 use seamline_contract::contract::Contract;
 use seamline_contract::estate::Estate;
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::{AttributeRef, ContextId};
 use seamline_contract::path::{DocumentId, ModelPath, Step};
+use seamline_contract::resolve::resolve_all;
 use seamline_contract::waiver::{Scope, Waiver};
 use std::collections::BTreeMap;
 
@@ -51,8 +53,11 @@ fn is_over(waiver: &Waiver, today: Option<&str>) -> bool {
 
 fn waiver_needed(review: &Review<'_>) -> Vec<Finding> {
     let places = Places::of(review);
+    // What a change needs is known only where two texts are held against each other.
+    let is_of_changes = |waiver: &Waiver| CHANGE_RULES.iter().any(|rule| rule.id == waiver.rule);
     let idle = review.estate.waivers.iter().filter(|waiver| {
-        !is_over(waiver, review.facts.today.as_deref())
+        !is_of_changes(waiver)
+            && !is_over(waiver, review.facts.today.as_deref())
             && !review.found.iter().any(|finding| places.covers(waiver, finding))
     });
     idle.map(|waiver| {
@@ -98,6 +103,17 @@ pub(crate) fn apply(review: &Review<'_>, findings: Vec<Finding>) -> (Vec<Finding
     (left, waived)
 }
 
+/// Parts what keeps a change from shipping into what no waiver of the newer estate covers, and what one does. `today` as in `Facts`.
+pub fn waived(estate: &Estate, findings: Vec<Finding>, today: Option<&str>) -> (Vec<Finding>, Vec<Waived>) {
+    if estate.waivers.is_empty() {
+        return (findings, Vec::new());
+    }
+    let resolutions = resolve_all(estate);
+    let facts = Facts { today: today.map(ToOwned::to_owned), ..Facts::default() };
+    let (left, waived) = apply(&Review::new(estate, &facts, &resolutions), findings);
+    (left, waived.into_iter().map(|(finding, waiver)| Waived { finding, waiver }).collect())
+}
+
 /// Whose each document is.
 struct Places<'r, 'a> {
     review: &'r Review<'a>,
@@ -112,7 +128,9 @@ impl<'r, 'a> Places<'r, 'a> {
     /// Whether a waiver's rule and scope are those of a finding.
     fn covers(&self, waiver: &Waiver, finding: &Finding) -> bool {
         let id = finding.standard.as_ref().map_or(finding.rule, |standard| standard.as_str());
-        waiver.rule == id && self.is_within(&finding.at, &waiver.scope)
+        // What another team waives, it waives for itself.
+        let may = waiver.document.repository().is_none_or(|of| finding.at.document.repository() == Some(of));
+        may && waiver.rule == id && self.is_within(&finding.at, &waiver.scope)
     }
 
     fn is_within(&self, at: &ModelPath, scope: &Scope) -> bool {

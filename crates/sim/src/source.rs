@@ -10,7 +10,10 @@ use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{ContractId, Version};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_flow::port::PortError;
-use seamline_flow::source::{Act, KeyFacts, OutboxRow, Removal, Removed, SourceCounts, Taken, Tenure};
+use seamline_flow::rebase::renumbered;
+use seamline_flow::source::{
+    Act, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, SourceCounts, Taken, Tenure,
+};
 use seamline_message::codec::Change;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -41,6 +44,7 @@ struct Database {
     lost: u64,
     epoch: u64,
     batch: u64,
+    filling: bool,
     held: Option<(String, Timestamp)>,
     cases: CaseTable,
 }
@@ -405,6 +409,35 @@ impl Database {
         Removed::Done
     }
 
+    /// Gives what waits sequences of an incarnation. Returns the last one drawn.
+    fn rebase(&mut self, rebase: &Rebase) -> Sequence {
+        for sequence in &rebase.published {
+            self.published += u64::from(self.outbox.remove(sequence).is_some());
+        }
+        let is_void = |row: &OutboxRow| matches!(row.act, Act::Void { .. });
+        let waiting = self.outbox.iter().filter(|(_, row)| !is_void(row)).map(|(at, _)| *at);
+        let aside = self.aside.iter().filter(|(_, (row, ..))| !is_void(row)).map(|(at, _)| *at);
+        let old: BTreeSet<Sequence> = waiting.chain(aside).collect();
+        let new = renumbered(old.iter().copied(), rebase.incarnation);
+        for (old, at) in &new {
+            let mut aside = self.aside.remove(old);
+            let mut waiting = self.outbox.remove(old);
+            let row = aside.as_mut().map(|(row, ..)| row).or(waiting.as_mut()).expect("it waits");
+            row.sequence = *at;
+            for previous in row.previous.values_mut().flatten() {
+                *previous = new.get(previous).copied().unwrap_or(*previous);
+            }
+            let key = RecordKey::parse(row.key.as_bytes()).expect("keys are published as they are written");
+            let known = self.keys.entry(key).or_default();
+            known.sequence = Some(*at);
+            known.chains.extend(row.previous.keys().map(|chain| (chain.clone(), *at)));
+            self.aside.extend(aside.map(|aside| (*at, aside)));
+            self.outbox.extend(waiting.map(|row| (*at, row)));
+        }
+        self.filling = true;
+        new.into_values().max().unwrap_or(Sequence::floor_of(rebase.incarnation))
+    }
+
     fn facts(&self, key: &RecordKey, with_state: bool) -> KeyFacts {
         let known = self.keys.get(key).cloned().unwrap_or_default();
         let state = if with_state { self.rows.get(key).cloned() } else { None };
@@ -475,6 +508,30 @@ impl SimSource {
                 self.state().committed.explained.insert(*sequence);
             }
         }
+    }
+
+    fn incarnation_now(&self) -> Incarnation {
+        let state = self.state();
+        let Database { filling, batch, .. } = state.committed;
+        Incarnation { current: Sequence(state.drawn).incarnation(), filling, batch }
+    }
+
+    fn rebase_now(&self, tenure: &Tenure, rebase: &Rebase, now: Timestamp, ttl: Duration) -> Removed {
+        let mut state = self.state();
+        if tenure.epoch != state.committed.epoch {
+            return Removed::Fenced;
+        }
+        state.committed.batch = rebase.batch;
+        if let Some((_, until)) = &mut state.committed.held {
+            *until = end_of(now, ttl);
+        }
+        if Sequence(state.drawn).incarnation() >= rebase.incarnation {
+            return Removed::Done;
+        }
+        let last = state.committed.rebase(rebase);
+        state.drawn = last.0;
+        state.highest_committed = last.0;
+        Removed::Done
     }
 
     fn emit_now(&self, keys: &[RecordKey]) -> u64 {

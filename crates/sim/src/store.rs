@@ -12,7 +12,7 @@ use seamline_flow::port::PortError;
 use seamline_flow::position::Accounting;
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Grip, Gripped, InboxRow, Lane, LaneState, LiveRow, Marker,
-    Markers, Projection, Rehearsed, RowWrite, Store,
+    Markers, Projection, Rehearsed, RehearsedBy, RowWrite, Store,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -41,7 +41,7 @@ struct Table {
     ended: BTreeMap<RecordKey, Marker>,
     received_aside: BTreeMap<RecordKey, (Sequence, Digest)>,
     inbox: Vec<InboxRow>,
-    rehearsal: BTreeMap<RecordKey, Rehearsed>,
+    rehearsals: BTreeMap<RehearsedBy, BTreeMap<RecordKey, Rehearsed>>,
 }
 
 #[derive(Debug)]
@@ -249,8 +249,8 @@ impl Table {
         }
     }
 
-    fn difference(&self, key: &RecordKey) -> Option<Difference> {
-        let (row, rehearsed) = (self.rows.get(key), self.rehearsal.get(key));
+    fn difference(&self, rehearsal: &BTreeMap<RecordKey, Rehearsed>, key: &RecordKey) -> Option<Difference> {
+        let (row, rehearsed) = (self.rows.get(key), rehearsal.get(key));
         let same = match (row, rehearsed) {
             (None, rehearsed) => rehearsed.is_none_or(|rehearsed| rehearsed.values.is_none()),
             (Some(_), None) => false,
@@ -376,14 +376,18 @@ impl Store for SimStore {
     }
 
     async fn rehearsal_begin(&self, projection: &Projection) -> Result<(), PortError> {
-        let begin = || self.state().table(&projection.subscription).rehearsal.clear();
+        let begin = || {
+            let mut state = self.state();
+            state.table(&projection.subscription).rehearsals.insert(projection.rehearsal, BTreeMap::new());
+        };
         self.world.call("store.rehearsal_begin", begin).await
     }
 
     async fn rehearsal_put(&self, projection: &Projection, rows: &[Rehearsed]) -> Result<(), PortError> {
         let put = || {
             let mut state = self.state();
-            let rehearsal = &mut state.table(&projection.subscription).rehearsal;
+            let rehearsals = &mut state.table(&projection.subscription).rehearsals;
+            let rehearsal = rehearsals.entry(projection.rehearsal).or_default();
             for row in rows {
                 let kept = rehearsal.get(&row.key);
                 if kept.is_none_or(|kept| kept.marker.sequence < row.marker.sequence) {
@@ -392,6 +396,14 @@ impl Store for SimStore {
             }
         };
         self.world.call("store.rehearsal_put", put).await
+    }
+
+    async fn rehearsal_is_kept(&self, projection: &Projection) -> Result<bool, PortError> {
+        let kept = || {
+            let mut state = self.state();
+            state.table(&projection.subscription).rehearsals.contains_key(&projection.rehearsal)
+        };
+        self.world.call("store.rehearsal_is_kept", kept).await
     }
 
     async fn rehearsal_diff(
@@ -403,16 +415,19 @@ impl Store for SimStore {
         let compare = || {
             let mut state = self.state();
             let table = state.table(&projection.subscription);
-            let (rows, rehearsed) = (table.rows.range(behind(after)), table.rehearsal.range(behind(after)));
+            let rehearsal = table.rehearsals.get(&projection.rehearsal).cloned().unwrap_or_default();
+            let (rows, rehearsed) = (table.rows.range(behind(after)), rehearsal.range(behind(after)));
             let keys: BTreeSet<RecordKey> =
                 rows.map(|(key, _)| key).chain(rehearsed.map(|(key, _)| key)).cloned().collect();
-            keys.iter().filter_map(|key| table.difference(key)).take(limit).collect::<Vec<_>>()
+            keys.iter().filter_map(|key| table.difference(&rehearsal, key)).take(limit).collect::<Vec<_>>()
         };
         self.world.call("store.rehearsal_diff", compare).await
     }
 
     async fn rehearsal_end(&self, projection: &Projection) -> Result<(), PortError> {
-        let end = || self.state().table(&projection.subscription).rehearsal.clear();
+        let end = || {
+            self.state().table(&projection.subscription).rehearsals.remove(&projection.rehearsal);
+        };
         self.world.call("store.rehearsal_end", end).await
     }
 
@@ -426,6 +441,25 @@ impl Store for SimStore {
             let state = self.state();
             let asked = |record: &&AsideRecord| {
                 record.lane.subscription == *subscription && (key.is_none() || record.key.as_ref() == key)
+            };
+            state.aside.values().filter(asked).take(limit).cloned().collect::<Vec<_>>()
+        };
+        self.world.call("store.aside", read).await
+    }
+
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        let read = || {
+            let state = self.state();
+            let place = |lane: &Lane, offset| (lane.topic.clone(), lane.partition, offset);
+            let asked = |record: &&AsideRecord| {
+                let at = place(&record.lane, record.offset);
+                record.lane.subscription == *subscription
+                    && from.is_none_or(|(lane, offset)| at >= place(lane, offset))
             };
             state.aside.values().filter(asked).take(limit).cloned().collect::<Vec<_>>()
         };

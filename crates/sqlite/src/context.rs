@@ -71,6 +71,17 @@ impl Database {
         Ok(count > 0)
     }
 
+    /// Returns whether a stored table is there in an older format than that of this program.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn is_older(&self, stored: &str) -> Result<bool, PortError> {
+        let found = sqlx::query_scalar("SELECT version FROM seamline_format WHERE stored = ?").bind(stored);
+        let found: Option<i64> = found.fetch_optional(self.readers()).await.map_err(not_applied)?;
+        let known = table::FORMATS.iter().find(|(name, _)| *name == stored).map(|(_, version)| *version);
+        Ok(found < known)
+    }
+
     /// Returns how many bytes the file has.
     ///
     /// # Errors

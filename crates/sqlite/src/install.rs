@@ -1,6 +1,8 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
 pub mod consumer;
+pub mod errand;
+pub(crate) mod inbox;
 pub mod producer;
 pub(crate) mod source_view;
 pub(crate) mod table;
@@ -9,6 +11,7 @@ use crate::context::Database;
 use crate::file::run_all;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
+use seamline_flow::errand::ErrandRules;
 use seamline_flow::store::Projection;
 use sqlx::Connection;
 
@@ -105,7 +108,21 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Repeating it changes nothing.
+    /// Installs what a context sends and receives of commands. What was installed before and is not named any more is forgotten;
+    /// commands that are under way stay.
+    ///
+    /// # Errors
+    /// SQLite's; nothing was changed then.
+    pub async fn install_errands(&self, rules: &ErrandRules) -> Result<(), InstallError> {
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        inbox::upgrade(&mut transaction).await?;
+        run_all(&mut transaction, &errand::all_statements(rules)).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Installs projections of this context, with what their lanes, inbox and quarantine need. Columns that were declared since
+    /// are added, empty. Repeating it changes nothing.
     ///
     /// # Errors
     /// When a table is there that differs; nothing was changed then.
@@ -114,8 +131,10 @@ impl Database {
         let mut writer = self.writer().await;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         for projection in projections {
+            consumer::add_columns(&mut transaction, projection).await?;
             consumer::check(&mut transaction, projection).await?;
         }
+        inbox::upgrade(&mut transaction).await?;
         run_all(&mut transaction, &statements).await?;
         Ok(transaction.commit().await?)
     }

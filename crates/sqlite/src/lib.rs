@@ -3,10 +3,13 @@
 pub mod context;
 pub mod file;
 pub mod install;
+mod job;
 pub mod log;
 
 mod case;
 mod cell;
+mod errand;
+mod inbox;
 mod ledger;
 mod replica;
 mod source;

@@ -3,6 +3,7 @@
 mod key;
 mod quarantine;
 mod queue;
+mod rebase;
 
 use crate::context::Database;
 use crate::file::{begin, commit, not_applied};
@@ -10,7 +11,8 @@ use jiff::Timestamp;
 use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -21,6 +23,18 @@ const COLUMNS: &str = "id, contract, version, key, change, details, effective, r
     void_channel, void_sequence, void_previous, correlation, causation, traceparent, written_at";
 
 pub(crate) use queue::{end_of, held_by_another};
+
+impl Database {
+    /// Returns the state that the source view holds for a key, in source form, as it is committed now; none: no row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn state(&self, contract: &ContractId, key: &RecordKey) -> Result<Option<Vec<u8>>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        let facts = key::look(&mut reader, contract, std::slice::from_ref(key)).await.map_err(not_applied)?;
+        Ok(facts.into_iter().next().and_then(|facts| facts.state))
+    }
+}
 
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
@@ -53,6 +67,35 @@ impl Source for Database {
             commit(transaction).await?;
         }
         Ok(removed)
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        rebase::incarnation(&mut reader).await.map_err(not_applied)
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let removed =
+            rebase::rebase(&mut transaction, tenure, rebase, now, ttl).await.map_err(not_applied)?;
+        if removed == Removed::Done {
+            commit(transaction).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        rebase::filled(&mut transaction, incarnation).await.map_err(not_applied)?;
+        commit(transaction).await
     }
 
     async fn emit(&self, contract: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
@@ -107,15 +150,20 @@ impl Source for Database {
         quarantine::counts(&mut reader, contract).await.map_err(not_applied)
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
-        quarantine::aside(&mut reader, limit).await.map_err(not_applied)
+        quarantine::aside(&mut reader, after, limit).await.map_err(not_applied)
     }
 
-    async fn redrive(&self, contract: &ContractId, key: &str) -> Result<u64, PortError> {
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        quarantine::row(&mut reader, sequence).await.map_err(not_applied)
+    }
+
+    async fn redrive_all(&self, contract: &ContractId, keys: &[String]) -> Result<u64, PortError> {
         let mut writer = self.writer().await;
         let mut transaction = begin(&mut writer).await?;
-        let moved = quarantine::redrive(&mut transaction, contract, key).await.map_err(not_applied)?;
+        let moved = quarantine::redrive(&mut transaction, contract, keys).await.map_err(not_applied)?;
         commit(transaction).await?;
         Ok(moved)
     }

@@ -107,6 +107,11 @@ impl Store for Database {
         finish(transaction).await
     }
 
+    async fn rehearsal_is_kept(&self, projection: &Projection) -> Result<bool, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        rehearsal::is_kept(&mut reader, &Plan::of(projection)).await.map_err(not_applied)
+    }
+
     async fn rehearsal_diff(
         &self,
         projection: &Projection,
@@ -132,6 +137,16 @@ impl Store for Database {
     ) -> Result<Vec<AsideRecord>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
         aside::records(&mut reader, subscription, key, limit).await.map_err(not_applied)
+    }
+
+    async fn aside_from(
+        &self,
+        subscription: &SubscriptionRef,
+        from: Option<(&Lane, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AsideRecord>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        aside::from(&mut reader, subscription, from, limit).await.map_err(not_applied)
     }
 
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {

@@ -1,7 +1,7 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, content, history, load, lost, servers};
+use crate::faults::{Done, Ground, commands, content, history, jobs, load, lost, majors, servers};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -93,6 +93,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "SIGKILL between reactions and their position, twice.",
         "Each reaction is in the inbox once.",
         at!(crash::killed, "dispatch", "reacting", 2),
+    ),
+    shared(
+        "killed-commands",
+        "SIGKILL of a sender's agent between the log and its letters, of the owner's over its inbox, and between the log and its answers.",
+        "Each command is in the owner's inbox once, and its outcome in the sender's.",
+        commands::killed,
     ),
     shared(
         "zombie-read",
@@ -226,6 +232,36 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Its relay publishes nothing more, and says so.",
         history::database_rewound,
     ),
+    shared(
+        "outbox-rebased",
+        "A producer's database is put back, and the rebase of its outbox is killed at each of its steps.",
+        "Every copy becomes what the database is, keys that only the log had end, and no chain waits for what is lost.",
+        history::rebased,
+    ),
+    shared(
+        "majors",
+        "A new major is rolled out while agents of the old estate are at work; then its consumer moves.",
+        "The older major goes on unbroken from the same rows, and the newer one is filled.",
+        majors::rolled_out,
+    ),
+    shared(
+        "poison-flood",
+        "Two thousand rows of one contract break it at once.",
+        "A breaker lets the rest wait; what went aside is one issue, and is given up as one.",
+        content::flood_of_poison,
+    ),
+    shared(
+        "job-killed",
+        "SIGKILL of the agent that works a merging job, at each of its steps.",
+        "The job goes on where it was, and mends what was spoilt.",
+        jobs::killed,
+    ),
+    shared(
+        "job-beside-live",
+        "A job that merges is paused after it began, until its keys have changed.",
+        "What is newer than the job stays.",
+        jobs::beside_live,
+    ),
 ];
 
 /// A deliberate bug, what it does, and the scenario that must fail with it.
@@ -271,6 +307,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         scenario: "killed-reacting",
     },
     Mutant {
+        name: "commands-repeat",
+        does: "A command that comes twice is put into the inbox twice.",
+        scenario: "killed-commands",
+    },
+    Mutant {
         name: "offset-for-sequence",
         does: "The record that came last wins, whatever its sequence.",
         scenario: "repeated-records",
@@ -284,6 +325,31 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "digest-of-meant",
         does: "The digest is taken of what was meant, not of what was read.",
         scenario: "drift",
+    },
+    Mutant {
+        name: "chain-across-incarnations",
+        does: "Events of an incarnation name those of an older one as their previous.",
+        scenario: "outbox-rebased",
+    },
+    Mutant {
+        name: "chain-of-newest",
+        does: "Events of an older major name the previous one of the newest.",
+        scenario: "majors",
+    },
+    Mutant {
+        name: "no-breaker",
+        does: "However many messages break their contract, all of them go aside.",
+        scenario: "poison-flood",
+    },
+    Mutant {
+        name: "job-cursor-before-rows",
+        does: "A job writes how far it has read before it keeps what it read.",
+        scenario: "job-killed",
+    },
+    Mutant {
+        name: "job-overwrites-newer",
+        does: "A job merges over what the lane applied after it.",
+        scenario: "job-beside-live",
     },
 ];
 

@@ -1,5 +1,6 @@
 //! What lies wrongly in topics and tables: drift of every kind, records that break the contract, records that come again.
 
+use crate::faults::process::within;
 use crate::faults::stage::{Stage, last_line, lines};
 use crate::faults::verdict::{End, Outcome, blamed, drain, settle, stop_all, stop_writers};
 use crate::faults::{Done, Ground};
@@ -112,6 +113,69 @@ fn poison_judged(stage: &Stage<'_>, poisons: &[Value]) -> Result<Outcome> {
         return Ok(Outcome::Failed(said.tail()));
     }
     Ok(Outcome::Passed(format!("{aside} in quarantine, a large one applied, all else arrived")))
+}
+
+/// How many rows break their contract: more than may go aside in a minute, and less than twice as many.
+const FLOOD: u64 = 2_000;
+
+/// A flood of rows that break their contract: the rest waits in the outbox once a thousand are aside, others flow; what went
+/// aside is one issue, and is given up as one.
+pub(crate) fn flood_of_poison(ground: &Ground<'_>) -> Result<Done> {
+    let (stage, failed) = settled(ground)?;
+    if let Some(outcome) = failed {
+        return stage.done(0, outcome);
+    }
+    let insert = format!(
+        "INSERT INTO item (site, article, level, cost, locked) SELECT 'flood', n::text, -1, 1, false FROM generate_series(1, {FLOOD}) n"
+    );
+    stage.oracle(&["sql", "stock", &insert])?;
+    let publish = "SELECT cardinality(seamline.publish('item', 'ItemCounted', \
+        (SELECT array_agg('[\"flood\",\"' || article || '\"]') FROM item WHERE site = 'flood')))";
+    stage.oracle(&["sql", "stock", publish])?;
+    let agents = stage.agents()?;
+    let aside = || -> Result<u64> {
+        Ok(stage.cell("stock", "SELECT count(*)::text FROM seamline.quarantine")?.parse()?)
+    };
+    let is_there = within(Duration::from_secs(20), || match aside() {
+        Ok(count) if count < 1_000 => None,
+        other => Some(other),
+    });
+    thread::sleep(Duration::from_secs(2));
+    let (there, waiting) = (aside()?, stage.waiting("stock")?);
+    if let Some(outcome) = stop_all(agents)? {
+        return stage.done(FLOOD, outcome);
+    }
+    if is_there.transpose()?.is_none() || there >= FLOOD || there + waiting != FLOOD {
+        let detail = format!("{there} of {FLOOD} rows went aside, and {waiting} wait");
+        return stage.done(FLOOD, Outcome::Failed(detail));
+    }
+    let outcome = flood_given_up(&stage)?;
+    stage.done(FLOOD, outcome)
+}
+
+fn flood_given_up(stage: &Stage<'_>) -> Result<Outcome> {
+    if let Some(outcome) = drain(stage)? {
+        return Ok(outcome);
+    }
+    let listed = last_line(&stage.seamline_well(&["quarantine", "list", "--format", "json"])?);
+    let issue = &listed["issues"][0];
+    if listed["issues"].as_array().map_or(0, Vec::len) != 1 || issue["items"] != FLOOD {
+        return Ok(Outcome::Failed(format!("not one issue of {FLOOD} rows: {}", listed["issues"])));
+    }
+    let name = issue["issue"].as_str().unwrap_or_default();
+    stage.oracle(&["sql", "stock", "DELETE FROM item WHERE site = 'flood'"])?;
+    stage.seamline_well(&["quarantine", "discard", name, "--because", "made by a fault", "--yes"])?;
+    if let Some(outcome) = drain(stage)? {
+        return Ok(outcome);
+    }
+    let listed = last_line(&stage.seamline_well(&["quarantine", "list", "--format", "json"])?);
+    if listed["total"] != 0 {
+        return Ok(Outcome::Failed(format!("something still waits: {}", listed["issues"])));
+    }
+    Ok(match blamed(stage, &[])? {
+        Some(outcome) => outcome,
+        None => Outcome::Passed("the rest waited; one issue, given up as one".to_owned()),
+    })
 }
 
 /// Records of old come once more, at the end of the log, those of ended keys among them: nothing changes.

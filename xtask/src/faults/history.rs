@@ -1,8 +1,10 @@
 //! History that changes under those who read it: compaction, retention, a topic made anew, a database of yesterday.
 
-use crate::faults::process::within;
-use crate::faults::stage::Stage;
-use crate::faults::verdict::{End, Outcome, cases, concluded, drain, settle, stop_all, stop_writers};
+use crate::faults::process::{Said, run, within};
+use crate::faults::stage::{Stage, last_line};
+use crate::faults::verdict::{
+    End, Outcome, blamed, cases, concluded, drain, judged_by_oracle, settle, stop_all, stop_writers,
+};
 use crate::faults::{Done, Ground};
 use anyhow::Result;
 use serde_json::Value;
@@ -166,6 +168,68 @@ pub(crate) fn database_rewound(ground: &Ground<'_>) -> Result<Done> {
         None => Outcome::Failed("nobody said that the database is of another history".to_owned()),
     };
     stage.done(1, outcome)
+}
+
+/// A database put back to an earlier moment, whose outbox is rebased by a command that dies at each of its steps: consumers hold
+/// what the database holds, and nothing waits for what is lost.
+pub(crate) fn rebased(ground: &Ground<'_>) -> Result<Done> {
+    let stage = ground.stage()?;
+    write(&stage)?;
+    if let Some(outcome) = drain(&stage)? {
+        return stage.done(0, outcome);
+    }
+    stage.oracle(&["admin", "keep", "sales"])?;
+    write(&stage)?;
+    if let Some(outcome) = drain(&stage)? {
+        return stage.done(0, outcome);
+    }
+    stage.oracle(&["admin", "put-back", "sales"])?;
+    write(&stage)?;
+    let mut injected = 1;
+    for point in ["fenced", "rebased", "filled"] {
+        let said = rebase(&stage, Some(point))?;
+        if said.code.is_some() {
+            let detail = format!("a rebase did not die at `{point}`: {:?}: {}", said.code, said.tail());
+            return stage.done(injected, Outcome::Inconclusive(detail));
+        }
+        injected += 1;
+        // The lease of the one that died.
+        thread::sleep(Duration::from_millis(1_200));
+    }
+    let said = rebase(&stage, None)?;
+    if said.code != Some(0) {
+        return stage
+            .done(injected, Outcome::Failed(format!("not rebased: {:?}: {}", said.code, said.tail())));
+    }
+    if let Some(outcome) = drain(&stage)? {
+        return stage.done(injected, outcome);
+    }
+    let listed = last_line(&stage.seamline_well(&["quarantine", "list", "--format", "json"])?);
+    if listed["total"] != 0 {
+        let detail = format!("something waits for what is lost: {}", listed["issues"]);
+        return stage.done(injected, Outcome::Failed(detail));
+    }
+    // The log holds two histories, and the inbox what was reacted to in both: rows are of one.
+    let skip = "complete,order,chains,content,batches,books,inbox,commits";
+    let end = End { skip, any_sequence: true, ..End::default() };
+    let outcome = match judged_by_oracle(&stage, end)? {
+        Some(outcome) => outcome,
+        None => match blamed(&stage, &[])? {
+            Some(outcome) => outcome,
+            None => Outcome::Passed("killed at each step, rebased, every copy as the source".to_owned()),
+        },
+    };
+    stage.done(injected, outcome)
+}
+
+/// Rebases the outbox of the producer; with a point, it dies there.
+fn rebase(stage: &Stage<'_>, point: Option<&str>) -> Result<Said> {
+    let mut command = stage.command(&["outbox", "rebase", "sales", "--yes", "--lease", "1"]);
+    if let Some(point) = point {
+        command.env("SEAMLINE_STOP", format!("{point}:1:KILL"));
+    }
+    let name = format!("rebase-{}", point.unwrap_or("whole"));
+    run(&mut command, stage.folder.path(), &name, Duration::from_secs(60))
 }
 
 /// Returns how many records the topics of one producer hold.

@@ -2,12 +2,15 @@
 //! deliberate bugs, each of which must make a scenario fail.
 
 mod catalogue;
+mod commands;
 mod content;
 mod crash;
 mod history;
+mod jobs;
 mod kit;
 mod load;
 mod lost;
+mod majors;
 pub(crate) mod page;
 mod pool;
 mod process;

@@ -46,6 +46,8 @@ pub(crate) struct End<'a> {
     pub(crate) forgive: &'a str,
     /// A reconciliation that saw not everything is no failure.
     pub(crate) inconclusive: bool,
+    /// Rows may be of sequences that no writer knows.
+    pub(crate) any_sequence: bool,
 }
 
 /// Ends agents as an operator does.
@@ -92,18 +94,10 @@ pub(crate) fn drain(stage: &Stage<'_>) -> Result<Option<Outcome>> {
 
 /// Has what is there judged and reconciled.
 pub(crate) fn judged(stage: &Stage<'_>, end: End<'_>) -> Result<Outcome> {
-    let acts = stage.path("acts").to_string_lossy().into_owned();
-    let mut words = vec!["judge", "--acts", &acts, "--skip", end.skip, "--forgive", end.forgive];
-    if end.compacted {
-        words.push("--compacted");
-    }
-    let said = stage.oracle_said(&words)?;
-    let summary = last_line(&said);
-    match said.code {
-        Some(0) if summary["acts"].as_u64().unwrap_or(0) > 0 => {}
-        Some(1) => return Ok(Outcome::Failed(violations(&lines(&said)))),
-        _ => return Ok(Outcome::Inconclusive(format!("the oracle could not judge: {}", said.tail()))),
-    }
+    let summary = match asked(stage, end)? {
+        Ok(summary) => summary,
+        Err(outcome) => return Ok(outcome),
+    };
     if let Some(outcome) = reconciled(stage, end)? {
         return Ok(outcome);
     }
@@ -115,6 +109,30 @@ pub(crate) fn judged(stage: &Stage<'_>, end: End<'_>) -> Result<Outcome> {
         "{} acts, {} records, {} rows, {} reactions",
         summary["acts"], summary["records"], summary["rows"], summary["inbox"]
     )))
+}
+
+/// Has what is there judged by the oracle alone; returns what it found.
+pub(crate) fn judged_by_oracle(stage: &Stage<'_>, end: End<'_>) -> Result<Option<Outcome>> {
+    Ok(asked(stage, end)?.err())
+}
+
+/// Asks the oracle. Returns its summary, or what it found.
+fn asked(stage: &Stage<'_>, end: End<'_>) -> Result<Result<Value, Outcome>> {
+    let acts = stage.path("acts").to_string_lossy().into_owned();
+    let mut words = vec!["judge", "--acts", &acts, "--skip", end.skip, "--forgive", end.forgive];
+    if end.compacted {
+        words.push("--compacted");
+    }
+    if end.any_sequence {
+        words.push("--any-sequence");
+    }
+    let said = stage.oracle_said(&words)?;
+    let summary = last_line(&said);
+    Ok(match said.code {
+        Some(0) if summary["acts"].as_u64().unwrap_or(0) > 0 => Ok(summary),
+        Some(1) => Err(Outcome::Failed(violations(&lines(&said)))),
+        _ => Err(Outcome::Inconclusive(format!("the oracle could not judge: {}", said.tail()))),
+    })
 }
 
 fn reconciled(stage: &Stage<'_>, end: End<'_>) -> Result<Option<Outcome>> {

@@ -1,14 +1,16 @@
 //! The loops of lanes: each partition of a topic read by itself, a few of them stepped at once.
 
 use super::backoff::Backoff;
+use super::jobs::{Merge, pause};
 use super::{Desk, NAP, NO_TOPIC};
 use crate::lane::{Kind, LaneWork, Reading};
 use crate::workers::Pace;
 use futures_util::future::join_all;
+use seamline_flow::job::merge::Merged;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
 use seamline_flow::store::Store;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a lane rests that is beyond this replica's share.
 const BEYOND: Duration = Duration::from_millis(500);
@@ -66,11 +68,61 @@ async fn have_begun(desk: &Desk<'_>, reading: Reading<'_>, events: &str) -> Resu
     Ok(begun.count() >= topic.partitions as usize)
 }
 
+/// What a lane merges between two batches, for a job.
+struct Merging {
+    subscription: String,
+    not_before: Instant,
+    /// The last job for which nothing is left here.
+    done: Option<u64>,
+}
+
+impl Merging {
+    fn of(lane: &LaneWork<'_>) -> Merging {
+        let subscription = match lane.reading.kind {
+            Kind::State => lane.reading.intake.subscription.to_string(),
+            // What is reacted to is never merged.
+            Kind::Events => String::new(),
+        };
+        Merging { subscription, not_before: Instant::now(), done: None }
+    }
+
+    fn due(&self, desk: &Desk<'_>) -> Option<Merge> {
+        let merge = desk.merges.of(&self.subscription)?;
+        (self.done != Some(merge.id) && self.not_before <= Instant::now()).then_some(merge)
+    }
+
+    fn is_due(&self, desk: &Desk<'_>) -> bool {
+        self.due(desk).is_some()
+    }
+
+    async fn step(&mut self, desk: &Desk<'_>, lane: &mut LaneWork<'_>) -> Result<(), PortError> {
+        let Some(merge) = self.due(desk) else { return Ok(()) };
+        let _permit = desk.gate.acquire().await.expect("the gate is never closed");
+        let rest = match lane.merge(merge.id).await? {
+            Merged::Moved(moved) => {
+                desk.metrics.merged(moved);
+                pause(moved, merge.rate)
+            }
+            Merged::Done => {
+                self.done = Some(merge.id);
+                Duration::ZERO
+            }
+            Merged::NotNow | Merged::Fenced => LOOK,
+        };
+        self.not_before = Instant::now() + rest;
+        Ok(())
+    }
+}
+
 /// Reads one partition until told to stop.
 async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
     let worker = worker(lane.reading.kind);
     let (mut backoff, mut nap, mut told) = (Backoff::default(), NAP.0, None);
+    let mut merging = Merging::of(&lane);
     while !desk.stopping() {
+        if let Err(error) = merging.step(desk, &mut lane).await {
+            desk.failed(worker, &error, &mut backoff).await;
+        }
         if lane.is_held() && desk.share.is_exceeded() {
             desk.share.yielded();
             desk.metrics.lane_left(&lane);
@@ -113,7 +165,10 @@ async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
             }
             Pace::Busy(until) => desk.wait_for_lease(until, &backoff).await,
             Pace::NoTopic => desk.nap(NO_TOPIC).await,
-            Pace::Stopped(case) => desk.stopped(worker, &case, &mut told).await,
+            Pace::Stopped(case) => {
+                let merges = || merging.is_due(desk);
+                desk.stopped(worker, &case, &mut told, merges).await;
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn work(desk: &Desk<'_>, mut relay: RelayWork<'_>) {
                 Err(error) => desk.failed("relay", &error, &mut backoff).await,
             },
             Pace::Busy(until) => desk.wait_for_lease(until, &backoff).await,
-            Pace::Stopped(case) => desk.stopped("relay", &case, &mut told).await,
+            Pace::Stopped(case) => desk.stopped("relay", &case, &mut told, || false).await,
         }
     }
 }

@@ -5,8 +5,10 @@
 mod chinook;
 mod crash;
 mod crew;
+mod errand;
 mod fixture;
 mod insurer;
 mod quarantine;
+mod requests;
 #[cfg(feature = "kafka")]
 mod servers;

@@ -9,6 +9,7 @@ use seamline_agent::pulse::Pulse;
 use seamline_agent::site::Site;
 use seamline_contract::context::Engine;
 use seamline_contract::environment::{LogPlace, Place};
+use seamline_contract::estate::Estate;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
 use std::sync::Arc;
@@ -27,10 +28,14 @@ struct Servers {
 
 impl Servers {
     async fn new() -> Servers {
+        let opened = seamline_estate::open::open(&example("insurer")).unwrap();
+        Servers::of(opened.reading.estate, "policy-administration").await
+    }
+
+    /// Places an estate on servers; `publishing` is the context whose outbox has a name of its own.
+    async fn of(mut estate: Estate, publishing: &str) -> Servers {
         let server = std::env::var("SEAMLINE_POSTGRES").unwrap();
         let name = format!("agent_{}_{}", std::process::id(), jiff::Timestamp::now().as_millisecond());
-        let opened = seamline_estate::open::open(&example("insurer")).unwrap();
-        let mut estate = opened.reading.estate;
         let mut environment = estate.environments[0].clone();
         let mut admin = PgConnection::connect(&server).await.unwrap();
         let base = server.rsplit_once('/').unwrap().0.to_owned();
@@ -40,7 +45,7 @@ impl Servers {
         for context in &mut estate.contexts {
             for system in &mut context.systems {
                 system.engine = Engine::Postgres;
-                if context.id.as_str() == "policy-administration" {
+                if context.id.as_str() == publishing {
                     system.id = core.parse().unwrap();
                 }
                 let database = format!("{name}_{}", context.id.as_str().replace('-', "_"));
@@ -150,5 +155,58 @@ async fn what_a_transaction_published_arrives_and_replicas_share_it() {
         assert_conserved(agent).await;
     }
     drop((agents, other));
+    servers.gone().await;
+}
+
+#[tokio::test]
+#[cfg_attr(
+    not(servers_here),
+    ignore = "not run: needs PostgreSQL and Apache Kafka; `cargo x test` starts them"
+)]
+async fn a_command_goes_to_its_owner_and_its_outcome_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let servers = Servers::of(crate::errand::estate(directory.path(), "postgres").estate, "order").await;
+    let (mut order, mut fraud) = (servers.service("order").await, servers.service("fraud").await);
+    let table = "CREATE TABLE order_current (order_id text PRIMARY KEY, city text NOT NULL); \
+                 INSERT INTO order_current VALUES ('7', 'Lubeck')";
+    sqlx::raw_sql(table).execute(&mut order).await.unwrap();
+    let agents = [servers.agents("order").await, servers.agents("fraud").await];
+    for agent in &agents {
+        agent.install().await.unwrap();
+    }
+    let (metrics, pulse) = (Metrics::new(), Pulse::default());
+    let (stop, told) = watch::channel(false);
+    let story = async {
+        let send =
+            "SELECT seamline.send('order/order@1', 'CorrectCity', '[\"7\"]', 'c-1', '{\"city\":\"Kiel\"}')";
+        for _ in 0..2 {
+            sqlx::raw_sql(send).execute(&mut fraud).await.unwrap();
+        }
+        let other =
+            sqlx::raw_sql(AssertSqlSafe(send.replace("Kiel", "Bonn"))).execute(&mut fraud).await.unwrap_err();
+        assert!(other.to_string().contains("was used for a command of other content"), "{other}");
+        let heard = "SELECT count(*) FROM seamline.inbox WHERE id = 'fraud/c-1'";
+        until("the command", async || servers.number("order", heard).await == 1).await;
+        let answer = "BEGIN; SELECT seamline.claim('order/order-commands'); \
+            UPDATE order_current SET city = 'Kiel'; \
+            SELECT seamline.publish('order', 'CityCorrected', '[\"7\"]', correlation => 'c-1'); \
+            SELECT seamline.answer(1, 'corrected'); COMMIT";
+        sqlx::raw_sql(answer).execute(&mut order).await.unwrap();
+        let answered =
+            "SELECT count(*) FROM seamline.command WHERE state = 'answered' AND outcome = 'corrected'";
+        until("the outcome", async || servers.number("fraud", answered).await == 1).await;
+        let told = "SELECT count(*) FROM seamline.inbox WHERE correlation = 'c-1'";
+        until("event and outcome in the inbox", async || servers.number("fraud", told).await == 2).await;
+        stop.send(true).unwrap();
+    };
+    let (drained, ()) = tokio::join!(crew::run(&agents, &metrics, &pulse, told), story);
+    assert!(drained, "what was under way was finished");
+    for agent in &agents {
+        agent.release().await.unwrap();
+        assert_conserved(agent).await;
+    }
+    let text = metrics.text();
+    assert!(text.contains("seamline_errands_total{context=\"fraud\",worker=\"post\"} 1"), "{text}");
+    drop(agents);
     servers.gone().await;
 }

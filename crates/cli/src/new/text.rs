@@ -1,9 +1,10 @@
 //! The texts that new documents begin with: what must be written and can be known is; the rest is left empty.
 
-use seamline_contract::context::System;
+use seamline_contract::context::{Context, System};
 use seamline_contract::contract::Contract;
-use seamline_contract::id::{AttributeName, AttributePath, ContractId};
+use seamline_contract::id::{AttributeName, AttributePath, ContractId, TeamId};
 use seamline_contract::publication::snake_case;
+use seamline_contract::subscription::{ColumnSource, ProjectionColumn, Subscription};
 
 fn header(kind: &str, id: &ContractId) -> String {
     format!("apiVersion: seamline/v1\nkind: {kind}\nid: {id}\n")
@@ -102,6 +103,102 @@ systems: {{}}
 log: {{ embedded: .seamline/{id}.db }}
 "
     )
+}
+
+/// What stands before a sentence that the author is to replace.
+pub(super) const TO_BE_SAID: &str = "To be said: ";
+
+/// Returns the text of a document of types.
+pub(super) fn types(id: &ContractId) -> String {
+    let header = header("Types", id);
+    let camel = camel(id);
+    let name = format!("{}{}", camel[..1].to_ascii_uppercase(), &camel[1..]);
+    format!(
+        "{header}types:
+  # Structure alone: what each attribute means is said where the type is used, as `{{ type: {id}.{name}, meaning: … }}`.
+  {name}:
+    type: object
+    attributes:
+      text: {{ type: string }}
+"
+    )
+}
+
+/// Returns the text of a standard.
+pub(super) fn standard(id: &ContractId, team: &TeamId) -> String {
+    let header = header("Standard", id);
+    format!(
+        "{header}meaning: '{TO_BE_SAID}what is asked of every team, and why.'
+owner: {team}  # the team that sets it
+level: warn  # error | warn | advice
+for: contract  # context | contract | attribute | event | view | subscription | publication
+where: \"contract.status == 'active'\"  # which of them
+must: \"size(contract.meaning) >= 20\"  # what holds of each; docs/reference/standards.md lists the fields
+fix: '{TO_BE_SAID}what to do about it.'
+"
+    )
+}
+
+/// Returns the text of a waiver of a rule within a scope until a day.
+pub(super) fn waiver(id: &ContractId, (rule, scope): (&str, &str), team: &TeamId, until: &str) -> String {
+    let header = header("Waiver", id);
+    format!(
+        "{header}rule: {rule}
+scope: {scope}
+because: '{TO_BE_SAID}why this may stay as it is until then.'
+approver: {team}  # the team that answers for it
+until: {until}
+"
+    )
+}
+
+/// Returns the text of a migration of a context's copies to a contract, until a day.
+pub(super) fn migration(
+    (id, owner): (&ContractId, &Context),
+    contract: &Contract,
+    moving: &[&Subscription],
+    until: &str,
+) -> String {
+    let header = header("Migration", id);
+    let mut text = format!(
+        "{header}context: {}
+meaning: '{TO_BE_SAID}what is replaced, and why.'
+contract: {}
+legacy:
+  path: table  # table | batch | topic | snapshot
+  meaning: '{TO_BE_SAID}what it does, and when.'
+  table: {}_legacy  # where it ends here
+  until: {until}
+consumers:
+",
+        owner.id,
+        contract.reference(),
+        id.as_str().replace('-', "_")
+    );
+    for subscription in moving {
+        let Some((_, columns)) = subscription.projection() else { continue };
+        let is_key = |column: &&ProjectionColumn| matches!(&column.source, ColumnSource::Path(path) if contract.key.contains(path.first()));
+        let pairs = |columns: Vec<&ProjectionColumn>, quote: &str| {
+            let pairs = columns.iter().map(|it| format!("{0}: {quote}{0}{quote}", it.name));
+            pairs.collect::<Vec<String>>().join(", ")
+        };
+        let key: Vec<&ProjectionColumn> = columns.iter().filter(is_key).collect();
+        let others: Vec<&ProjectionColumn> = columns.iter().filter(|it| !is_key(it)).collect();
+        let compared = if others.is_empty() { key.clone() } else { others };
+        text.push_str(&format!(
+            "  - subscription: {}
+    stage: mapped  # mapped | defined | dualRun | compared | cutOver | legacyOff
+    key: {{ {} }}  # column here: column of the legacy copy
+    compare: {{ {} }}  # column here: what the legacy copy says for it, an expression over its columns
+    gates: {{ parity: 99.9% over 14d, bootstrap: rehearsed, rollback: rehearsed, approval: [{}] }}
+",
+            subscription.name.subscription,
+            pairs(key, ""),
+            pairs(compared, "\""),
+            owner.team
+        ));
+    }
+    text
 }
 
 fn system(systems: &[System]) -> String {

@@ -1,6 +1,6 @@
 //! GitHub workflow commands: a line for each finding, which annotates the pull request.
 
-use super::visible::visible;
+use super::visible::{one_line, visible};
 use super::{Report, Told};
 use seamline_contract::finding::Level;
 use std::fmt::Write;
@@ -11,7 +11,11 @@ pub(super) fn commands(report: &Report<'_>) -> String {
     for told in report.told() {
         command(&mut text, &told);
     }
-    let _ = writeln!(text, "{}\nnext: {}", report.summary(), report.next());
+    let _ = writeln!(text, "{}", report.summary());
+    for line in report.left_out() {
+        let _ = writeln!(text, "{}", one_line(&line));
+    }
+    let _ = writeln!(text, "next: {}", report.next());
     text
 }
 

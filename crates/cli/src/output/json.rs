@@ -1,7 +1,6 @@
 //! JSON for programs: `seamline/check/v1` and `seamline/diff/v1`. Texts are as they were written.
 
 use super::{Place, Report, Told, ToldChange, Verb};
-use crate::baseline::Known;
 use seamline_contract::finding::Level;
 use seamline_rules::diff::change::Side;
 use serde_json::{Value, json};
@@ -33,7 +32,12 @@ pub(super) fn document(report: &Report<'_>) -> Value {
             "findings": findings,
             "counts": counts,
             "waived": waived,
-            "baseline": report.known.as_ref().map(Known::document),
+            "baseline": report.known.as_ref().map(|known| {
+                let mut document = known.document();
+                document["findings"] = report.known_found.iter().map(finding).collect();
+                document
+            }),
+            "others": report.others.iter().map(finding).collect::<Vec<_>>(),
             "against": against(report),
         }),
         Verb::Diff => {
@@ -41,6 +45,7 @@ pub(super) fn document(report: &Report<'_>) -> Value {
             document["schema"] = "seamline/diff/v1".into();
             document["findings"] = findings.into();
             document["counts"] = counts;
+            document["waived"] = waived.into();
             document
         }
     }

@@ -1,4 +1,4 @@
-//! JUnit XML: a suite for each document, a case for each finding; one that fails the command is a failure.
+//! JUnit XML: a suite for each document, a case for each finding; one that fails the command is a failure, one that is put up with is skipped.
 
 use super::visible::visible;
 use super::{Report, Told};
@@ -8,28 +8,33 @@ use std::fmt::Write;
 /// Returns the document.
 pub(super) fn document(report: &Report<'_>) -> String {
     let told = report.told();
-    let mut suites: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
-    for it in &told {
-        suites.entry(&it.at.file).or_default().push(it);
+    let suppressed = report.suppressed();
+    let cases = told.iter().map(|it| (it, None));
+    let cases = cases.chain(suppressed.iter().map(|(it, why)| (*it, Some(why.as_str()))));
+    let mut suites: BTreeMap<&str, Vec<(&Told, Option<&str>)>> = BTreeMap::new();
+    for (it, why) in cases {
+        suites.entry(&it.at.file).or_default().push((it, why));
     }
     let n_failures = told.iter().filter(|it| report.fails(it)).count();
+    let n_skipped = suppressed.len();
     // Without any case a report of tests counts as lost.
-    let n_tests = told.len().max(1);
+    let n_tests = (told.len() + n_skipped).max(1);
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         text,
-        "<testsuites name=\"seamline\" tests=\"{n_tests}\" failures=\"{n_failures}\" errors=\"0\">"
+        "<testsuites name=\"seamline\" tests=\"{n_tests}\" failures=\"{n_failures}\" errors=\"0\" skipped=\"{n_skipped}\">"
     );
-    for (file, told) in &suites {
-        let failures = told.iter().filter(|it| report.fails(it)).count();
+    for (file, cases) in &suites {
+        let failures = cases.iter().filter(|(it, why)| why.is_none() && report.fails(it)).count();
+        let skipped = cases.iter().filter(|(_, why)| why.is_some()).count();
         let file = escaped(file);
         let _ = writeln!(
             text,
-            "  <testsuite name=\"{file}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">",
-            told.len()
+            "  <testsuite name=\"{file}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\">",
+            cases.len()
         );
-        for it in told {
-            case(&mut text, report, it, &file);
+        for (it, why) in cases {
+            case(&mut text, report, (it, *why), &file);
         }
         text.push_str("  </testsuite>\n");
     }
@@ -43,7 +48,7 @@ pub(super) fn document(report: &Report<'_>) -> String {
     text
 }
 
-fn case(text: &mut String, report: &Report<'_>, told: &Told, file: &str) {
+fn case(text: &mut String, report: &Report<'_>, (told, skipped): (&Told, Option<&str>), file: &str) {
     let (finding, at) = (&told.finding, &told.at);
     let message = escaped(&finding.message);
     let _ = writeln!(
@@ -53,14 +58,22 @@ fn case(text: &mut String, report: &Report<'_>, told: &Told, file: &str) {
     );
     let help = finding.help.as_ref().map_or_else(String::new, |help| format!("\nhelp: {}", escaped(help)));
     let body = format!("{file}:{}:{}: {message}{help}", at.line, at.column);
-    let _ = match report.fails(told) {
-        true => writeln!(
+    let _ = match (skipped, report.fails(told)) {
+        (Some(why), _) => {
+            let why = escaped(why).replace('\n', "&#10;");
+            writeln!(
+                text,
+                "      <skipped message=\"{why}\"/>\n      <system-out>{}: {body}</system-out>",
+                finding.level
+            )
+        }
+        (None, true) => writeln!(
             text,
             "      <failure type=\"{}\" message=\"{}\">{body}</failure>",
             finding.rule,
             message.replace('\n', "&#10;")
         ),
-        false => writeln!(text, "      <system-out>{}: {body}</system-out>", finding.level),
+        (None, false) => writeln!(text, "      <system-out>{}: {body}</system-out>", finding.level),
     };
     text.push_str("    </testcase>\n");
 }

@@ -22,6 +22,11 @@ pub(super) fn comment(report: &Report<'_>) -> String {
     for line in report.summary().lines() {
         let _ = writeln!(text, "- {}", prose(line));
     }
+    let left_out = report.left_out();
+    for line in left_out.iter().take(TOLD_MAX) {
+        let _ = writeln!(text, "- {}", message(line));
+    }
+    more(&mut text, left_out.len());
     if let Some(compared) = report.compared.filter(|_| !report.changes.is_empty()) {
         let _ = writeln!(text, "\n### Changes {}", message(since(compared).trim_end_matches(':')));
         let mut subject = String::new();

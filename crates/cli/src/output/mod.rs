@@ -13,6 +13,7 @@ mod visible;
 use crate::baseline::Known;
 use crate::compared::Compared;
 use crate::exit::Exit;
+use crate::terminal::counted;
 use place::{Place, Places};
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::path::ModelPath;
@@ -62,7 +63,18 @@ pub(crate) struct Report<'a> {
     waived: Vec<(Told, Waiver)>,
     /// What a baseline knows already.
     known: Option<Known>,
+    /// What of that is still found; it counts as nothing, either.
+    known_found: Vec<Told>,
+    /// What is wrong in other repositories, by document and place; it never counts.
+    others: Vec<Told>,
+    /// Whether people want to read each of those.
+    shows_others: bool,
     changes: Vec<ToldChange<'a>>,
+}
+
+/// Returns who answers for what is waived, and until when.
+fn by_whom(waiver: &Waiver) -> String {
+    format!("waived by {} until {}: {}", waiver.approver, waiver.until, waiver.rule)
 }
 
 /// A finding and where it stands, or a change that consumers should know of and that no finding tells.
@@ -116,14 +128,81 @@ impl<'a> Report<'a> {
             }));
         }
         place::make_unique(&mut found);
-        Report { verb, fail_on, new, compared, found, waived: Vec::new(), known: None, changes }
+        let mut report = Report {
+            verb,
+            fail_on,
+            new,
+            compared,
+            found,
+            waived: Vec::new(),
+            known: None,
+            known_found: Vec::new(),
+            others: Vec::new(),
+            shows_others: false,
+            changes,
+        };
+        report.add_waived(compared.map(|it| it.waived.clone()).unwrap_or_default());
+        report
     }
 
     /// Adds what is not counted: what is waived, and what a baseline knows already.
     pub(crate) fn leave_out(&mut self, waived: Vec<Waived>, known: Option<Known>) {
-        self.known = known;
         let places = Places::new(self.new, None);
-        self.waived = waived.into_iter().map(|it| (places.told(it.finding, false), it.waiver)).collect();
+        let found = known.iter().flat_map(|it| &it.left_out);
+        self.known_found = found.map(|it| places.told(it.clone(), false)).collect();
+        place::make_unique(&mut self.known_found);
+        self.known = known;
+        self.add_waived(waived);
+    }
+
+    fn add_waived(&mut self, waived: Vec<Waived>) {
+        let places = Places::new(self.new, self.compared.map(|it| &it.old.opened));
+        let told = waived.into_iter().map(|Waived { finding, waiver }| {
+            let is_old = !self.new.files.contains_key(&finding.at.document);
+            (places.told(finding, is_old), waiver)
+        });
+        self.waived.extend(told.collect::<Vec<_>>());
+    }
+
+    /// Adds what is wrong in other repositories, which people see in full where they ask for it.
+    pub(crate) fn tell_others(&mut self, others: Vec<Finding>, shown: bool) {
+        let places = Places::new(self.new, None);
+        self.others = others.into_iter().map(|it| places.told(it, false)).collect();
+        self.shows_others = shown;
+    }
+
+    /// Returns what is not counted and must not be lost, in a line each for people: the baseline, waivers, other repositories.
+    fn left_out(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.known.iter().map(Known::line).collect();
+        lines.extend(self.waived.iter().map(|(told, waiver)| {
+            let Place { document, line, column, .. } = &told.at;
+            format!("{} at {document}:{line}:{column}", by_whom(waiver))
+        }));
+        let mut by_repository: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+        for told in &self.others {
+            let repository = told.finding.at.document.repository().unwrap_or_default();
+            by_repository.entry(repository).or_default()[told.finding.level as usize] += 1;
+        }
+        lines.extend(by_repository.iter().map(|(repository, [advice, warnings, errors])| {
+            let hint = if self.shows_others { "" } else { "; `--others` shows them" };
+            format!(
+                "in `{repository}`, for its team to mend: {}, {}, {} of advice{hint}",
+                counted(*errors, "error"),
+                counted(*warnings, "warning"),
+                counted(*advice, "piece")
+            )
+        }));
+        lines
+    }
+
+    /// Returns what formats that know findings alone tell as put up with, and why.
+    fn suppressed(&self) -> Vec<(&Told, String)> {
+        let waived = self
+            .waived
+            .iter()
+            .map(|(told, waiver)| (told, format!("{} because {}", by_whom(waiver), waiver.because)));
+        let known = self.known_found.iter().map(|told| (told, "known in the baseline".to_owned()));
+        waived.chain(known).collect()
     }
 
     /// Prints it.

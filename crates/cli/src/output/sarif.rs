@@ -13,10 +13,18 @@ const FINGERPRINT: &str = "ruleAndModelPath/v1";
 /// Returns the document.
 pub(super) fn document(report: &Report<'_>) -> Value {
     let told = report.told();
-    let ids: BTreeSet<&str> = told.iter().map(|it| it.finding.rule).collect();
+    let suppressed = report.suppressed();
+    let all = told.iter().chain(suppressed.iter().map(|(told, _)| *told));
+    let ids: BTreeSet<&str> = all.map(|it| it.finding.rule).collect();
     let ids: Vec<&str> = ids.into_iter().collect();
     let rules: Vec<Value> = ids.iter().map(|id| rule(id)).collect();
-    let results: Vec<Value> = told.iter().map(|it| result(it, &ids)).collect();
+    let mut results: Vec<Value> = told.iter().map(|it| result(it, &ids)).collect();
+    results.extend(suppressed.iter().map(|(told, why)| {
+        let mut result = result(told, &ids);
+        let suppression = json!({ "kind": "external", "status": "accepted", "justification": visible(why) });
+        result["suppressions"] = json!([suppression]);
+        result
+    }));
     let category = match report.verb {
         Verb::Check => "seamline/check/",
         Verb::Diff => "seamline/diff/",

@@ -1,7 +1,7 @@
 //! Text for people: what changed and whom it touches, then each finding with the line it stands in.
 
 use super::visible::visible;
-use super::{Place, Report, ToldChange, Verb};
+use super::{Report, ToldChange, Verb};
 use crate::compared::Compared;
 use crate::terminal::{colour, counted};
 use seamline_contract::finding::{Finding, Level};
@@ -39,17 +39,13 @@ pub(super) fn text(report: &Report<'_>) -> String {
     for part in [of_new, of_old].iter().filter(|part| !part.is_empty()) {
         let _ = writeln!(text, "{part}");
     }
-    let _ = writeln!(text, "{}", report.summary());
-    if let Some(known) = &report.known {
-        let _ = writeln!(text, "{}", known.line());
+    let others: Vec<Finding> = report.others.iter().map(|told| told.finding.clone()).collect();
+    if report.shows_others && !others.is_empty() {
+        let _ = writeln!(text, "{}", rendered(&report.new.reading.sources, &others, paint));
     }
-    for (told, waiver) in &report.waived {
-        let Place { document, line, column, .. } = &told.at;
-        let _ = writeln!(
-            text,
-            "waived by {} until {}: {} at {document}:{line}:{column}",
-            waiver.approver, waiver.until, waiver.rule
-        );
+    let _ = writeln!(text, "{}", report.summary());
+    for line in report.left_out() {
+        let _ = writeln!(text, "{}", visible(&line));
     }
     let _ = writeln!(text, "next: {}", report.next());
     text

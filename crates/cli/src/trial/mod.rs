@@ -16,6 +16,7 @@ use crate::proving::fault::{self, FaultKind};
 use crate::proving::scene::Scene;
 use crate::proving::story::Story;
 use crate::proving::verdict;
+use crate::site::block_on;
 use crate::terminal::{Format, colour, counted};
 use crate::trial::cast::{Cast, Untried, cast};
 use crate::trial::solve::TRIES;
@@ -67,10 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         ));
     }
     let kinds = fault::kinds(&args.faults)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(tell(args, kinds)))
+    block_on(tell(args, kinds))
 }
 
 async fn tell(args: &Args, kinds: Vec<FaultKind>) -> Result<Exit> {

@@ -139,18 +139,7 @@ impl Place {
 
     /// Runs git in the folder, without the settings of whoever runs the tests, and returns what it printed.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git")
-            .args(["-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"])
-            .args(arguments)
-            .current_dir(self.root())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_SYSTEM", "/dev/null")
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Harbour Logistics")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "data@harbour.example")))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        crate::git::git(self.root(), arguments)
     }
 
     /// Makes the folder a repository if it is none, and commits all there is.

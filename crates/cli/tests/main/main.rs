@@ -10,9 +10,13 @@ mod ci;
 mod demo;
 mod doctor;
 mod fixture;
+#[path = "../../../estate/tests/main/git.rs"]
+mod git;
 mod guide;
+mod jobs;
 mod killed;
 mod outputs;
+mod pull;
 mod readme;
 mod refusals;
 mod revisions;

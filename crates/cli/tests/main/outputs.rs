@@ -213,3 +213,83 @@ fn completions_and_manual_pages_know_the_commands() {
     place.run(&["man", "pages"]).exits(0).says("next: man");
     assert!(place.root().join("pages/seamline-check.1").is_file());
 }
+
+/// The insurer after a meaning moved, with waivers of what that does, and one more error that a baseline knows.
+fn put_up_with() -> (Place, Place) {
+    let (old, place) = (Place::example("insurer"), Place::example("insurer"));
+    let (was, is) = ("Underwriting stands behind the cover.", "The first premium was collected.");
+    place.edit("policy-administration/policy.contract.yaml", was, is);
+    place.run(&["diff", old.root().to_str().unwrap(), "."]).exits(1).says("error[WORDS_DECLARED]");
+    place.run(&["check"]).exits(1).says("error[ACCEPTED_MEANING_STANDS]");
+    for (id, rule, scope) in [
+        ("one", "WORDS_DECLARED", "policy-administration/policy@2"),
+        ("two", "VERSION_COVERS_CHANGES", "policy-administration"),
+        ("three", "ACCEPTED_MEANING_STANDS", "claims"),
+        ("four", "ACCEPTED_MEANING_STANDS", "crm"),
+        ("five", "ACCEPTED_MEANING_STANDS", "portal"),
+    ] {
+        let text = format!(
+            "apiVersion: seamline/v1\nkind: Waiver\nid: {id}\nrule: {rule}\nscope: {scope}\nbecause: 'It is <agreed>.'\napprover: architecture\nuntil: 2999-12-31\n"
+        );
+        place.write(&format!("claims/{id}.waiver.yaml"), text);
+    }
+    (old, place)
+}
+
+#[test]
+fn what_is_waived_is_waived_where_two_texts_are_compared() {
+    let (old, place) = put_up_with();
+    let old = old.root().to_str().unwrap().to_owned();
+    let line = "waived by architecture until 2999-12-31: WORDS_DECLARED at policy-administration/policy.contract.yaml:";
+    place.run(&["diff", &old, "."]).exits(0).says(line);
+    // A waiver of what only a comparison finds is not idle for lack of one.
+    let ran = place.run(&["check"]).exits(0).says("ACCEPTED_MEANING_STANDS at claims/");
+    assert!(!ran.out.contains("WAIVER_NEEDED"), "{}", ran.out);
+    let json = place.run(&["diff", &old, ".", "--format", "json"]).exits(0).json();
+    assert!(
+        json["waived"].as_array().unwrap().iter().any(|it| it["finding"]["rule"] == "WORDS_DECLARED"),
+        "{json}"
+    );
+    // A change that no waiver is about stops it all the same.
+    place.edit("billing/receivable.contract.yaml", "meaning: ", "meaning: Now ");
+    place.run(&["diff", &old, "."]).exits(1).says("error[WORDS_DECLARED]");
+}
+
+#[test]
+fn what_is_put_up_with_is_lost_in_no_format() {
+    let (_, place) = put_up_with();
+    let stray = "apiVersion: seamline/v1\nkind: Contract\nid: stray\n";
+    place.write("crm/stray.contract.yaml", stray);
+    place.run(&["check"]).exits(1);
+    place.run(&["check", "--write-baseline", "known.json"]).exits(0);
+    let told = |format: &str| place.run(&["check", "--baseline", "known.json", "--format", format]).exits(0);
+    let n_known = told("json").json()["baseline"]["findings"].as_array().unwrap().len();
+    let n_waived = told("json").json()["waived"].as_array().unwrap().len();
+    assert!(n_known > 0 && n_waived > 0);
+    let sarif = told("sarif").json();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let suppressed: Vec<&Value> = results.iter().filter(|it| it["suppressions"].is_array()).collect();
+    assert_eq!(suppressed.len(), n_known + n_waived);
+    assert!(suppressed.iter().all(|it| it["suppressions"][0]["status"] == "accepted"));
+    assert!(suppressed.iter().any(|it| it.to_string().contains("waived by architecture until 2999-12-31")));
+    let junit = told("junit").out;
+    let document = roxmltree::Document::parse(&junit).unwrap();
+    let count = |name: &str| document.descendants().filter(|it| it.has_tag_name(name)).count();
+    assert_eq!(count("skipped"), n_known + n_waived);
+    let root = document.root_element();
+    assert_eq!(root.attribute("skipped"), Some(count("skipped").to_string().as_str()));
+    assert_eq!(root.attribute("tests"), Some(count("testcase").to_string().as_str()));
+    let gitlab = told("gitlab").json();
+    let prints: BTreeSet<&str> =
+        gitlab.as_array().unwrap().iter().filter_map(|it| it["fingerprint"].as_str()).collect();
+    assert_eq!(prints.len(), gitlab.as_array().unwrap().len());
+    let issues: Vec<&str> =
+        gitlab.as_array().unwrap().iter().filter_map(|it| it["description"].as_str()).collect();
+    assert_eq!(issues.iter().filter(|it| it.starts_with("known in the baseline: ")).count(), n_known);
+    assert_eq!(issues.iter().filter(|it| it.starts_with("waived by architecture")).count(), n_waived);
+    for format in ["text", "github", "markdown"] {
+        told(format)
+            .says("of the baseline left out")
+            .says("waived by architecture until 2999-12-31: ACCEPTED");
+    }
+}

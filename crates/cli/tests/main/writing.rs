@@ -73,6 +73,45 @@ fn a_new_document_lies_in_its_place_and_asks_for_what_only_its_author_can_say() 
 }
 
 #[test]
+fn what_stands_beside_contracts_is_begun_without_an_error() {
+    let place = begun();
+    let reads = ["--context", "delivery", "--contract", "orders/order@1"];
+    let waives = ["--rule", "NEEDS_COVERED", "--scope", "delivery/shippable-orders", "--context", "orders"];
+    for (kind, id, arguments, document, n_left) in [
+        ("types", "postal-address", &[][..], "types/postal-address.types.yaml", 0),
+        ("standard", "said-why", &["--context", "orders"], "standards/said-why.standard.yaml", 2),
+        ("waiver", "for-now", &waives, "waivers/for-now.waiver.yaml", 1),
+        ("migration", "nightly-copy", &reads, "delivery/nightly-copy.migration.yaml", 2),
+    ] {
+        let ran = place.run(&[&["new", kind, id], arguments].concat()).exits(0);
+        assert!(ran.out.contains(&format!("{document} written")), "{}", ran.out);
+        assert_eq!(
+            ran.out.matches("what").count() + ran.out.matches("why this").count(),
+            n_left,
+            "{}",
+            ran.out
+        );
+        let found = place.run(&["check", "--format", "json"]).exits(0).json();
+        let errors = found["findings"].as_array().unwrap().iter().filter(|it| it["level"] == "error");
+        assert_eq!(errors.count(), 0, "{found}");
+        place.run(&["fmt", "--check", document]).exits(0);
+    }
+    // A type that was begun is used as its comment says.
+    place.edit(
+        "orders/order.contract.yaml",
+        "  postalCode: {",
+        "  shipTo: { type: postal-address.PostalAddress, meaning: 'The place of the buyer.', meanings: { text: 'As printed.' } }\n  postalCode: {",
+    );
+    place.run(&["check"]).exits(0);
+    place.run(&["new", "waiver", "a", "--context", "orders"]).exits(2).says("--rule RULE");
+    place
+        .run(&["new", "migration", "a", "--context", "orders", "--contract", "orders/order@1"])
+        .exits(2)
+        .says("keeps no copy by `orders/order@1`");
+    place.run(&["new", "migration", "a", "--context", "delivery"]).exits(2).says("--contract REF");
+}
+
+#[test]
 fn a_wrong_call_for_a_new_document_says_what_is_right() {
     let place = begun();
     place.run(&["new", "contrakt", "a"]).exits(2).says("did you mean `contract`?");

@@ -96,7 +96,7 @@ fn roots_that_cannot_be_read_are_findings_and_the_rest_is_read() {
         [
             "seamline.yaml:3:15 LANGUAGE_ROOT there is no folder `missing`",
             "seamline.yaml:3:24 LANGUAGE_ROOT the root `../out` lies outside the estate's folder",
-            "seamline.yaml:3:32 LANGUAGE_UNSUPPORTED a root outside the estate's folder is read through `seamline pull`, which this version has not",
+            "seamline.yaml:3:32 LANGUAGE_ROOT nothing says yet which text of the root `https://example.org/x` at `main` is meant",
         ]
     );
     assert_eq!(opened.reading.estate.contexts.len(), 1);

@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
 mod folder;
+mod git;
 mod revision;

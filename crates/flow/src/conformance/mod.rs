@@ -1,6 +1,8 @@
 //! The suites that every adapter of a port must pass. An adapter brings its executor and a fixture that makes fresh ports.
 
 pub mod cases;
+pub mod inbox;
+pub mod jobs;
 pub mod ledger;
 pub mod log;
 pub mod source;

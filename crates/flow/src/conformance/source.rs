@@ -1,5 +1,7 @@
 //! The suite of the port to a producer's database.
 
+mod rebase;
+
 use super::{TTL, context, moment, sure};
 use crate::case::{CaseKind, Cases, NewCase};
 use crate::port::PortError;
@@ -66,6 +68,8 @@ pub async fn all<F: SourceFixture>(fixture: &F) {
     emission_tells_the_state_and_no_change(fixture).await;
     a_void_explains_only_what_is_missing(fixture).await;
     the_view_is_scanned_by_key(fixture).await;
+    rebase::what_waits_is_numbered_anew(fixture).await;
+    rebase::quarantine_is_read_in_pages(fixture).await;
 }
 
 async fn write<F: SourceFixture>(fixture: &F, source: &F::Source, writes: &[Write]) {

@@ -7,7 +7,7 @@ use crate::case::{CaseKind, Cases, NewCase};
 use crate::position::{Accounting, Position};
 use crate::store::{
     AsideCause, AsideRecord, Batch, Column, Committed, Grip, Gripped, InboxRow, KeyEnd, Lane, LaneState,
-    LiveRow, Marker, Markers, Projection, RowWrite, Store,
+    LiveRow, Marker, Markers, Projection, RehearsedBy, RowWrite, Store,
 };
 use seamline_contract::attribute::Type;
 use seamline_contract::value::Value;
@@ -60,10 +60,12 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
     a_state_aside_is_remembered(fixture).await;
     rehearsal::a_rehearsal_finds_what_differs(fixture).await;
     rehearsal::a_rehearsal_keeps_the_highest(fixture).await;
+    rehearsal::a_key_that_is_left_is_told_apart(fixture).await;
+    rehearsal::a_rehearsal_is_kept_until_it_ends(fixture).await;
     a_case_comes_with_its_commit(fixture).await;
 }
 
-fn projection() -> Projection {
+pub(super) fn projection() -> Projection {
     let column = |name: &str, ty: Type, optional: bool| Column {
         name: name.to_owned(),
         ty,
@@ -80,6 +82,7 @@ fn projection() -> Projection {
         ],
         key: vec![0],
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }
 
@@ -154,7 +157,7 @@ async fn answer<S: Store>(store: &S, projection: &Projection, batch: &Batch) -> 
 }
 
 /// Takes the lane, and commits a batch that `fill` completes.
-async fn commit<S: Store>(store: &S, projection: &Projection, fill: impl FnOnce(&mut Batch)) {
+pub(super) async fn commit<S: Store>(store: &S, projection: &Projection, fill: impl FnOnce(&mut Batch)) {
     let mut batch = empty("state", &gripped(store, "state").await);
     fill(&mut batch);
     assert_eq!(answer(store, projection, &batch).await, Committed::Done);
@@ -371,7 +374,7 @@ async fn hands_are_seen_as_they_wrote<F: StoreFixture>(fixture: &F) {
     assert_eq!(read[0].marker, Some(marker(1)), "a hand leaves the marker as it is");
 }
 
-fn reaction(id: &str, sequence: u64) -> InboxRow {
+pub(super) fn reaction(id: &str, sequence: u64) -> InboxRow {
     InboxRow {
         id: id.to_owned(),
         key: key("a"),
@@ -379,6 +382,8 @@ fn reaction(id: &str, sequence: u64) -> InboxRow {
         sequence: Sequence(sequence),
         effective: Some("2026-01-01".to_owned()),
         reason: None,
+        correlation: (sequence == 1).then(|| "c".to_owned()),
+        traceparent: None,
         payload: br#"{"key":{}}"#.to_vec(),
         projection_behind: sequence == 2,
     }

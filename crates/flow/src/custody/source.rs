@@ -69,7 +69,11 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
         contract: outlet.contract.clone(),
         reports: Vec::new(),
         gaps: Vec::new(),
-        missing: source.counts(&contract).await?.missing(),
+        // The rows of an older major are those of the newest, and counted there.
+        missing: match outlet.descent {
+            None => source.counts(&contract).await?.missing(),
+            Some(_) => 0,
+        },
         awaiting_backfill: 0,
         foreign: Vec::new(),
         conflicts: BTreeSet::new(),
@@ -364,7 +368,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
 
     /// Finds events that the source drew and the log does not have at the end of a chain.
     async fn tails(&mut self) -> Result<(), PortError> {
-        let name = self.channel.id.to_string();
+        let name = self.channel.chain.clone();
         let mut after = None;
         loop {
             let known = self.source.published(self.contract, after.as_ref(), CHUNK).await?;
@@ -427,7 +431,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
 
     /// Returns the bytes that a state in source form travels as on this channel; none when it breaks its contract.
     fn part(&self, state: &[u8]) -> Option<Vec<u8>> {
-        let row = self.outlet.codec.read_source(state).ok()?;
+        let row = self.outlet.read_source(self.outlet.newest(), state).ok()?;
         Some(self.outlet.codec.state_part(self.channel.id.view.as_ref(), &row))
     }
 
@@ -442,7 +446,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             contract.contract.reconciliation.as_ref().and_then(|reconciliation| {
                 reconciliation.count_by.as_ref().and_then(|name| contract.slot(name))
             });
-        let row = self.outlet.codec.read_source(state).ok();
+        let row = self.outlet.read_source(self.outlet.newest(), state).ok();
         let value = slot.zip(row).map(|(slot, row)| row[slot].clone());
         value
             .filter(|value| *value != Value::Null)

@@ -27,9 +27,9 @@ pub const WAITING_MAX: usize = 10_000;
 /// One lane of a projection.
 #[derive(Debug)]
 pub struct Projector<'a, S, L, C> {
-    ports: Ports<'a, S, L, C>,
-    intake: &'a Intake,
-    digest: DigestEpoch,
+    pub(crate) ports: Ports<'a, S, L, C>,
+    pub(crate) intake: &'a Intake,
+    pub(crate) digest: DigestEpoch,
     /// The lane.
     pub hold: Hold,
     /// The sums at the points passed since it was taken.
@@ -66,6 +66,9 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         }
         let (ports, epoch) = (self.ports, self.digest.epoch);
         if let Some(instead) = self.hold.retake(ports, self.intake, Start::Oldest, epoch).await? {
+            return Ok(instead);
+        }
+        if let Some(instead) = self.hold.breaker(ports, self.intake).await? {
             return Ok(instead);
         }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
@@ -111,6 +114,7 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
             Committed::Done => {
                 stop::here("stored");
                 self.points.remember(points);
+                self.hold.went_aside(self.ports.clock.now(), moved.aside);
                 Step::Moved(moved)
             }
             Committed::Fenced => Step::Fenced,

@@ -53,8 +53,10 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
     let raw = || {
         digest(secret, Domain::Raw, raw_key.unwrap_or_default(), record.value.as_deref().unwrap_or_default())
     };
-    let (key, sequence) = match identify(intake, record) {
-        Ok((key, envelope)) if envelope.kind == MessageKind::State => (key, envelope.sequence),
+    let (key, sequence, major) = match identify(intake, record) {
+        Ok((key, envelope)) if envelope.kind == MessageKind::State => {
+            (key, envelope.sequence, envelope.contract.major)
+        }
         Ok(_) => {
             let violation = Violation::new(Rule::Schema, "headers.ce_type", "not a state");
             return Opened::Foreign { digest: raw(), violation };
@@ -66,7 +68,7 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
         let content = Content::End(written(secret, key.as_bytes(), &[]));
         return Opened::Known { key, sequence, digest: received, content };
     };
-    let message = match intake.codec.decode_state(intake.view.as_ref(), raw_key, value) {
+    let message = match intake.decode_state(major, raw_key, value) {
         Ok(message) => message,
         Err(violation) => {
             return Opened::Known { key, sequence, digest: raw(), content: Content::Invalid(violation) };
@@ -90,14 +92,17 @@ pub fn written_row(intake: &Intake, secret: &DigestKey, key: &RecordKey, values:
     written(secret, key.as_bytes(), &named)
 }
 
-/// Returns the key and the envelope of a record of this contract.
+/// Returns the key and the envelope of a record of this contract, in its major or an older one whose history is read.
 ///
 /// # Errors
 /// What is wrong first.
 pub fn identify(intake: &Intake, record: &Incoming) -> Result<(RecordKey, Envelope), Violation> {
     let key = intake.codec.decode_key(record.key.as_deref())?;
     let envelope = Envelope::from_headers(&record.headers)?;
-    if envelope.contract != intake.contract {
+    let is_era = intake.eras.contains_key(&envelope.contract.major);
+    if envelope.contract.name != intake.contract.name
+        || (envelope.contract.major != intake.contract.major && !is_era)
+    {
         return Err(Violation::new(Rule::Schema, "headers.ce_dataschema", "of another contract or major"));
     }
     if envelope.key_text != key.as_str() {

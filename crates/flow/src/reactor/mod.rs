@@ -61,6 +61,9 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
         if let Some(instead) = self.hold.retake(ports, self.intake, start, self.digest.epoch).await? {
             return Ok(instead);
         }
+        if let Some(instead) = self.hold.breaker(ports, self.intake).await? {
+            return Ok(instead);
+        }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
         match self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await? {
             Fetched::Records(fetch) if fetch.next == from => self.hold.renew(self.ports, Step::Idle).await,
@@ -100,10 +103,13 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
         let projection = self.intake.state.as_ref().map(|state| &state.projection);
         Ok(match self.hold.commit(self.ports, projection, batch).await? {
             Committed::Fenced => Step::Fenced,
-            Committed::Done => match cut {
-                Some(Cut::Halted(case)) => Step::Stopped(case),
-                Some(Cut::Waiting) | None => Step::Moved(moved),
-            },
+            Committed::Done => {
+                self.hold.went_aside(self.ports.clock.now(), moved.aside);
+                match cut {
+                    Some(Cut::Halted(case)) => Step::Stopped(case),
+                    Some(Cut::Waiting) | None => Step::Moved(moved),
+                }
+            }
         })
     }
 }

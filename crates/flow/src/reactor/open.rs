@@ -68,7 +68,8 @@ pub fn open(intake: &Intake, lane: &EventLane, secret: &DigestKey, record: &Inco
         MessageKind::Void => Reaction::None,
         MessageKind::Event(event) => {
             let before_start = lane.since.is_some_and(|since| record.time < since);
-            if before_start || !lane.reacts_to.contains(event) {
+            let ours = intake.event_name(envelope.contract.major, event);
+            if before_start || !lane.reacts_to.contains(ours) {
                 Reaction::None
             } else {
                 react(intake, record, &key, &envelope)
@@ -88,11 +89,16 @@ fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelop
     let Some(value) = &record.value else {
         return Reaction::Invalid(Violation::new(Rule::Json, "", "an event without a value"));
     };
-    let message = match intake.codec.decode_event(intake.view.as_ref(), record.key.as_deref(), value) {
-        Ok(message) => message,
+    let major = envelope.contract.major;
+    let (message, payload) = match intake.decode_event(major, record.key.as_deref(), value) {
+        Ok(read) => read,
         Err(violation) => return Reaction::Invalid(violation),
     };
-    if envelope.kind != MessageKind::Event(message.change.clone()) {
+    let told = match &envelope.kind {
+        MessageKind::Event(event) => Some(intake.event_name(major, event)),
+        MessageKind::State | MessageKind::Void => None,
+    };
+    if told != Some(&message.change) {
         return Reaction::Invalid(Violation::new(
             Rule::Event,
             "change",
@@ -106,7 +112,9 @@ fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelop
         sequence: envelope.sequence,
         effective: message.effective,
         reason: message.reason.map(|reason| reason.to_string()),
-        payload: value.clone(),
+        correlation: envelope.correlation.clone(),
+        traceparent: envelope.traceparent.clone(),
+        payload,
         projection_behind: false,
     }))
 }

@@ -64,7 +64,7 @@ pub fn judge(
     match (&difference.live, &difference.rehearsed) {
         (None, None) => None,
         (None, Some(rehearsed)) => judge_absent(difference, rehearsed),
-        (Some(live), Some(Rehearsed { values: Some(values), key, marker })) => judge_both(
+        (Some(live), Some(Rehearsed { values: Some(values), key, marker, .. })) => judge_both(
             intake,
             secret,
             difference,

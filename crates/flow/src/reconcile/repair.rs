@@ -47,7 +47,10 @@ pub async fn repair<S: Store, L: Log, C: Clock>(
 }
 
 /// Merges into the rows of a lane: first what goes, then what comes, since a row without a marker is replaced by both.
-async fn merge<S: Store, L: Log, C: Clock>(
+///
+/// # Errors
+/// As for `Hold::commit`; what was merged stays merged.
+pub(crate) async fn merge<S: Store, L: Log, C: Clock>(
     ports: Ports<'_, S, L, C>,
     intake: &Intake,
     hold: &mut Hold,

@@ -76,6 +76,7 @@ fn conclude_but(
         key: key(1),
         values: Some(values()),
         marker: marker(intake, logged),
+        left: false,
     });
     let difference = Difference { cursor: String::new(), key: Some(key(1)), live, ended: None, rehearsed };
     let differences = if logged == row { Vec::new() } else { vec![difference] };
@@ -176,6 +177,7 @@ fn a_difference_with_what_another_pass_put_is_not_believed() {
             key: key(of),
             values: Some(values()),
             marker: marker(&intake, at),
+            left: false,
         }),
     };
     assert!(is_of(&rehearsal, &difference(1, Some(5))));

@@ -108,7 +108,7 @@ impl Rehearsal {
         if kept.markers.aside.is_some_and(|(aside, _)| aside < sequence) {
             kept.markers.aside = None;
         }
-        Some(Rehearsed { key, values, marker })
+        Some(Rehearsed { key, values, marker, left: false })
     }
 }
 

@@ -25,9 +25,9 @@ pub struct Plan {
     pub aside: Vec<SetAside>,
     /// One for each contract, rule and path that was broken.
     pub cases: Vec<NewCase>,
-    /// How many rows stay: their contract is parked, or not served here.
+    /// How many rows stay: their contract is parked, or not served here, or only in an older major than theirs.
     pub staying: u64,
-    /// Contracts of rows that no outlet serves.
+    /// Contracts of rows that no outlet serves, or none of their major yet.
     pub unserved: BTreeSet<ContractId>,
 }
 
@@ -46,6 +46,8 @@ pub fn decide(
     let mut found: BTreeMap<(ContractRef, String, String), (String, u64)> = BTreeMap::new();
     let count =
         |topic: &str| partitions.get(topic).copied().expect("a contract without its topics is parked");
+    // Keys with a row that stays: none of theirs may pass it.
+    let mut newer: BTreeSet<(&ContractId, &str)> = BTreeSet::new();
     for row in rows {
         let Some(outlet) = outlets.get(&row.contract) else {
             plan.unserved.insert(row.contract.clone());
@@ -57,6 +59,12 @@ pub fn decide(
             continue;
         }
         let key = (&row.contract, row.key.as_str());
+        if row.version.major > outlet.contract.major || newer.contains(&key) {
+            newer.insert(key);
+            plan.unserved.insert(row.contract.clone());
+            plan.staying += 1;
+            continue;
+        }
         if row.behind || broken.contains(&key) {
             plan.aside.push(SetAside { sequence: row.sequence, violation: None });
             continue;
@@ -133,7 +141,8 @@ pub fn unserved_case(outlets: &OutletSet, contract: &ContractId) -> NewCase {
         subject: format!("{}/{contract}", outlets.context),
         owed_by: outlets.context.clone(),
         summary: format!(
-            "rows of `{contract}` wait in `{}`, and its relay does not serve it",
+            "rows of `{contract}` wait in `{}`, and its relay does not serve it, or not yet their major: let an agent \
+             of the estate that installed it run",
             outlets.system
         ),
         details: json!({ "contract": contract.as_str() }).to_string(),
@@ -148,7 +157,11 @@ pub fn rewound_case(outlets: &OutletSet, why: &str, removed: u64, log: Option<u6
         fingerprint: format!("rewound/{source}"),
         subject: source.clone(),
         owed_by: outlets.context.clone(),
-        summary: format!("`{source}` and the log are not of one history: {why}"),
+        summary: format!(
+            "`{source}` and the log are not of one history: {why}; nothing is published until \
+             `seamline outbox rebase {}` opens the next one",
+            outlets.context
+        ),
         details: json!({ "removed": removed, "log": log, "why": why }).to_string(),
     }
 }

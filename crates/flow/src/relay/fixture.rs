@@ -46,12 +46,50 @@ guarantees:
 reconciliation: { every: 15m, countBy: claimsStatus }
 ";
 
+const OLDER: &str = "apiVersion: seamline/v1
+kind: Contract
+context: policy-administration
+version: 1.4.0
+status: active
+meaning: Where a policy stands.
+key: policyId
+attributes:
+  policyId: { type: string, pattern: 'P-[0-9]{8}', meaning: Identifies a policy. }
+  status: { type: enum, meaning: Where it stands., values: { ACTIVE: It is., INACTIVE: It is not. } }
+  holder: { type: string, length: 20, meaning: Name of the holder. }
+events:
+  PolicyOpened: { meaning: Begins., becomes: { status: ACTIVE }, with: [holder] }
+  PolicyEnded: { meaning: Is over., ends: true }
+state: {}
+guarantees:
+  events: { ordering: perKey, retention: 400d, replay: auditState, lateness: 15m }
+  state: { freshness: 30s p99, replay: currentState, tombstones: 14d }
+";
+
+const SERVES: &str = "serves:
+  - version: 1
+    until: 2026-03-31
+    read: { claimsStatus: \"status == 'ACTIVE' ? 'eligible' : 'ineligible'\" }
+    write: { status: \"claimsStatus == 'eligible' ? 'ACTIVE' : 'INACTIVE'\" }
+    events: { PolicyOpened: PolicyBound }
+";
+
 pub(crate) fn contract() -> ResolvedContract {
+    resolved(CONTRACT)
+}
+
+/// Returns the contract as it serves its older major.
+pub(crate) fn serving() -> ResolvedContract {
+    resolved(&format!("{CONTRACT}{SERVES}"))
+}
+
+fn resolved(text: &str) -> ResolvedContract {
     let files = BTreeMap::from(
         [
             ("seamline.yaml", "apiVersion: seamline/v1\nkind: Estate\nroots: [.]\n"),
             ("policy-administration/policy-administration.context.yaml", CONTEXT),
-            ("policy-administration/policy.contract.yaml", CONTRACT),
+            ("policy-administration/policy.contract.yaml", text),
+            ("policy-administration/policy@1.contract.yaml", OLDER),
         ]
         .map(|(path, text)| (DocumentId(path.to_owned()), text.to_owned())),
     );

@@ -11,6 +11,7 @@ pub(crate) mod fixture;
 use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::digest_key;
+use crate::flood::{Flood, source_case};
 use crate::log::{Appended, Fence, Incoming, Log};
 use crate::outlet::OutletSet;
 use crate::port::PortError;
@@ -153,6 +154,8 @@ pub struct Relay<'a, S, L, C> {
     partitions: BTreeMap<String, u32>,
     /// Contracts that rest, and until when.
     parked: BTreeMap<ContractId, Timestamp>,
+    /// What went aside lately, by contract.
+    floods: BTreeMap<ContractId, Flood>,
     /// Contracts that are not served and whose case is raised, and until when it is not raised again.
     told: BTreeMap<ContractId, Timestamp>,
     /// How many rows the next step takes: as many as are small enough together.
@@ -178,6 +181,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             held: None,
             partitions: BTreeMap::new(),
             parked: BTreeMap::new(),
+            floods: BTreeMap::new(),
             told: BTreeMap::new(),
             limit: ports.first_rows,
             ahead: None,
@@ -199,7 +203,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         };
         let fence = log.fence(&self.outlets.producer_name()).await?;
         // Invariant: whoever held the outbox before writes no more, to the log or the source. Only now is what they hold final.
-        let batch = self.last_batch().await?;
+        let batch = last_batch(self.ports.log, self.outlets).await?;
         let through = batch.as_ref().filter(|batch| batch.number > tenure.batch);
         let waiting = match through {
             Some(batch) => self.waiting_through(batch.rows.iter().max().copied()).await?,
@@ -225,32 +229,6 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         }
         self.held = Some(Held { tenure, fence, renewed: now });
         Ok(TakeOver::Held(()))
-    }
-
-    /// Returns the last batch record of the source in the log; a record that cannot be read is none of its history.
-    async fn last_batch(&self) -> Result<Option<BatchRecord>, PortError> {
-        let spec = self.outlets.batches();
-        let topic = self.ports.log.create(&spec).await?;
-        let whole = Sweep::begin(self.ports.log, &topic, 0).await?;
-        // It is nearly always among the last: until compaction there is one record for each batch.
-        let tail = whole.clone().from(whole.end.saturating_sub(READ_MAX as u64));
-        let value = match self.last_value(tail).await? {
-            Some(value) => Some(value),
-            None => self.last_value(whole).await?,
-        };
-        let Some(value) = value else { return Ok(None) };
-        let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
-        batch::decode(&value).ok_or_else(unreadable).map(Some)
-    }
-
-    async fn last_value(&self, mut sweep: Sweep) -> Result<Option<Vec<u8>>, PortError> {
-        let name = self.outlets.source_name();
-        let mut last = None;
-        while let Some(records) = sweep.next(self.ports.log, READ_MAX).await? {
-            let is_ours = |record: &Incoming| record.key.as_deref() == Some(name.as_bytes());
-            last = records.into_iter().rfind(is_ours).map_or(last, |record| record.value);
-        }
-        Ok(last)
     }
 
     /// Returns rows that wait, at least those up to a sequence.
@@ -304,6 +282,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         }
         cases.append(&mut plan.cases);
         cases.extend(self.unserved(&plan, now));
+        cases.extend(self.flooded(&rows, &plan, now));
         let is_plain = plan.aside.is_empty() && plan.staying == 0 && cases.is_empty();
         let (done, ahead) = join(
             self.publish(held, plan, cases, now, more),
@@ -330,6 +309,23 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                 }
             }
         }
+    }
+
+    /// Counts the rows of a plan that break their contract, and lets a contract rest that has too many: what is in the plan is
+    /// finished.
+    fn flooded(&mut self, rows: &[OutboxRow], plan: &Plan, now: Timestamp) -> Vec<NewCase> {
+        let broken = plan.aside.iter().filter(|aside| aside.violation.is_some()).map(|aside| aside.sequence);
+        let broken: BTreeSet<Sequence> = broken.collect();
+        if broken.is_empty() {
+            return Vec::new();
+        }
+        for row in rows.iter().filter(|row| broken.contains(&row.sequence)) {
+            self.floods.entry(row.contract.clone()).or_default().count(now, 1);
+        }
+        let resting = self.floods.iter().filter_map(|(id, flood)| Some((id.clone(), flood.rests(now)?)));
+        let resting: Vec<(ContractId, Timestamp)> = resting.collect();
+        self.parked.extend(resting.iter().cloned());
+        resting.iter().filter_map(|(id, _)| self.outlets.get(id)).map(source_case).collect()
     }
 
     fn plan(&self, rows: &[OutboxRow], number: u64) -> Plan {
@@ -421,7 +417,8 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             let mut rows = self.ports.source.waiting_within(limit, weight).await?;
             let full = is_full(&rows, limit, weight);
             let stays = |row: &OutboxRow| {
-                self.parked.contains_key(&row.contract) || self.outlets.get(&row.contract).is_none()
+                let served = self.outlets.get(&row.contract).map(|outlet| outlet.contract.major);
+                self.parked.contains_key(&row.contract) || served < Some(row.version.major)
             };
             if full && limit < LOOK_ROWS_MAX && rows.iter().all(stays) {
                 (limit, weight) = (limit * 2, weight * 2);
@@ -444,7 +441,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             if self.parked.contains_key(&outlet.contract.name.contract) {
                 continue;
             }
-            for channel in &outlet.channels {
+            for channel in outlet.all().flat_map(|outlet| &outlet.channels) {
                 if self.partitions.contains_key(&channel.topic) {
                     continue;
                 }
@@ -470,7 +467,9 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
     fn park(&mut self, topic: &str, reason: &str, now: Timestamp) -> NewCase {
         // It may be made anew with other partitions.
         self.partitions.remove(topic);
-        let has = |outlet: &crate::outlet::Outlet| outlet.channels.iter().any(|it| it.topic == topic);
+        let has = |outlet: &crate::outlet::Outlet| {
+            outlet.all().flat_map(|outlet| &outlet.channels).any(|it| it.topic == topic)
+        };
         let of_all = topic == self.outlets.batches().name || !self.outlets.iter().any(has);
         let writes = |outlet: &&crate::outlet::Outlet| of_all || has(outlet);
         let contracts: Vec<ContractId> =
@@ -479,6 +478,39 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
         parked_case(self.outlets, topic, reason, &contracts)
     }
+}
+
+/// Returns the last batch record of a source in the log; a record that cannot be read is none of its history.
+pub(crate) async fn last_batch<L: Log>(
+    log: &L,
+    outlets: &OutletSet,
+) -> Result<Option<BatchRecord>, PortError> {
+    let spec = outlets.batches();
+    let topic = log.create(&spec).await?;
+    let whole = Sweep::begin(log, &topic, 0).await?;
+    // It is nearly always among the last: until compaction there is one record for each batch.
+    let tail = whole.clone().from(whole.end.saturating_sub(READ_MAX as u64));
+    let value = match last_value(log, outlets, tail).await? {
+        Some(value) => Some(value),
+        None => last_value(log, outlets, whole).await?,
+    };
+    let Some(value) = value else { return Ok(None) };
+    let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
+    batch::decode(&value).ok_or_else(unreadable).map(Some)
+}
+
+async fn last_value<L: Log>(
+    log: &L,
+    outlets: &OutletSet,
+    mut sweep: Sweep,
+) -> Result<Option<Vec<u8>>, PortError> {
+    let name = outlets.source_name();
+    let mut last = None;
+    while let Some(records) = sweep.next(log, READ_MAX).await? {
+        let is_ours = |record: &Incoming| record.key.as_deref() == Some(name.as_bytes());
+        last = records.into_iter().rfind(is_ours).map_or(last, |record| record.value);
+    }
+    Ok(last)
 }
 
 /// The last batch record has a form that is not known here: a newer program wrote it.

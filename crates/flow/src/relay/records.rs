@@ -5,22 +5,26 @@ use crate::outlet::{OutChannel, Outlet};
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{ContractRef, SystemId};
+use seamline_contract::served::chain_name;
 use seamline_contract::value::Value;
 use seamline_message::canonical;
 use seamline_message::codec::{Before, Change, Row};
 use seamline_message::envelope::{Heading, STATE, VOID};
 use seamline_message::key::RecordKey;
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 use std::fmt;
 
-/// Adds the records of a row of a system's outbox, own channels first.
+/// Returns the records of a row of a system's outbox, own channels first, then those of the older majors that are alive.
 ///
 /// A row without a change is what the source holds, published again: only its state is judged, not the way there. It could
-/// otherwise never be mended.
+/// otherwise never be mended. A row of an older major, left from before the newest was installed, goes to that one and those
+/// below it: what the newest holds of its key comes by a backfill.
 ///
 /// # Errors
-/// The first way in which the row breaks its contract: then nothing of it may be published, and what was added is nothing.
+/// The first way in which the row breaks its contract, or cannot be one of an older major: then nothing of it may be
+/// published.
 ///
 /// # Panics
 /// When `partitions` does not know a topic of the outlet, or knows it without partitions.
@@ -31,31 +35,109 @@ pub fn records(
     partitions: &dyn Fn(&str) -> u32,
     records: &mut Vec<Outgoing>,
 ) -> Result<(), Violation> {
-    if row.version.major != outlet.contract.major {
-        return Err(Violation::new(Rule::Schema, "", "written under another major than the relay serves"));
-    }
-    let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
-    let time = canonical::text(&Value::Timestamp(row.written_at)).expect("an instant has a text");
     let before = records.len();
-    let mut writer = Writer { system, outlet, row, key: &key, time: &time, partitions, records };
-    let written = match &row.act {
-        Act::Void { channel, sequence, previous } => writer.void(channel, *sequence, *previous),
-        Act::State => writer.state().and_then(|state| writer.states(state.as_deref(), None)),
-        Act::Change(change) => writer.change(change),
-    };
+    let written = all(system, outlet, row, partitions, records);
     if written.is_err() {
         records.truncate(before);
     }
     written
 }
 
+fn all(
+    system: &SystemId,
+    outlet: &Outlet,
+    row: &OutboxRow,
+    partitions: &dyn Fn(&str) -> u32,
+    records: &mut Vec<Outgoing>,
+) -> Result<(), Violation> {
+    let time = canonical::text(&Value::Timestamp(row.written_at)).expect("an instant has a text");
+    let written = row.version.major;
+    if let Act::Void { channel, sequence, previous } = &row.act {
+        let has = |of: &&Outlet| {
+            of.channels.iter().any(|it| chain_name(written, of.contract.major, &it.id) == *channel)
+        };
+        let Some(of) = outlet.all().find(has) else {
+            // Of a major that is served no more, nobody reads the chain.
+            let is_older = channel.contains('/');
+            let unknown = || Violation::new(Rule::Schema, "", "the contract has no such channel of events");
+            return if is_older { Ok(()) } else { Err(unknown()) };
+        };
+        let key = of.codec.decode_key(Some(row.key.as_bytes()))?;
+        let (time, ends) = (time.as_str(), false);
+        let mut writer =
+            Writer { system, outlet: of, newest: outlet, row, key: &key, time, ends, partitions, records };
+        return writer.void(channel, *sequence, *previous);
+    }
+    let mut is_known = false;
+    for of in outlet.all().filter(|it| it.contract.major <= written) {
+        let is_own = of.contract.major == written;
+        is_known |= is_own;
+        if !of.is_alive(row.written_at) {
+            continue;
+        }
+        let made = one(system, (outlet, of), row, &time, partitions, records);
+        made.map_err(|mut violation| {
+            if !is_own {
+                violation.below(&format!("serves.{}", of.contract.major));
+            }
+            violation
+        })?;
+    }
+    if is_known {
+        Ok(())
+    } else {
+        let message =
+            "written under an older major, which is not served: discard it, and publish its key again";
+        Err(Violation::new(Rule::Schema, "", message))
+    }
+}
+
+/// Returns the records of a row on the channels of one major.
+fn one(
+    system: &SystemId,
+    (newest, outlet): (&Outlet, &Outlet),
+    row: &OutboxRow,
+    time: &str,
+    partitions: &dyn Fn(&str) -> u32,
+    records: &mut Vec<Outgoing>,
+) -> Result<(), Violation> {
+    let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
+    let ends = ends_its_key(newest, row);
+    let mut writer = Writer { system, outlet, newest, row, key: &key, time, ends, partitions, records };
+    match (&row.act, &outlet.descent) {
+        (Act::Change(change), None) => writer.change(change),
+        (Act::Change(change), Some(descent)) => match descent.change(row.version.major, change) {
+            Some(change) => writer.change(&change),
+            None => {
+                let state = writer.state()?;
+                let left = if ends { None } else { state.as_deref() };
+                writer.states(left, None)
+            }
+        },
+        _ => {
+            let state = writer.state()?;
+            writer.states(state.as_deref(), None)
+        }
+    }
+}
+
+/// Returns whether a row tells of the end of its key, by the text that it was written under: it ends in every major.
+fn ends_its_key(newest: &Outlet, row: &OutboxRow) -> bool {
+    let Act::Change(change) = &row.act else { return false };
+    let own = newest.all().find(|it| it.contract.major == row.version.major);
+    let event = own.and_then(|own| own.codec.contract().contract.event(&change.event));
+    event.is_some_and(|event| event.ends)
+}
+
 struct Writer<'a> {
     system: &'a SystemId,
     outlet: &'a Outlet,
+    newest: &'a Outlet,
     row: &'a OutboxRow,
     key: &'a RecordKey,
     /// When the row was written, in canonical form.
     time: &'a str,
+    ends: bool,
     partitions: &'a dyn Fn(&str) -> u32,
     records: &'a mut Vec<Outgoing>,
 }
@@ -91,7 +173,7 @@ impl Writer<'_> {
     fn state(&self) -> Result<Option<Row>, Violation> {
         let Some(state) = &self.row.state else { return Ok(None) };
         let codec = &self.outlet.codec;
-        let row = codec.read_source(state).map_err(first)?;
+        let row = self.outlet.read_source(self.row.version.major, state).map_err(first)?;
         let found = codec.judge_state(&row);
         if !found.is_empty() {
             return Err(first(found));
@@ -105,13 +187,19 @@ impl Writer<'_> {
     fn change(&mut self, change: &Change) -> Result<(), Violation> {
         let (codec, outlet) = (&self.outlet.codec, self.outlet);
         let state = self.state()?;
-        let before = Before { moved: self.row.moved.clone() };
-        let found = codec.judge_change(change, state.as_deref(), &before);
+        // The steps on the way there are judged by the text that the row was written under.
+        let found = if self.outlet.contract.major == self.row.version.major {
+            let before = Before { moved: self.row.moved.clone() };
+            codec.judge_change(change, state.as_deref(), &before)
+        } else {
+            codec.judge_effect(change, state.as_deref())
+        };
         if !found.is_empty() {
             return Err(first(found));
         }
-        let event = codec.contract().contract.event(&change.event);
-        let event = event.ok_or_else(|| Violation::new(Rule::Event, "change", "no such event"))?;
+        if codec.contract().contract.event(&change.event).is_none() {
+            return Err(Violation::new(Rule::Event, "change", "no such event"));
+        }
         let alone = if state.is_none() { Some(self.key_alone()?) } else { None };
         let told = state.as_deref().or(alone.as_deref()).expect("one of both is there");
         let effective = codec.effective(change, Some(told))?;
@@ -127,7 +215,7 @@ impl Writer<'_> {
                 self.record(channel, &said, Some(event));
             }
         }
-        let left = if event.ends { None } else { state.as_deref() };
+        let left = if self.ends { None } else { state.as_deref() };
         self.states(left, effective)
     }
 
@@ -141,12 +229,19 @@ impl Writer<'_> {
         Ok(row)
     }
 
+    fn chain_name(&self, channel: &OutChannel) -> String {
+        if mutant::is(Mutant::ChainOfNewest) {
+            return channel.id.to_string();
+        }
+        chain_name(self.row.version.major, self.outlet.contract.major, &channel.id)
+    }
+
     /// Returns what precedes the row in the chain of a channel; none at all where the row is older than the channel, whose
     /// chains begin with the first row written since.
     fn chain(&self, channel: &OutChannel) -> Result<Option<Option<Sequence>>, Violation> {
-        let version = self.outlet.codec.contract().contract.version;
-        match self.row.previous.get(&channel.name) {
-            Some(previous) => Ok(Some(*previous)),
+        let version = self.newest.codec.contract().contract.version;
+        match self.row.previous.get(&self.chain_name(channel)) {
+            Some(previous) => Ok(Some(within(self.row.sequence, *previous))),
             None if self.row.version < version => Ok(None),
             None => {
                 Err(Violation::new(Rule::Event, "previous", "no chain of a channel that carries the event"))
@@ -192,10 +287,16 @@ impl Writer<'_> {
         sequence: Sequence,
         previous: Option<Sequence>,
     ) -> Result<(), Violation> {
-        let channel = self.outlet.channel(channel).filter(|channel| channel.id.kind == ChannelKind::Events);
+        let outlet = self.outlet;
+        let is_it = |it: &&OutChannel| it.id.kind == ChannelKind::Events && self.chain_name(it) == channel;
+        let channel = outlet.channels.iter().find(is_it);
         let channel = channel
             .ok_or_else(|| Violation::new(Rule::Schema, "", "the contract has no such channel of events"))?;
-        self.record(channel, &Said { kind: VOID, sequence, previous, effective: None }, None);
+        self.record(
+            channel,
+            &Said { kind: VOID, sequence, previous: within(sequence, previous), effective: None },
+            None,
+        );
         Ok(())
     }
 
@@ -235,6 +336,14 @@ impl Writer<'_> {
             value,
         });
     }
+}
+
+/// Returns what precedes a sequence in its chain: chains begin anew with each incarnation.
+fn within(sequence: Sequence, previous: Option<Sequence>) -> Option<Sequence> {
+    let is_within = |previous: &Sequence| {
+        previous.incarnation() == sequence.incarnation() || mutant::is(Mutant::ChainAcrossIncarnations)
+    };
+    previous.filter(is_within)
 }
 
 fn first(violations: Vec<Violation>) -> Violation {

@@ -57,7 +57,7 @@ pub const DEFAULTS: Table = Table {
 /// A root in a git repository.
 pub const GIT_ROOT: Table = Table {
     what: "a git root",
-    keys: &[must("git", "URL or path"), must("at", "revision"), must("path", "folder")],
+    keys: &[must("git", "URL or path"), must("at", "branch, tag or whole commit id"), must("path", "folder")],
 };
 /// A root in a hub.
 pub const HUB_ROOT: Table =
@@ -78,6 +78,8 @@ pub const LOCK_ROOT: Table = Table {
     what: "a resolved root",
     keys: &[
         must("root", "as in the estate"),
+        may("at", "revision, of a git root"),
+        may("path", "folder, of a git root"),
         must("resolved", "commit or release"),
         must("digest", "b3-<hex>"),
     ],

@@ -197,6 +197,18 @@ fn a_lock_agrees_with_the_estate_that_it_locks() {
             "seamline.yaml:3:12 LANGUAGE_ROOT the root `https://g/another` is not in the lock",
         ]
     );
+    // Of a repository that is read twice, the folder tells which; the revision is that which was asked for.
+    let exact = |at: &str, path: &str| {
+        lock.replace("resolved: 1a2b", &format!("at: {at}, path: {path}, resolved: 1a2b"))
+    };
+    assert_eq!(locked(settings, &exact("main", ".")), [""; 0]);
+    assert_eq!(
+        locked(settings, &exact("v1", ".")),
+        [
+            "seamline.lock:4:36 LANGUAGE_ROOT `https://g/other` is locked as of `v1`, and is asked for at `main`"
+        ]
+    );
+    assert_eq!(locked(settings, &exact("main", "data")).len(), 2);
     assert_eq!(
         locked(settings, &lock.replace("2.1.0", "2.0.0")),
         ["seamline.lock:6:50 LANGUAGE_ROOT `insurance/policy@2` is locked at `2.0.0`, and is `2.1.0`"]

@@ -3,6 +3,7 @@
 use super::plan::{EventPlan, Moving};
 use super::{Before, Change, Codec, judge, read, scalar};
 use crate::canonical;
+use crate::era::kept;
 use crate::violation::{Rule, Violation, all_below};
 use seamline_contract::attribute::Move;
 use seamline_contract::id::{AttributeName, EnumValue, EventName};
@@ -17,6 +18,14 @@ impl Codec {
         let mut found = self.judge_event(plan, change, row);
         found.extend(self.judge_moves(row, before, plan.event.ends));
         found
+    }
+
+    /// Judges a change by the state of its moment, whatever was published of the key before.
+    pub fn judge_effect(&self, change: &Change, row: Option<&[Value]>) -> Vec<Violation> {
+        match self.event_idx(&change.event) {
+            Some(idx) => self.judge_event(&self.plan.events[idx], change, row),
+            None => vec![Violation::new(Rule::Event, "change", "the contract has no such event")],
+        }
     }
 
     /// Judges a change by the state of its moment, whatever was published before.
@@ -99,12 +108,16 @@ impl Codec {
         let width = self.plan.attributes.width;
         let mut last = vec![Value::Null; width];
         if let Some(moved) = &before.moved
-            && let Err(violations) = read::source(&self.plan.attributes, moved, "before", &mut last)
+            && let Err(violations) = self.read_moved(moved, &mut last)
         {
             return violations;
         }
         let mut found = Vec::new();
         for moving in &self.plan.moving {
+            // What was published under a text that did not have it, or not its steps, says nothing of where it stood.
+            if before.moved.as_ref().is_some_and(|moved| !names(moved, moving.path.first())) {
+                continue;
+            }
             let below = &moving.path.names()[1..];
             let from = text_at(&last[moving.slot], below);
             let now = row.and_then(|row| text_at(&row[moving.slot], below));
@@ -125,6 +138,24 @@ impl Codec {
         }
         found
     }
+}
+
+impl Codec {
+    /// Reads what was published before, under whatever text: attributes that there are no more are left out.
+    fn read_moved(&self, moved: &[u8], last: &mut [Value]) -> Result<(), Vec<Violation>> {
+        let read =
+            |json: &[u8], last: &mut [Value]| read::source(&self.plan.attributes, json, "before", last);
+        read(moved, last).or_else(|_| {
+            let known = |name: &str| self.plan.attributes.field(name).is_some();
+            read(&kept(moved, known), last)
+        })
+    }
+}
+
+/// Returns whether an object has a member of a name. Its values are those of enumerations, which have no quotes.
+fn names(json: &[u8], name: &AttributeName) -> bool {
+    let quoted = format!("\"{name}\"");
+    json.windows(quoted.len()).any(|window| window == quoted.as_bytes())
 }
 
 fn refused(moving: &Moving) -> Violation {

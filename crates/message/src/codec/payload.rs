@@ -271,7 +271,7 @@ pub(super) fn read_text(
 }
 
 /// Reads the key of a payload; returns whether it is the record's.
-fn read_key(reader: &mut Reader<'_>, key: &RecordKey) -> Result<bool, JsonFault> {
+pub(super) fn read_key(reader: &mut Reader<'_>, key: &RecordKey) -> Result<bool, JsonFault> {
     reader.skip_space();
     if reader.take_exactly(key.as_bytes()) {
         return Ok(true);

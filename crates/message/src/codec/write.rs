@@ -116,7 +116,7 @@ fn at_scale(mut number: rust_decimal::Decimal, scale: u8) -> Value {
 }
 
 /// Appends an object of members in canonical order, leaving out what has no value.
-fn members<'a>(members: &Members, get: impl Fn(&Field) -> &'a Value, out: &mut Vec<u8>) {
+pub(super) fn members<'a>(members: &Members, get: impl Fn(&Field) -> &'a Value, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut first = true;
     for field in &members.fields {

@@ -1,9 +1,9 @@
 //! Projection tables with their marker columns, and the tables of lanes, inbox and quarantine.
 
-use super::{InstallError, claim, table, table_consumer};
+use super::{InstallError, claim, inbox, table, table_consumer};
 use crate::cell;
 use crate::sql::{literal, quoted};
-use seamline_flow::store::Projection;
+use seamline_flow::store::{Projection, RehearsedBy};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
@@ -31,7 +31,11 @@ pub(crate) fn table_name(schema: &str, table: &str) -> String {
 
 /// Returns the name of a projection's rehearsal table.
 pub(crate) fn rehearsal_name(projection: &Projection) -> String {
-    format!("rehearsal_{}", projection.subscription.subscription)
+    let by = match projection.rehearsal {
+        RehearsedBy::Comparison => "rehearsal",
+        RehearsedBy::Job => "job",
+    };
+    format!("{by}_{}", projection.subscription.subscription)
 }
 
 /// Returns the statements that install projections; each is complete. Tables without a schema go where `search_path` says.
@@ -92,6 +96,9 @@ pub fn grants(projections: &[Projection], service_role: &str, agent_role: &str) 
         format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA seamline TO {agent}"),
         format!("REVOKE INSERT, UPDATE, DELETE ON seamline.format, seamline.context FROM {agent}"),
     ];
+    for call in inbox::CALLS {
+        grants.push(format!("GRANT EXECUTE ON FUNCTION seamline.{call} TO {service}, {agent}"));
+    }
     for projection in projections {
         let table = unqualified(projection);
         grants.push(format!("GRANT SELECT ON {table} TO {service}"));
@@ -141,6 +148,30 @@ fn create(projection: &Projection) -> String {
     let key: Vec<String> = projection.key.iter().map(|idx| quoted(&projection.columns[*idx].name)).collect();
     lines.push(format!("  PRIMARY KEY ({})", key.join(", ")));
     format!("CREATE TABLE IF NOT EXISTS {} (\n{}\n)", unqualified(projection), lines.join(",\n"))
+}
+
+/// Adds declared columns to a projection table that lacks them: its rows have no value there until they are merged. A table
+/// without our markers is somebody else's, and is left alone.
+pub(crate) async fn add_columns(
+    conn: &mut PgConnection,
+    projection: &Projection,
+    schema: &str,
+) -> Result<(), InstallError> {
+    let table = table_name(schema, &projection.table);
+    let there = "SELECT a.attname::text FROM pg_attribute a \
+                 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
+    let there: Vec<String> = sqlx::query_scalar(there).bind(&table).fetch_all(&mut *conn).await?;
+    let has = |name: &str| there.iter().any(|other| other == name);
+    if !MARKERS.iter().all(|(name, _)| has(name)) {
+        return Ok(());
+    }
+    for (idx, column) in columns(projection).into_iter().enumerate() {
+        if !projection.key.contains(&idx) && !has(&column.name) {
+            let add = format!("ALTER TABLE {table} ADD COLUMN {} {}", quoted(&column.name), column.ty);
+            sqlx::raw_sql(sqlx::AssertSqlSafe(add)).execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Holds a table that is there against the projection.

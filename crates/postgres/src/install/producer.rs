@@ -37,6 +37,7 @@ pub fn statements(
     let mut statements = table::statements(&[table_consumer::SHARED, table::PRODUCER]);
     statements.insert(3, claim(&name.context));
     statements.extend(value::FUNCTIONS.iter().map(|function| (*function).to_owned()));
+    statements.push(name_chains(contract));
     statements.push(format!(
         "INSERT INTO seamline.contract (contract, version) VALUES ({}, {}) \
          ON CONFLICT (contract) DO UPDATE SET version = excluded.version",
@@ -54,6 +55,16 @@ pub fn statements(
     statements.push("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seamline FROM PUBLIC".to_owned());
     statements.push("REVOKE ALL ON SCHEMA seamline FROM PUBLIC".to_owned());
     Ok(statements)
+}
+
+/// Puts its major before the name of each chain that an older program stored without.
+fn name_chains(contract: &ResolvedContract) -> String {
+    let id = literal(contract.contract.name.contract.as_str());
+    format!(
+        "UPDATE seamline.key k SET chains = (SELECT jsonb_object_agg(split_part(c.version, '.', 1) || '/' || e.key, e.value) \
+         FROM jsonb_each(k.chains) e) FROM seamline.contract c \
+         WHERE k.contract = {id} AND c.contract = {id} AND strpos(k.chains::text, '/') = 0 AND k.chains <> '{{}}'"
+    )
 }
 
 /// A view whose key columns have other types now cannot be replaced: it is made anew, and who read it needs its grants again.

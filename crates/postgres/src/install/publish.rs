@@ -9,7 +9,7 @@
 
 use super::source_view::{self, MOVES, is_indexed, is_printed, key_column};
 use crate::sql::{literal, quoted};
-use seamline_contract::channel::{ChannelId, ChannelKind, Event};
+use seamline_contract::channel::Event;
 use seamline_contract::resolve::ResolvedContract;
 use seamline_message::mutant::{self, Mutant};
 
@@ -260,28 +260,21 @@ END $seamline$",
     )
 }
 
-/// Returns an expression that depends on the event, by the events channels that carry it.
-fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[ChannelId]) -> String) -> String {
-    let channels = contract.channels();
-    let carrying = |event: &Event| -> Vec<ChannelId> {
-        let carries = |channel: &&ChannelId| {
-            channel.kind == ChannelKind::Events && contract.on_channel(&event.name, channel)
-        };
-        channels.iter().filter(carries).cloned().collect()
-    };
-    let events: Vec<(&Event, Vec<ChannelId>)> =
-        events(contract).iter().map(|event| (event, carrying(event))).collect();
+/// Returns an expression that depends on the event, by the chains that it links into.
+fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[String]) -> String) -> String {
+    let events: Vec<(&Event, Vec<String>)> =
+        events(contract).iter().map(|event| (event, contract.chains(&event.name))).collect();
     match events.first() {
         // As it mostly is: every event travels the same way, and which one it is need not be looked at.
-        Some((_, first)) if !first.is_empty() && events.iter().all(|(_, channels)| channels == first) => {
+        Some((_, first)) if !first.is_empty() && events.iter().all(|(_, chains)| chains == first) => {
             format!("CASE WHEN p_change IS NULL THEN {otherwise} ELSE {} END", then(first))
         }
         _ => {
             let cases: String = events
                 .iter()
-                .filter(|(_, channels)| !channels.is_empty())
-                .map(|(event, channels)| {
-                    format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(channels))
+                .filter(|(_, chains)| !chains.is_empty())
+                .map(|(event, chains)| {
+                    format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(chains))
                 })
                 .collect();
             if cases.is_empty() {
@@ -297,26 +290,25 @@ fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[Channe
 /// it has the lock, in the order of the table's columns: `sequence` stands before `chains`.
 fn lock(contract: &ResolvedContract) -> String {
     let id = literal(contract.contract.name.contract.as_str());
-    let joined = |channels: &[ChannelId], between: &str, member: &dyn Fn(&str) -> String| {
-        channels.iter().map(|channel| member(&channel.to_string())).collect::<Vec<_>>().join(between)
+    let joined = |chains: &[String], between: &str, member: &dyn Fn(&str) -> String| {
+        chains.iter().map(|chain| member(chain)).collect::<Vec<_>>().join(between)
     };
-    let none = by_event(contract, "'{}'", |channels| {
-        let members: Vec<String> = channels.iter().map(|channel| format!("\"{channel}\":null")).collect();
-        literal(&format!("{{{}}}", members.join(",")))
+    let none = by_event(contract, "'{}'", |chains| {
+        let members = joined(chains, ",", &|chain| format!("\"{chain}\":null"));
+        literal(&format!("{{{members}}}"))
     });
-    let first = by_event(contract, "'{}'", |channels| {
-        joined(channels, " || ", &|channel| format!("jsonb_build_object({}, drawn)", literal(channel)))
+    let first = by_event(contract, "'{}'", |chains| {
+        joined(chains, " || ", &|chain| format!("jsonb_build_object({}, drawn)", literal(chain)))
     });
-    let next = by_event(contract, "k.chains", |channels| {
+    let next = by_event(contract, "k.chains", |chains| {
         let link =
-            |channel: &str| format!("jsonb_build_object({}, currval('seamline.sequence'))", literal(channel));
-        format!("k.chains || {}", joined(channels, " || ", &link))
+            |chain: &str| format!("jsonb_build_object({}, currval('seamline.sequence'))", literal(chain));
+        format!("k.chains || {}", joined(chains, " || ", &link))
     });
-    let previous = by_event(contract, "'{}'", |channels| {
-        let member = |channel: &str| {
-            format!("'\"{channel}\":' || coalesce(k.chains ->> {}, 'null')", literal(channel))
-        };
-        format!("'{{' || {} || '}}'", joined(channels, " || ',' || ", &member))
+    let previous = by_event(contract, "'{}'", |chains| {
+        let member =
+            |chain: &str| format!("'\"{chain}\":' || coalesce(k.chains ->> {}, 'null')", literal(chain));
+        format!("'{{' || {} || '}}'", joined(chains, " || ',' || ", &member))
     });
     format!(
         "  drawn := nextval('seamline.sequence');

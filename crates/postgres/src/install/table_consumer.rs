@@ -6,6 +6,8 @@ use super::table::Table;
 pub(crate) const SHARED: &[Table] = &[
     REPLICA,
     LEDGER,
+    JOB,
+    TRANSLATION,
     Table {
         name: "cases",
         version: 1,
@@ -32,6 +34,45 @@ pub(crate) const SHARED: &[Table] = &[
         ],
     },
 ];
+
+const JOB: Table = Table {
+    name: "job",
+    version: 1,
+    make: &[
+        "CREATE TABLE IF NOT EXISTS seamline.job (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind text NOT NULL,
+  subject text NOT NULL,
+  orders text NOT NULL,
+  stage text NOT NULL,
+  holder text,
+  until text,
+  turn bigint NOT NULL,
+  progress text NOT NULL,
+  note text NOT NULL,
+  since text NOT NULL,
+  changed text NOT NULL
+)",
+        "CREATE UNIQUE INDEX IF NOT EXISTS job_subject ON seamline.job (subject) \
+         WHERE NOT stage IN ('done', 'failed', 'aborted')",
+        "CREATE TABLE IF NOT EXISTS seamline.job_part (
+  job bigint NOT NULL REFERENCES seamline.job ON DELETE CASCADE,
+  part integer NOT NULL,
+  turn bigint NOT NULL,
+  progress text NOT NULL,
+  PRIMARY KEY (job, part)
+)",
+    ],
+};
+
+const TRANSLATION: Table = Table {
+    name: "translation",
+    version: 1,
+    make: &["CREATE TABLE IF NOT EXISTS seamline.translation (
+  subscription text PRIMARY KEY,
+  translation text NOT NULL
+)"],
+};
 
 const REPLICA: Table = Table {
     name: "replica",
@@ -123,7 +164,7 @@ pub(crate) const CONSUMER: &[Table] = &[
     },
     Table {
         name: "inbox",
-        version: 1,
+        version: 2,
         make: &[
             "CREATE TABLE IF NOT EXISTS seamline.inbox (
   number bigserial PRIMARY KEY,
@@ -139,11 +180,26 @@ pub(crate) const CONSUMER: &[Table] = &[
   received_at timestamptz NOT NULL,
   state text NOT NULL DEFAULT 'waiting',
   attempts integer NOT NULL DEFAULT 0,
+  due timestamptz,
+  why text,
+  ended_at timestamptz,
+  correlation text,
+  traceparent text,
   UNIQUE (subscription, id)
 )",
-            "CREATE INDEX IF NOT EXISTS inbox_waiting ON seamline.inbox (subscription, number) WHERE state = 'waiting'",
+            super::inbox::UPGRADE,
+            "CREATE INDEX IF NOT EXISTS inbox_free ON seamline.inbox (subscription, number) \
+             WHERE state IN ('waiting', 'claimed')",
+            "CREATE INDEX IF NOT EXISTS inbox_open ON seamline.inbox (subscription, key, number) WHERE state <> 'done'",
+            "CREATE INDEX IF NOT EXISTS inbox_done ON seamline.inbox ((coalesce(ended_at, received_at))) \
+             WHERE state = 'done'",
+            "DROP INDEX IF EXISTS seamline.inbox_waiting",
+            super::inbox::CLAIM,
+            super::inbox::DONE,
+            super::inbox::FAILED,
         ],
     },
+    super::errand::TABLE,
     Table {
         name: "aside",
         version: 1,

@@ -1,10 +1,10 @@
 //! What left the queue without reaching the log: quarantine, voids in its place, and the conserved counts.
 
-use super::queue::moment;
+use super::queue::{moment, outbox_row};
 use super::{COLUMNS, OUTBOXES};
 use crate::sql::{corrupt, signed, unsigned};
 use seamline_contract::id::ContractId;
-use seamline_flow::source::{Act, AsideRow, SourceCounts};
+use seamline_flow::source::{Act, AsideRow, OutboxRow, SourceCounts};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -109,11 +109,29 @@ pub(super) async fn counts(
     })
 }
 
-pub(super) async fn aside(conn: &mut PgConnection, limit: usize) -> Result<Vec<AsideRow>, sqlx::Error> {
-    let rows = "SELECT id, contract, key, change, rule, path, message, \
-        (extract(epoch FROM since) * 1000000)::bigint AS since FROM seamline.quarantine ORDER BY id LIMIT $1";
-    let rows = sqlx::query(rows).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;
+pub(super) async fn aside(
+    conn: &mut PgConnection,
+    after: Option<Sequence>,
+    limit: usize,
+) -> Result<Vec<AsideRow>, sqlx::Error> {
+    let rows = "SELECT id, contract, version, key, change, rule, path, message, \
+        (extract(epoch FROM since) * 1000000)::bigint AS since FROM seamline.quarantine \
+        WHERE id > $1 ORDER BY id LIMIT $2";
+    let rows = sqlx::query(rows).bind(after.map_or(-1, |after| signed(after.0)));
+    let rows = rows.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;
     rows.iter().map(aside_row).collect()
+}
+
+/// The columns are in the order in which `waiting` has them.
+pub(super) async fn row(
+    conn: &mut PgConnection,
+    sequence: Sequence,
+) -> Result<Option<OutboxRow>, sqlx::Error> {
+    let row = "SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
+        written_at, correlation, causation, traceparent, \
+        void_channel, void_previous, coalesce(void_place, id), false FROM seamline.quarantine WHERE id = $1";
+    let row = sqlx::query(row).bind(signed(sequence.0)).fetch_optional(conn).await?;
+    row.as_ref().map(outbox_row).transpose()
 }
 
 fn aside_row(row: &PgRow) -> Result<AsideRow, sqlx::Error> {
@@ -123,6 +141,7 @@ fn aside_row(row: &PgRow) -> Result<AsideRow, sqlx::Error> {
     Ok(AsideRow {
         sequence: Sequence(unsigned(row.get("id"))?),
         contract: row.get::<&str, _>("contract").parse().map_err(corrupt)?,
+        version: row.get::<&str, _>("version").parse().map_err(corrupt)?,
         key: row.get("key"),
         change: text("change"),
         violation,
@@ -135,19 +154,19 @@ fn aside_row(row: &PgRow) -> Result<AsideRow, sqlx::Error> {
 pub(super) async fn redrive(
     conn: &mut PgConnection,
     contract: &ContractId,
-    key: &str,
+    keys: &[String],
 ) -> Result<u64, sqlx::Error> {
     let rows = format!(
-        "WITH gone AS (DELETE FROM seamline.quarantine WHERE contract = $1 AND key = $2 AND void_channel IS NULL RETURNING *) \
+        "WITH gone AS (DELETE FROM seamline.quarantine WHERE contract = $1 AND key = ANY ($2) AND void_channel IS NULL RETURNING *) \
          INSERT INTO {} ({COLUMNS}) SELECT {COLUMNS} FROM gone",
         OUTBOXES[0]
     );
     sqlx::query("SELECT FROM seamline.lease WHERE name = 'outbox' FOR UPDATE").execute(&mut *conn).await?;
-    let rows = sqlx::query(AssertSqlSafe(rows)).bind(contract.as_str()).bind(key);
-    let voids = "WITH gone AS (DELETE FROM seamline.quarantine WHERE contract = $1 AND key = $2 RETURNING *) \
+    let rows = sqlx::query(AssertSqlSafe(rows)).bind(contract.as_str()).bind(keys);
+    let voids = "WITH gone AS (DELETE FROM seamline.quarantine WHERE contract = $1 AND key = ANY ($2) RETURNING *) \
         INSERT INTO seamline.void (id, contract, version, key, channel, place, previous, written_at) \
         SELECT id, contract, version, key, void_channel, void_place, void_previous, written_at FROM gone";
-    let voids = sqlx::query(voids).bind(contract.as_str()).bind(key);
+    let voids = sqlx::query(voids).bind(contract.as_str()).bind(keys);
     let moved = rows.execute(&mut *conn).await?.rows_affected();
     Ok(moved + voids.execute(conn).await?.rows_affected())
 }

@@ -4,6 +4,8 @@ use crate::case::raise;
 use crate::sql::{corrupt, signed, unsigned};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
+use seamline_contract::id::{Major, Version};
+use seamline_contract::served::chain_as_written;
 use seamline_flow::source::{Act, OutboxRow, Removal, Removed, SetAside, Taken, Tenure};
 use seamline_message::codec::Change;
 use seamline_message::mutant::{self, Mutant};
@@ -23,7 +25,7 @@ pub(super) fn moment(micros: i64) -> Result<Timestamp, sqlx::Error> {
     Timestamp::from_microsecond(micros).map_err(corrupt)
 }
 
-fn end_of(now: Timestamp, ttl: Duration) -> String {
+pub(super) fn end_of(now: Timestamp, ttl: Duration) -> String {
     now.checked_add(ttl).unwrap_or(Timestamp::MAX).to_string()
 }
 
@@ -144,19 +146,22 @@ fn stored_moment(row: &PgRow, idx: usize) -> Result<Timestamp, sqlx::Error> {
     moment(i64::from_be_bytes(stored).saturating_add(EPOCH_MICROS))
 }
 
-fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
+pub(super) fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
     let text = |idx: usize| row.get::<Option<String>, _>(idx);
     let previous: BTreeMap<String, Option<u64>> =
         serde_json::from_str(row.get::<&str, _>(10)).map_err(corrupt)?;
+    let version: Version = row.get::<&str, _>(2).parse().map_err(corrupt)?;
+    let chain =
+        |(stored, at): (String, Option<u64>)| (chain_as_written(version.major, stored), at.map(Sequence));
     Ok(OutboxRow {
         sequence: Sequence(unsigned(row.get(0))?),
         contract: row.get::<&str, _>(1).parse().map_err(corrupt)?,
-        version: row.get::<&str, _>(2).parse().map_err(corrupt)?,
+        version,
         key: row.get(3),
-        act: act(row)?,
+        act: act(row, version.major)?,
         state: text(8).map(String::into_bytes),
         moved: text(9).map(String::into_bytes),
-        previous: previous.into_iter().map(|(channel, at)| (channel, at.map(Sequence))).collect(),
+        previous: previous.into_iter().map(chain).collect(),
         written_at: stored_moment(row, 11)?,
         correlation: text(12),
         causation: text(13),
@@ -165,11 +170,12 @@ fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
     })
 }
 
-fn act(row: &PgRow) -> Result<Act, sqlx::Error> {
+fn act(row: &PgRow, major: Major) -> Result<Act, sqlx::Error> {
     let text = |idx: usize| row.get::<Option<String>, _>(idx);
     if let Some(channel) = text(15) {
         let previous = row.get::<Option<i64>, _>(16).map(unsigned).transpose()?;
         let sequence = Sequence(unsigned(row.get(17))?);
+        let channel = chain_as_written(major, channel);
         return Ok(Act::Void { channel, sequence, previous: previous.map(Sequence) });
     }
     let Some(event) = row.get::<Option<&str>, _>(4) else { return Ok(Act::State) };
@@ -241,7 +247,7 @@ fn leaving(published: &[Sequence]) -> Leaving {
 }
 
 /// Counted where they leave: a row that is gone already is not in the log because of this batch.
-async fn publish(conn: &mut PgConnection, published: &[Sequence]) -> Result<(), sqlx::Error> {
+pub(super) async fn publish(conn: &mut PgConnection, published: &[Sequence]) -> Result<(), sqlx::Error> {
     const BETWEEN: &str = "id BETWEEN $1 AND $2 AND id <> ALL ($3)";
     const EACH: &str = "id = ANY ($1)";
     let leave = |which: &str| {

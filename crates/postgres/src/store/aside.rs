@@ -68,6 +68,21 @@ pub(super) async fn records(
     rows.iter().map(|row| record(row, subscription)).collect()
 }
 
+pub(super) async fn from(
+    conn: &mut PgConnection,
+    subscription: &SubscriptionRef,
+    from: Option<(&Lane, u64)>,
+    limit: usize,
+) -> Result<Vec<AsideRecord>, sqlx::Error> {
+    let records = "SELECT * FROM seamline.aside WHERE subscription = $1 \
+        AND (topic, partition, \"offset\") >= ($2, $3, $4) ORDER BY topic, partition, \"offset\" LIMIT $5";
+    let (topic, partition, offset) =
+        from.map_or(("", 0, 0), |(lane, offset)| (lane.topic.as_str(), partition(lane), signed(offset)));
+    let query = sqlx::query(records).bind(subscription.to_string()).bind(topic).bind(partition).bind(offset);
+    let rows = query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;
+    rows.iter().map(|row| record(row, subscription)).collect()
+}
+
 fn record(row: &PgRow, subscription: &SubscriptionRef) -> Result<AsideRecord, sqlx::Error> {
     let sequence = |name: &str| -> Result<Option<Sequence>, sqlx::Error> {
         row.get::<Option<i64>, _>(name).map(|number| unsigned(number).map(Sequence)).transpose()

@@ -183,10 +183,11 @@ async fn write_inbox(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     const STATEMENT: &str = "INSERT INTO seamline.inbox (subscription, id, key, event, sequence, effective, reason, \
-        payload, projection_behind, received_at) SELECT $1, u.id, u.key, u.event, u.sequence, u.effective, u.reason, \
-        u.payload, u.behind, $2::timestamptz FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], \
-        $8::text[], $9::text[], $10::boolean[]) WITH ORDINALITY \
-        AS u (id, key, event, sequence, effective, reason, payload, behind, place) ORDER BY u.place \
+        payload, projection_behind, received_at, correlation, traceparent) SELECT $1, u.id, u.key, u.event, u.sequence, \
+        u.effective, u.reason, u.payload, u.behind, $2::timestamptz, u.correlation, u.traceparent \
+        FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], \
+        $10::boolean[], $11::text[], $12::text[]) WITH ORDINALITY AS u (id, key, event, sequence, effective, reason, \
+        payload, behind, correlation, traceparent, place) ORDER BY u.place \
         ON CONFLICT (subscription, id) DO NOTHING";
     if rows.is_empty() {
         return Ok(());
@@ -204,6 +205,8 @@ async fn write_inbox(
     let query = query.bind(rows.iter().map(|row| row.reason.as_deref()).collect::<Vec<_>>());
     let query = query.bind(payloads);
     let query = query.bind(rows.iter().map(|row| row.projection_behind).collect::<Vec<_>>());
+    let query = query.bind(rows.iter().map(|row| row.correlation.as_deref()).collect::<Vec<_>>());
+    let query = query.bind(rows.iter().map(|row| row.traceparent.as_deref()).collect::<Vec<_>>());
     query.execute(conn).await?;
     Ok(())
 }

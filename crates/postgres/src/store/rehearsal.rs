@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 const LIVE: &str = "live:";
 const REHEARSED: &str = "rehearsed:";
 
+/// The key of the row that a rehearsal table is made with. It is no record key, and its other columns are empty.
+const MADE: &str = "";
+
 pub(super) async fn begin(conn: &mut PgConnection, plan: &Plan<'_>) -> Result<(), sqlx::Error> {
     end(conn, plan).await?;
     let columns: Vec<String> = plan
@@ -32,8 +35,20 @@ pub(super) async fn begin(conn: &mut PgConnection, plan: &Plan<'_>) -> Result<()
         columns.join(", "),
         plan.key_columns().join(", ")
     );
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(conn).await?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *conn).await?;
+    let made = format!("INSERT INTO {} (seamline_key) VALUES ('{MADE}')", plan.rehearsal);
+    sqlx::raw_sql(AssertSqlSafe(made)).execute(conn).await?;
     Ok(())
+}
+
+/// A server that comes up after a crash has emptied unlogged tables: then the row that the table was made with is gone.
+pub(super) async fn is_kept(conn: &mut PgConnection, plan: &Plan<'_>) -> Result<bool, sqlx::Error> {
+    let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&plan.rehearsal);
+    if !there.fetch_one(&mut *conn).await? {
+        return Ok(false);
+    }
+    let made = format!("SELECT EXISTS (SELECT FROM {} WHERE seamline_key = '{MADE}')", plan.rehearsal);
+    sqlx::query_scalar(AssertSqlSafe(made)).persistent(false).fetch_one(conn).await
 }
 
 pub(super) async fn end(conn: &mut PgConnection, plan: &Plan<'_>) -> Result<(), sqlx::Error> {
@@ -76,7 +91,8 @@ pub(super) async fn put(
     );
     let query = sqlx::query(AssertSqlSafe(statement));
     let query = query.bind(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>());
-    let query = query.bind(rows.iter().map(|row| row.values.is_none()).collect::<Vec<_>>());
+    let query =
+        query.bind(rows.iter().map(|row| (!row.left).then_some(row.values.is_none())).collect::<Vec<_>>());
     let mut query = bind_markers(query, &rows.iter().map(|row| &row.marker).collect::<Vec<_>>());
     let cells: Vec<Vec<Option<String>>> = rows.iter().map(|row| cells(plan, row)).collect();
     for idx in 0..plan.columns.len() {
@@ -130,11 +146,14 @@ fn rehearsed(plan: &Plan<'_>, row: &PgRow, from: usize) -> Result<Option<Rehears
     let Some(key) = row.get::<Option<&str>, _>(from) else { return Ok(None) };
     let markers = from + 1 + plan.columns.len();
     let marker = marker(row, markers)?.ok_or_else(|| corrupt("a rehearsed row without a marker"))?;
-    let ended = row.get::<bool, _>(markers + MARKER_COLUMNS);
+    let ended = row.get::<Option<bool>, _>(markers + MARKER_COLUMNS);
     let values = plan.values(row, from + 1)?.into_iter().collect::<Result<Vec<_>, _>>();
-    let values =
-        if ended { None } else { Some(values.map_err(|_| corrupt("a rehearsed value of another type"))?) };
-    Ok(Some(Rehearsed { key: key_of(key)?, values, marker }))
+    let values = if ended != Some(false) {
+        None
+    } else {
+        Some(values.map_err(|_| corrupt("a rehearsed value of another type"))?)
+    };
+    Ok(Some(Rehearsed { key: key_of(key)?, values, marker, left: ended.is_none() }))
 }
 
 /// Returns rows of the table that are not as rehearsed.

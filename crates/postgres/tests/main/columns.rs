@@ -5,7 +5,7 @@ use seamline_contract::attribute::Type;
 use seamline_contract::value::Value;
 use seamline_flow::position::Accounting;
 use seamline_flow::store::{
-    Batch, Column, Committed, Gripped, Lane, LaneState, Marker, Projection, RowWrite, Store,
+    Batch, Column, Committed, Gripped, Lane, LaneState, Marker, Projection, RehearsedBy, RowWrite, Store,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -31,6 +31,7 @@ pub(crate) fn projection(columns: &[(&str, Type, bool)]) -> Projection {
             .collect(),
         key: vec![0],
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }
 

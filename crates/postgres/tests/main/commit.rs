@@ -244,7 +244,7 @@ async fn work(agent: &Database) {
     for _ in 0..2 {
         agent.rehearsal_begin(&projection).await.unwrap();
         let row = number(1, 12, 6);
-        let rehearsed = Rehearsed { key: row.key, values: Some(row.values), marker: row.marker };
+        let rehearsed = Rehearsed { key: row.key, values: Some(row.values), marker: row.marker, left: false };
         agent.rehearsal_put(&projection, &[rehearsed]).await.unwrap();
         assert_eq!(agent.rehearsal_diff(&projection, None, 10).await.unwrap().len(), 1);
     }

@@ -3,6 +3,8 @@
 use crate::fixture::{Home, run};
 use seamline_contract::value::Value;
 use seamline_flow::conformance::cases::{self, CasesFixture};
+use seamline_flow::conformance::inbox;
+use seamline_flow::conformance::jobs::{self, JobsFixture};
 use seamline_flow::conformance::ledger::{self, LedgerFixture};
 use seamline_flow::conformance::store::{self, StoreFixture, Tamper};
 use seamline_flow::store::{InboxRow, Projection};
@@ -39,6 +41,14 @@ impl LedgerFixture for Fresh {
 
 impl CasesFixture for Fresh {
     type Cases = Database;
+
+    async fn fresh(&self) -> Database {
+        self.installed(&[]).await
+    }
+}
+
+impl JobsFixture for Fresh {
+    type Jobs = Database;
 
     async fn fresh(&self) -> Database {
         self.installed(&[]).await
@@ -90,6 +100,8 @@ impl StoreFixture for Fresh {
             sequence: Sequence(row.get::<i64, _>("sequence").try_into().unwrap()),
             effective: row.get("effective"),
             reason: row.get("reason"),
+            correlation: row.get("correlation"),
+            traceparent: row.get("traceparent"),
             payload: row.get::<String, _>("payload").into_bytes(),
             projection_behind: row.get("projection_behind"),
         };
@@ -111,6 +123,18 @@ async fn the_ledger_passes() {
 
 #[tokio::test]
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn jobs_pass() {
+    jobs::all(&Fresh::default()).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 async fn cases_pass() {
     cases::all(&Fresh::default()).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn the_inbox_passes() {
+    inbox::all(&Fresh::default()).await;
 }

@@ -7,6 +7,7 @@ mod commit;
 mod conformance_source;
 mod conformance_store;
 mod fixture;
+mod inbox;
 mod isolation;
 mod pooler;
 mod projection;

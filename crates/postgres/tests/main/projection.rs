@@ -2,7 +2,7 @@
 
 use crate::fixture::{Home, run};
 use seamline_contract::attribute::Type;
-use seamline_flow::store::{Column, Projection};
+use seamline_flow::store::{Column, Projection, RehearsedBy};
 
 fn projection(table: &str) -> Projection {
     let column = |name: &str, ty: Type, optional: bool| Column {
@@ -20,6 +20,7 @@ fn projection(table: &str) -> Projection {
         ],
         key: vec![0],
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }
 
@@ -95,6 +96,8 @@ async fn columns_of_the_service_and_other_schemas_are_welcome() {
          seen integer NOT NULL DEFAULT 0, amount numeric(12,2), {MARKERS})"
     );
     assert_eq!(said(&before, &projection("Own.covers")).await, Ok(()));
+    let older = before.replace("amount numeric(12,2), ", "");
+    assert_eq!(said(&older, &projection("Own.covers")).await, Ok(()), "a column declared since is added");
 }
 
 #[tokio::test]

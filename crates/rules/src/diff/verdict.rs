@@ -51,7 +51,8 @@ const WORDS_DECLARED: ChangeRule = ChangeRule {
     level: Level::Error,
     reason: "What other words do to readers cannot be computed, so somebody says it before they ship.",
 };
-const CONSUMERS_KEPT: ChangeRule = ChangeRule {
+/// No consumer breaks on the day a change ships.
+pub const CONSUMERS_KEPT: ChangeRule = ChangeRule {
     id: "CONSUMERS_KEPT",
     level: Level::Error,
     reason: "A consumer that breaks on the day a change ships was not asked.",

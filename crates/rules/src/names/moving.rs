@@ -13,7 +13,7 @@ pub(super) fn check(names: &mut Names<'_, '_>, migration: &Migration) {
     let top = migration.path();
     if names.review.contract(&migration.contract).is_none() {
         let there = names.review.living().map(Contract::reference);
-        let help = nearest(&migration.contract.to_string(), there);
+        let help = names.review.instead_of(&migration.contract, there);
         let message = format!("there is no contract `{}`", migration.contract);
         names.wrong(top.clone().key("contract"), message, help);
     }

@@ -59,7 +59,7 @@ fn nowhere(review: &Review<'_>, scope: &Scope) -> Option<(String, String)> {
 
 fn no_contract(review: &Review<'_>, reference: &ContractRef) -> Option<(String, String)> {
     let missing = review.contract(reference).is_none();
-    let help = || nearest(&reference.to_string(), review.estate.contracts.iter().map(Contract::reference));
+    let help = || review.instead_of(reference, review.estate.contracts.iter().map(Contract::reference));
     missing.then(|| (format!("there is no contract `{reference}`"), help()))
 }
 

@@ -172,6 +172,21 @@ fn every_kind_of_expression_is_checked() {
 }
 
 #[test]
+fn an_older_major_lives_as_long_as_the_newest_serves_it() {
+    let dead = |serves: &str| {
+        let mut files = in_the_examples_estate(Files::new());
+        let policy = files[&DocumentId(POLICY.to_owned())].clone();
+        files.insert(DocumentId("policies/policy@1.contract.yaml".to_owned()), policy.clone());
+        let newer = policy.replace("version: 1.0.0", "version: 2.0.0").replace("state: {}", serves);
+        files.insert(DocumentId(POLICY.to_owned()), newer);
+        let at = "`MAJOR_LIVES` at `claims/cover.subscription.yaml:3";
+        found(&files).iter().any(|finding| finding.starts_with(at))
+    };
+    assert!(dead("state: {}"), "somebody subscribes to what is written no more");
+    assert!(!dead("serves: [{ version: 1, until: 2030-01-01 }]\nstate: {}"));
+}
+
+#[test]
 fn mappings_between_majors_are_checked_over_the_major_they_read() {
     let frozen = "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: deprecated\nmeaning: Old.\n\
         key: policyId\nattributes:\n  policyId: { type: string }\n  \

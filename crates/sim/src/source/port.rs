@@ -7,7 +7,8 @@ use seamline_contract::id::ContractId;
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
-    Act, AsideRow, KeyFacts, OutboxRow, Removal, Removed, Source, SourceCounts, SourceRow, Taken, Tenure,
+    Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
+    SourceRow, Taken, Tenure,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -42,6 +43,30 @@ impl Source for SimSource {
         };
         let removed = self.world.call("source.remove", remove).await?;
         removed.ok_or_else(|| PortError::NotApplied("a row no longer waits behind one in quarantine".into()))
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, PortError> {
+        self.world.call("source.incarnation", || self.incarnation_now()).await
+    }
+
+    async fn rebase(
+        &self,
+        tenure: &Tenure,
+        rebase: &Rebase,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Removed, PortError> {
+        self.world.call("source.rebase", || self.rebase_now(tenure, rebase, now, ttl)).await
+    }
+
+    async fn filled(&self, incarnation: u16) -> Result<(), PortError> {
+        let fill = || {
+            let mut state = self.state();
+            if Sequence(state.drawn).incarnation() == incarnation {
+                state.committed.filling = false;
+            }
+        };
+        self.world.call("source.filled", fill).await
     }
 
     async fn emit(&self, _: &ContractId, keys: &[RecordKey]) -> Result<u64, PortError> {
@@ -97,12 +122,13 @@ impl Source for SimSource {
         self.world.call("source.counts", || self.state().committed.counts()).await
     }
 
-    async fn aside(&self, limit: usize) -> Result<Vec<AsideRow>, PortError> {
+    async fn aside_after(&self, after: Option<Sequence>, limit: usize) -> Result<Vec<AsideRow>, PortError> {
         let list = || {
             let state = self.state();
             let row = |(row, violation, since): &AsideState| AsideRow {
                 sequence: row.sequence,
                 contract: row.contract.clone(),
+                version: row.version,
                 key: row.key.clone(),
                 change: match &row.act {
                     Act::Change(change) => Some(change.event.to_string()),
@@ -111,13 +137,23 @@ impl Source for SimSource {
                 violation: violation.clone(),
                 since: *since,
             };
-            state.committed.aside.values().take(limit).map(row).collect::<Vec<_>>()
+            let rows = state.committed.aside.iter().filter(|(at, _)| after.is_none_or(|after| **at > after));
+            rows.take(limit).map(|(_, aside)| row(aside)).collect::<Vec<_>>()
         };
         self.world.call("source.aside", list).await
     }
 
-    async fn redrive(&self, _: &ContractId, key: &str) -> Result<u64, PortError> {
-        self.world.call("source.redrive", || self.state().committed.redrive(key)).await
+    async fn aside_row(&self, sequence: Sequence) -> Result<Option<OutboxRow>, PortError> {
+        let find = || self.state().committed.aside.get(&sequence).map(|(row, ..)| row.clone());
+        self.world.call("source.aside_row", find).await
+    }
+
+    async fn redrive_all(&self, _: &ContractId, keys: &[String]) -> Result<u64, PortError> {
+        let redrive = || {
+            let mut state = self.state();
+            keys.iter().map(|key| state.committed.redrive(key)).sum::<u64>()
+        };
+        self.world.call("source.redrive", redrive).await
     }
 
     async fn discard(&self, sequence: Sequence) -> Result<bool, PortError> {

@@ -68,6 +68,27 @@ fn create(projection: &Projection, table: &str) -> String {
     format!("CREATE TABLE IF NOT EXISTS {table} (\n{}\n)", lines.join(",\n"))
 }
 
+/// Adds declared columns to a projection table that lacks them: its rows have no value there until they are merged. A table
+/// without our markers is somebody else's, and is left alone.
+pub(crate) async fn add_columns(
+    conn: &mut SqliteConnection,
+    projection: &Projection,
+) -> Result<(), InstallError> {
+    let there = "SELECT name FROM pragma_table_xinfo(?)";
+    let there: Vec<String> = sqlx::query_scalar(there).bind(&projection.table).fetch_all(&mut *conn).await?;
+    let has = |name: &str| there.iter().any(|other| other.eq_ignore_ascii_case(name));
+    if !MARKERS.iter().all(|(name, _)| has(name)) {
+        return Ok(());
+    }
+    for (name, ty, place) in columns(projection) {
+        if place == 0 && !has(&name) {
+            let add = format!("ALTER TABLE {} ADD COLUMN {} {ty}", quoted(&projection.table), quoted(&name));
+            sqlx::query(AssertSqlSafe(add)).persistent(false).execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Holds a table that is there against the projection.
 pub(crate) async fn check(conn: &mut SqliteConnection, projection: &Projection) -> Result<(), InstallError> {
     let there =

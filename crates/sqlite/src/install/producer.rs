@@ -4,7 +4,7 @@ use super::InstallError;
 use super::{source_view, table};
 use crate::file::{literal, quoted};
 use seamline_contract::attribute::Type;
-use seamline_contract::channel::{ChannelId, ChannelKind, Event};
+use seamline_contract::channel::Event;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
 use sqlx::AssertSqlSafe;
@@ -41,6 +41,7 @@ pub fn statements(
         }
     }
     let mut statements = table::statements(&[table::SHARED, table::PRODUCER]);
+    statements.push(name_chains(contract));
     statements.push(format!(
         "INSERT INTO seamline_contract (contract, version, key_kinds) VALUES ({}, {}, {}) \
          ON CONFLICT (contract) DO UPDATE SET version = excluded.version, key_kinds = excluded.key_kinds",
@@ -127,19 +128,18 @@ fn trigger(contract: &ResolvedContract) -> String {
         version = literal(&contract.contract.version.to_string()),
         checks = checks.concat(),
         has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key"),
-        previous = by_event(contract, "'{}'", |channels| {
-            let member = |channel: &ChannelId| {
-                format!("{}, json_extract(k.chains, {})", literal(&channel.to_string()), json_path(channel))
-            };
-            format!("json_object({})", channels.iter().map(member).collect::<Vec<_>>().join(", "))
+        previous = by_event(contract, "'{}'", |chains| {
+            let member =
+                |chain: &String| format!("{}, json_extract(k.chains, {})", literal(chain), json_path(chain));
+            format!("json_object({})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
         }),
-        first_chains = by_event(contract, "'{}'", |channels| {
-            let member = |channel: &ChannelId| format!("{}, o.id", literal(&channel.to_string()));
-            format!("json_object({})", channels.iter().map(member).collect::<Vec<_>>().join(", "))
+        first_chains = by_event(contract, "'{}'", |chains| {
+            let member = |chain: &String| format!("{}, o.id", literal(chain));
+            format!("json_object({})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
         }),
-        next_chains = by_event(contract, "chains", |channels| {
-            let member = |channel: &ChannelId| format!("{}, excluded.sequence", json_path(channel));
-            format!("json_set(chains, {})", channels.iter().map(member).collect::<Vec<_>>().join(", "))
+        next_chains = by_event(contract, "chains", |chains| {
+            let member = |chain: &String| format!("{}, excluded.sequence", json_path(chain));
+            format!("json_set(chains, {})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
         }),
         moved = moved(contract),
     )
@@ -149,17 +149,13 @@ fn events(contract: &ResolvedContract) -> &[Event] {
     contract.contract.events.as_ref().map_or(&[], |events| &events.events)
 }
 
-/// Returns an expression that depends on the event, by the events channels that carry it.
-fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[ChannelId]) -> String) -> String {
-    let channels = contract.channels();
+/// Returns an expression that depends on the event, by the chains that it links into.
+fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[String]) -> String) -> String {
     let mut cases = String::new();
     for event in events(contract) {
-        let carries = |channel: &&ChannelId| {
-            channel.kind == ChannelKind::Events && contract.on_channel(&event.name, channel)
-        };
-        let carrying: Vec<ChannelId> = channels.iter().filter(carries).cloned().collect();
-        if !carrying.is_empty() {
-            cases.push_str(&format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(&carrying)));
+        let chains = contract.chains(&event.name);
+        if !chains.is_empty() {
+            cases.push_str(&format!(" WHEN {} THEN {}", literal(event.name.as_str()), then(&chains)));
         }
     }
     if cases.is_empty() {
@@ -169,9 +165,20 @@ fn by_event(contract: &ResolvedContract, otherwise: &str, then: impl Fn(&[Channe
     }
 }
 
-/// Returns the path of a channel in an object by channel, as an SQL text.
-fn json_path(channel: &ChannelId) -> String {
-    literal(&format!("$.\"{channel}\""))
+/// Returns the path of a chain in an object by chain, as an SQL text.
+fn json_path(chain: &str) -> String {
+    literal(&format!("$.\"{chain}\""))
+}
+
+/// Returns the statement that puts its major before the name of each chain that an older program stored without.
+fn name_chains(contract: &ResolvedContract) -> String {
+    let id = literal(contract.contract.name.contract.as_str());
+    format!(
+        "UPDATE seamline_key SET chains = (SELECT json_group_object(\
+         (SELECT substr(c.version, 1, instr(c.version, '.') - 1) FROM seamline_contract c WHERE c.contract = {id}) \
+         || '/' || e.key, e.value) FROM json_each(chains) e) \
+         WHERE contract = {id} AND instr(chains, '/') = 0 AND chains <> '{{}}'"
+    )
 }
 
 /// Returns an expression for what the next row of a key finds as published before: the values of attributes with moves, and

@@ -12,6 +12,8 @@ pub(crate) struct Table {
 /// The stored forms that a context's file can hold.
 pub(crate) const FORMATS: Formats = &[
     ("seamline_case", 1),
+    ("seamline_job", 1),
+    ("seamline_translation", 1),
     ("seamline_replica", 1),
     ("seamline_ledger", 1),
     ("seamline_contract", 1),
@@ -24,7 +26,8 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_projection", 1),
     ("seamline_tombstone", 1),
     ("seamline_chain", 1),
-    ("seamline_inbox", 1),
+    ("seamline_inbox", 2),
+    ("seamline_errand", 1),
     ("seamline_aside", 1),
     ("seamline_received_aside", 1),
 ];
@@ -55,6 +58,43 @@ pub(crate) const SHARED: &[Table] = &[
 )",
             "CREATE INDEX IF NOT EXISTS seamline_case_timeline_case ON seamline_case_timeline (case_id)",
         ],
+    },
+    Table {
+        name: "seamline_job",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline_job (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  orders TEXT NOT NULL,
+  stage TEXT NOT NULL,
+  holder TEXT,
+  until TEXT,
+  turn INTEGER NOT NULL,
+  progress TEXT NOT NULL,
+  note TEXT NOT NULL,
+  since TEXT NOT NULL,
+  changed TEXT NOT NULL
+)",
+            "CREATE UNIQUE INDEX IF NOT EXISTS seamline_job_subject ON seamline_job (subject) \
+             WHERE NOT stage IN ('done', 'failed', 'aborted')",
+            "CREATE TABLE IF NOT EXISTS seamline_job_part (
+  job INTEGER NOT NULL REFERENCES seamline_job ON DELETE CASCADE,
+  part INTEGER NOT NULL,
+  turn INTEGER NOT NULL,
+  progress TEXT NOT NULL,
+  PRIMARY KEY (job, part)
+) WITHOUT ROWID",
+        ],
+    },
+    Table {
+        name: "seamline_translation",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline_translation (
+  subscription TEXT NOT NULL PRIMARY KEY,
+  translation TEXT NOT NULL
+) WITHOUT ROWID"],
     },
     Table {
         name: "seamline_replica",
@@ -253,7 +293,7 @@ pub(crate) const CONSUMER: &[Table] = &[
     },
     Table {
         name: "seamline_inbox",
-        version: 1,
+        version: 2,
         make: &[
             "CREATE TABLE IF NOT EXISTS seamline_inbox (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -269,12 +309,32 @@ pub(crate) const CONSUMER: &[Table] = &[
   received_at TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'waiting',
   attempts INTEGER NOT NULL DEFAULT 0,
+  due TEXT,
+  why TEXT,
+  ended_at TEXT,
+  correlation TEXT,
+  traceparent TEXT,
   UNIQUE (subscription, id)
 )",
-            "CREATE INDEX IF NOT EXISTS seamline_inbox_waiting ON seamline_inbox (subscription, number) \
-             WHERE state = 'waiting'",
+            "CREATE INDEX IF NOT EXISTS seamline_inbox_free ON seamline_inbox (subscription, number) \
+             WHERE state IN ('waiting', 'claimed')",
+            "CREATE INDEX IF NOT EXISTS seamline_inbox_open ON seamline_inbox (subscription, key, number) \
+             WHERE state <> 'done'",
+            "DROP INDEX IF EXISTS seamline_inbox_waiting",
+            super::inbox::CLAIMABLE[0],
+            super::inbox::CLAIMABLE[1],
+            super::inbox::CLAIM[0],
+            super::inbox::CLAIM[1],
+            super::inbox::CLAIM[2],
+            super::inbox::DONE[0],
+            super::inbox::DONE[1],
+            super::inbox::DONE[2],
+            super::inbox::FAILED[0],
+            super::inbox::FAILED[1],
+            super::inbox::FAILED[2],
         ],
     },
+    super::errand::TABLE,
     Table {
         name: "seamline_aside",
         version: 1,

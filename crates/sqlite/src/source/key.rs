@@ -3,7 +3,8 @@
 use crate::file::{corrupt, unsigned};
 use crate::install::source_view::{self, KeyKind, has_key, key_column, kinds_of};
 use crate::ledger::key_of;
-use seamline_contract::id::ContractId;
+use seamline_contract::id::{ContractId, Version};
+use seamline_contract::served::chain_as_written;
 use seamline_flow::source::{KeyFacts, SourceRow};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -17,7 +18,7 @@ const FLAGS: &str = "waiting AS MATERIALIZED (SELECT DISTINCT key FROM seamline_
     aside AS MATERIALIZED (SELECT DISTINCT key FROM seamline_quarantine \
     WHERE contract = ?1 AND key IN (SELECT key FROM asked))";
 
-const FACTS: &str = "k.sequence, k.chains, a.key IN (SELECT key FROM waiting) AS waiting, \
+const FACTS: &str = "(SELECT version FROM seamline_contract c WHERE c.contract = ?1) AS version, k.sequence, k.chains, a.key IN (SELECT key FROM waiting) AS waiting, \
     a.key IN (SELECT key FROM aside) AS aside";
 
 async fn kinds(conn: &mut SqliteConnection, contract: &ContractId) -> Result<Vec<KeyKind>, sqlx::Error> {
@@ -126,11 +127,17 @@ fn facts(row: &SqliteRow) -> Result<KeyFacts, sqlx::Error> {
     let chains: Option<String> = row.get("chains");
     let chains: BTreeMap<String, u64> =
         chains.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?.unwrap_or_default();
+    let version: Option<&str> = row.get("version");
+    let version: Option<Version> = version.map(|it| it.parse().map_err(corrupt)).transpose()?;
+    let named = |stored: String| match version {
+        Some(version) => chain_as_written(version.major, stored),
+        None => stored,
+    };
     Ok(KeyFacts {
         key: key_of(row.get("key"))?,
         state: row.get::<Option<String>, _>("state").map(String::into_bytes),
         sequence: sequence.map(unsigned).transpose()?.map(Sequence),
-        chains: chains.into_iter().map(|(channel, at)| (channel, Sequence(at))).collect(),
+        chains: chains.into_iter().map(|(chain, at)| (named(chain), Sequence(at))).collect(),
         waiting: row.get("waiting"),
         aside: row.get("aside"),
     })

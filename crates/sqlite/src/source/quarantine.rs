@@ -1,10 +1,11 @@
 //! What left the queue without reaching the log: quarantine, voids in its place, and the conserved counts.
 
 use super::COLUMNS;
+use super::queue::outbox_row;
 use crate::case::moment;
 use crate::file::{corrupt, signed, unsigned};
 use seamline_contract::id::ContractId;
-use seamline_flow::source::{Act, AsideRow, SourceCounts};
+use seamline_flow::source::{Act, AsideRow, OutboxRow, SourceCounts};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -102,11 +103,25 @@ pub(super) async fn counts(
     })
 }
 
-pub(super) async fn aside(conn: &mut SqliteConnection, limit: usize) -> Result<Vec<AsideRow>, sqlx::Error> {
-    let rows = "SELECT id, contract, key, change, rule, path, message, since FROM seamline_quarantine \
-                ORDER BY id LIMIT ?";
-    let rows = sqlx::query(rows).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;
+pub(super) async fn aside(
+    conn: &mut SqliteConnection,
+    after: Option<Sequence>,
+    limit: usize,
+) -> Result<Vec<AsideRow>, sqlx::Error> {
+    let rows = "SELECT id, contract, version, key, change, rule, path, message, since FROM seamline_quarantine \
+                WHERE id > ? ORDER BY id LIMIT ?";
+    let rows = sqlx::query(rows).bind(after.map_or(-1, |after| signed(after.0)));
+    let rows = rows.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;
     rows.iter().map(aside_row).collect()
+}
+
+pub(super) async fn row(
+    conn: &mut SqliteConnection,
+    sequence: Sequence,
+) -> Result<Option<OutboxRow>, sqlx::Error> {
+    let row = sqlx::query("SELECT *, false AS behind FROM seamline_quarantine WHERE id = ?");
+    let row = row.bind(signed(sequence.0)).fetch_optional(conn).await?;
+    row.as_ref().map(outbox_row).transpose()
 }
 
 fn aside_row(row: &SqliteRow) -> Result<AsideRow, sqlx::Error> {
@@ -116,6 +131,7 @@ fn aside_row(row: &SqliteRow) -> Result<AsideRow, sqlx::Error> {
     Ok(AsideRow {
         sequence: Sequence(unsigned(row.get("id"))?),
         contract: row.get::<&str, _>("contract").parse().map_err(corrupt)?,
+        version: row.get::<&str, _>("version").parse().map_err(corrupt)?,
         key: row.get("key"),
         change: text("change"),
         violation,
@@ -126,16 +142,18 @@ fn aside_row(row: &SqliteRow) -> Result<AsideRow, sqlx::Error> {
 pub(super) async fn redrive(
     conn: &mut SqliteConnection,
     contract: &ContractId,
-    key: &str,
+    keys: &[String],
 ) -> Result<u64, sqlx::Error> {
+    let keys = serde_json::to_string(keys).map_err(corrupt)?;
     let back = format!(
         "INSERT INTO seamline_outbox ({COLUMNS}) SELECT {COLUMNS} FROM seamline_quarantine \
-         WHERE contract = ? AND key = ? ORDER BY id"
+         WHERE contract = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY id"
     );
-    let back = sqlx::query(AssertSqlSafe(back)).bind(contract.as_str()).bind(key);
+    let back = sqlx::query(AssertSqlSafe(back)).bind(contract.as_str()).bind(&keys);
     let moved = back.execute(&mut *conn).await?.rows_affected();
-    let leave = sqlx::query("DELETE FROM seamline_quarantine WHERE contract = ? AND key = ?");
-    leave.bind(contract.as_str()).bind(key).execute(conn).await?;
+    let leave =
+        "DELETE FROM seamline_quarantine WHERE contract = ? AND key IN (SELECT value FROM json_each(?))";
+    sqlx::query(leave).bind(contract.as_str()).bind(&keys).execute(conn).await?;
     Ok(moved)
 }
 

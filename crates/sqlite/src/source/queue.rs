@@ -4,6 +4,8 @@ use super::COLUMNS;
 use crate::case::{moment, raise};
 use crate::file::{corrupt, signed, unsigned};
 use jiff::Timestamp;
+use seamline_contract::id::{Major, Version};
+use seamline_contract::served::chain_as_written;
 use seamline_flow::source::{Act, OutboxRow, Removal, Removed, SetAside, Taken, Tenure};
 use seamline_message::codec::Change;
 use seamline_message::sequence::Sequence;
@@ -61,19 +63,22 @@ pub(super) async fn waiting(
     rows.iter().map(outbox_row).collect()
 }
 
-fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, sqlx::Error> {
+pub(super) fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, sqlx::Error> {
     let text = |name: &str| row.get::<Option<String>, _>(name);
     let previous: BTreeMap<String, Option<u64>> =
         serde_json::from_str(row.get("previous")).map_err(corrupt)?;
+    let version: Version = row.get::<&str, _>("version").parse().map_err(corrupt)?;
+    let chain =
+        |(stored, at): (String, Option<u64>)| (chain_as_written(version.major, stored), at.map(Sequence));
     Ok(OutboxRow {
         sequence: Sequence(unsigned(row.get("id"))?),
         contract: row.get::<&str, _>("contract").parse().map_err(corrupt)?,
-        version: row.get::<&str, _>("version").parse().map_err(corrupt)?,
+        version,
         key: row.get("key"),
-        act: act(row)?,
+        act: act(row, version.major)?,
         state: text("state").map(String::into_bytes),
         moved: text("moved").map(String::into_bytes),
-        previous: previous.into_iter().map(|(channel, at)| (channel, at.map(Sequence))).collect(),
+        previous: previous.into_iter().map(chain).collect(),
         written_at: moment(row.get("written_at"))?,
         correlation: text("correlation"),
         causation: text("causation"),
@@ -82,11 +87,12 @@ fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, sqlx::Error> {
     })
 }
 
-fn act(row: &SqliteRow) -> Result<Act, sqlx::Error> {
+fn act(row: &SqliteRow, major: Major) -> Result<Act, sqlx::Error> {
     let text = |name: &str| row.get::<Option<String>, _>(name);
     let number = |name: &str| row.get::<Option<i64>, _>(name).map(unsigned).transpose();
     if let Some(sequence) = number("void_sequence")? {
         let channel = text("void_channel").ok_or_else(|| corrupt("a void without a channel"))?;
+        let channel = chain_as_written(major, channel);
         let previous = number("void_previous")?.map(Sequence);
         return Ok(Act::Void { channel, sequence: Sequence(sequence), previous });
     }
@@ -127,7 +133,7 @@ pub(super) async fn remove(
     Ok(Removed::Done)
 }
 
-async fn publish(conn: &mut SqliteConnection, published: &[Sequence]) -> Result<(), sqlx::Error> {
+pub(super) async fn publish(conn: &mut SqliteConnection, published: &[Sequence]) -> Result<(), sqlx::Error> {
     let ids: Vec<u64> = published.iter().map(|sequence| sequence.0).collect();
     let ids = serde_json::to_string(&ids).map_err(corrupt)?;
     // Counted where they leave: a row that is gone already is not in the log because of this batch.

@@ -59,6 +59,21 @@ pub(super) async fn records(
     rows.iter().map(|row| record(row, subscription)).collect()
 }
 
+pub(super) async fn from(
+    conn: &mut SqliteConnection,
+    subscription: &SubscriptionRef,
+    from: Option<(&Lane, u64)>,
+    limit: usize,
+) -> Result<Vec<AsideRecord>, sqlx::Error> {
+    let records = "SELECT * FROM seamline_aside WHERE subscription = ?1 AND (topic, partition, offset) >= (?2, ?3, ?4) \
+                   ORDER BY topic, partition, offset LIMIT ?5";
+    let (topic, partition, offset) =
+        from.map_or(("", 0, 0), |(lane, offset)| (lane.topic.as_str(), lane.partition, offset));
+    let query = sqlx::query(records).bind(subscription.to_string()).bind(topic).bind(partition);
+    let query = query.bind(signed(offset)).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    query.fetch_all(conn).await?.iter().map(|row| record(row, subscription)).collect()
+}
+
 fn record(row: &SqliteRow, subscription: &SubscriptionRef) -> Result<AsideRecord, sqlx::Error> {
     let sequence = |name: &str| -> Result<Option<Sequence>, sqlx::Error> {
         row.get::<Option<i64>, _>(name).map(|number| unsigned(number).map(Sequence)).transpose()

@@ -274,11 +274,11 @@ async fn write_inbox(
     rows: &[InboxRow],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    const COLUMNS: usize = 10;
+    const COLUMNS: usize = 12;
     for part in chunks(rows, COLUMNS) {
         let statement = format!(
             "INSERT INTO seamline_inbox (subscription, id, key, event, sequence, effective, reason, payload, \
-             projection_behind, received_at) VALUES {} ON CONFLICT (subscription, id) DO NOTHING",
+             projection_behind, received_at, correlation, traceparent) VALUES {} ON CONFLICT (subscription, id) DO NOTHING",
             places(part.len(), COLUMNS)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
@@ -288,6 +288,7 @@ async fn write_inbox(
             query = query.bind(&row.event).bind(signed(row.sequence.0)).bind(row.effective.as_deref());
             query = query.bind(row.reason.as_deref()).bind(payload).bind(row.projection_behind);
             query = query.bind(now.to_string());
+            query = query.bind(row.correlation.as_deref()).bind(row.traceparent.as_deref());
         }
         query.execute(&mut *conn).await?;
     }

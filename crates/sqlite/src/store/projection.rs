@@ -5,7 +5,7 @@ use crate::file::{corrupt, quoted, signed, unsigned};
 use crate::install::consumer::MARKERS;
 use crate::ledger::digest_of;
 use seamline_contract::value::Value;
-use seamline_flow::store::{LiveRow, Marker, Projection};
+use seamline_flow::store::{LiveRow, Marker, Projection, RehearsedBy};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use serde_json::json;
@@ -20,8 +20,18 @@ pub(super) struct Plan<'p> {
     pub(super) subscription: String,
     pub(super) table: String,
     pub(super) rehearsal: String,
+    pub(super) rehearsal_name: String,
     /// The declared columns, quoted.
     pub(super) columns: Vec<String>,
+}
+
+/// Returns the name of a projection's rehearsal table.
+fn rehearsal_name(projection: &Projection) -> String {
+    let by = match projection.rehearsal {
+        RehearsedBy::Comparison => "",
+        RehearsedBy::Job => "job_",
+    };
+    format!("seamline_rehearsal_{by}{}", projection.subscription.subscription)
 }
 
 impl<'p> Plan<'p> {
@@ -30,7 +40,8 @@ impl<'p> Plan<'p> {
             projection,
             subscription: projection.subscription.to_string(),
             table: quoted(&projection.table),
-            rehearsal: quoted(&format!("seamline_rehearsal_{}", projection.subscription.subscription)),
+            rehearsal: quoted(&rehearsal_name(projection)),
+            rehearsal_name: rehearsal_name(projection),
             columns: projection.columns.iter().map(|column| quoted(&column.name)).collect(),
         }
     }

@@ -15,6 +15,9 @@ use sqlx::{AssertSqlSafe, Row};
 const LIVE: &str = "live:";
 const REHEARSED: &str = "rehearsed:";
 
+/// The key of the row that a rehearsal table is made with. It is no record key, and its other columns are empty.
+const MADE: &str = "";
+
 pub(super) async fn begin(conn: &mut SqliteConnection, plan: &Plan<'_>) -> Result<(), sqlx::Error> {
     end(conn, plan).await?;
     let columns: Vec<String> = plan
@@ -31,8 +34,21 @@ pub(super) async fn begin(conn: &mut SqliteConnection, plan: &Plan<'_>) -> Resul
         columns.join(", "),
         plan.key_columns().join(", ")
     );
-    sqlx::query(AssertSqlSafe(statement)).persistent(false).execute(conn).await?;
+    sqlx::query(AssertSqlSafe(statement)).persistent(false).execute(&mut *conn).await?;
+    let made = format!("INSERT INTO {} (seamline_key) VALUES ('{MADE}')", plan.rehearsal);
+    sqlx::query(AssertSqlSafe(made)).persistent(false).execute(conn).await?;
     Ok(())
+}
+
+pub(super) async fn is_kept(conn: &mut SqliteConnection, plan: &Plan<'_>) -> Result<bool, sqlx::Error> {
+    let there = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?";
+    let there: i64 = sqlx::query_scalar(there).bind(&plan.rehearsal_name).fetch_one(&mut *conn).await?;
+    if there == 0 {
+        return Ok(false);
+    }
+    let made = format!("SELECT count(*) FROM {} WHERE seamline_key = '{MADE}'", plan.rehearsal);
+    let made: i64 = sqlx::query_scalar(AssertSqlSafe(made)).fetch_one(conn).await?;
+    Ok(made > 0)
 }
 
 pub(super) async fn end(conn: &mut SqliteConnection, plan: &Plan<'_>) -> Result<(), sqlx::Error> {
@@ -70,7 +86,7 @@ pub(super) async fn put(
             for cell in marker_cells(&row.marker) {
                 query = cell.bind(query);
             }
-            query = query.bind(row.values.is_none());
+            query = query.bind((!row.left).then_some(row.values.is_none()));
         }
         query.execute(&mut *conn).await?;
     }
@@ -123,11 +139,14 @@ fn rehearsed(plan: &Plan<'_>, row: &SqliteRow, from: usize) -> Result<Option<Reh
     let Some(key) = row.get::<Option<&str>, _>(from) else { return Ok(None) };
     let markers = from + 1 + plan.columns.len();
     let marker = marker(row, markers)?.ok_or_else(|| corrupt("a rehearsed row without a marker"))?;
-    let ended = row.get::<bool, _>(markers + MARKER_COLUMNS);
+    let ended = row.get::<Option<bool>, _>(markers + MARKER_COLUMNS);
     let values = plan.values(row, from + 1)?.into_iter().collect::<Result<Vec<_>, _>>();
-    let values =
-        if ended { None } else { Some(values.map_err(|_| corrupt("a rehearsed value of another type"))?) };
-    Ok(Some(Rehearsed { key: key_of(key)?, values, marker }))
+    let values = if ended != Some(false) {
+        None
+    } else {
+        Some(values.map_err(|_| corrupt("a rehearsed value of another type"))?)
+    };
+    Ok(Some(Rehearsed { key: key_of(key)?, values, marker, left: ended.is_none() }))
 }
 
 /// Returns the condition that rows of live table and rehearsal have the same key; indexes serve it both ways.

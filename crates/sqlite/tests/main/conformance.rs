@@ -4,11 +4,12 @@ use crate::fixture::{Files, Hands, THING_TABLE, key, published, run};
 use seamline_contract::id::ContractId;
 use seamline_contract::value::Value;
 use seamline_flow::conformance::cases::CasesFixture;
+use seamline_flow::conformance::jobs::JobsFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
 use seamline_flow::conformance::log::LogFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::{cases, ledger, log, source, store};
+use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -68,6 +69,19 @@ impl LedgerFixture for Fresh {
     async fn fresh(&self) -> Database {
         self.context().await
     }
+}
+
+impl JobsFixture for Fresh {
+    type Jobs = Database;
+
+    async fn fresh(&self) -> Database {
+        self.context().await
+    }
+}
+
+#[tokio::test]
+async fn jobs_pass() {
+    jobs::all(&Fresh::new()).await;
 }
 
 impl CasesFixture for Fresh {
@@ -199,6 +213,8 @@ impl StoreFixture for Fresh {
             sequence: Sequence(row.get::<i64, _>("sequence").try_into().unwrap()),
             effective: row.get("effective"),
             reason: row.get("reason"),
+            correlation: row.get("correlation"),
+            traceparent: row.get("traceparent"),
             payload: row.get::<String, _>("payload").into_bytes(),
             projection_behind: row.get("projection_behind"),
         };
@@ -214,4 +230,9 @@ async fn the_source_passes() {
 #[tokio::test]
 async fn the_store_passes() {
     store::all(&Fresh::new()).await;
+}
+
+#[tokio::test]
+async fn the_inbox_passes() {
+    inbox::all(&Fresh::new()).await;
 }

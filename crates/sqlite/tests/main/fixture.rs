@@ -6,7 +6,7 @@ use seamline_contract::path::DocumentId;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_flow::clock::Clock;
-use seamline_flow::store::{Column, Projection};
+use seamline_flow::store::{Column, Projection, RehearsedBy};
 use seamline_lang::estate::read_estate;
 use seamline_message::key::RecordKey;
 use seamline_sqlite::context::Database;
@@ -158,5 +158,6 @@ pub(crate) fn projection(table: &str, columns: &[(&str, Type)], keys: usize) -> 
             .collect(),
         key: (0..keys).collect(),
         keep_ended: false,
+        rehearsal: RehearsedBy::Comparison,
     }
 }

@@ -86,6 +86,23 @@ fn text(text: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_column_that_was_declared_since_is_added() {
+    let files = Files::new();
+    let database = installed(&files, &cover()).await;
+    let mut wider = cover();
+    wider.columns.push(seamline_flow::store::Column {
+        name: "note".to_owned(),
+        ty: Type::String,
+        optional: true,
+        approximate: false,
+    });
+    database.install_consumer(std::slice::from_ref(&wider)).await.unwrap();
+    run(&mut *database.writer().await, "SELECT note FROM cover").await.unwrap();
+    let narrower = database.install_consumer(&[cover()]).await.unwrap_err();
+    assert!(narrower.to_string().contains("has the column `note`"), "{narrower}");
+}
+
+#[tokio::test]
 async fn a_table_that_differs_is_named_and_nothing_is_changed() {
     let markers = "seamline_sequence INTEGER, seamline_offset INTEGER, seamline_received BLOB, \
                    seamline_written BLOB, seamline_ended INTEGER";
@@ -94,7 +111,7 @@ async fn a_table_that_differs_is_named_and_nothing_is_changed() {
             "CREATE TABLE cover (ref TEXT PRIMARY KEY, open INTEGER)".to_owned(),
             "lacks the column `seamline_sequence`",
         ),
-        (format!("CREATE TABLE cover (ref TEXT PRIMARY KEY, {markers})"), "lacks the column `open`"),
+        (format!("CREATE TABLE cover (open INTEGER, {markers})"), "lacks the column `ref`"),
         (
             format!("CREATE TABLE cover (ref TEXT PRIMARY KEY, open NUMERIC, {markers})"),
             "`NUMERIC`, not `INTEGER`",
@@ -158,6 +175,39 @@ async fn installing_again_keeps_rows_and_a_table_of_the_services_own_making_will
     assert_eq!(database.rows(&cover(), None, 10).await.unwrap().len(), 1);
     let twice = [cover(), Projection { table: "COVER".to_owned(), ..cover() }];
     assert!(matches!(database.install_consumer(&twice).await, Err(InstallError::Projection { .. })));
+}
+
+#[tokio::test]
+async fn an_inbox_of_the_first_format_keeps_its_rows_and_gets_the_columns_of_today() {
+    let files = Files::new();
+    let database = files.context().await;
+    database.install_consumer(&[]).await.unwrap();
+    {
+        let mut service = database.writer().await;
+        for view in ["claimable", "claim", "done", "failed"] {
+            run(&mut service, &format!("DROP VIEW seamline_{view}")).await.unwrap();
+        }
+        for column in ["due", "why", "ended_at", "correlation", "traceparent"] {
+            run(&mut service, &format!("ALTER TABLE seamline_inbox DROP COLUMN {column}")).await.unwrap();
+        }
+        let fill = "INSERT INTO seamline_inbox (subscription, id, key, event, sequence, payload, projection_behind, \
+                    received_at) VALUES ('proof/cover', 'i', 'k', 'E', 1, '{}', 0, '2026-01-01T00:00:00Z')";
+        run(&mut service, fill).await.unwrap();
+        run(&mut service, "UPDATE seamline_format SET version = 1 WHERE stored = 'seamline_inbox'")
+            .await
+            .unwrap();
+    }
+    assert!(database.is_older("seamline_inbox").await.unwrap());
+    database.install_consumer(&[]).await.unwrap();
+    assert!(!database.is_older("seamline_inbox").await.unwrap());
+    let mut service = files.service().await;
+    run(&mut service, "INSERT INTO seamline_claim (number, hold) VALUES (1, 60)").await.unwrap();
+    let again = run(&mut service, "INSERT INTO seamline_claim (number) VALUES (1)").await.unwrap_err();
+    assert!(again.contains("cannot be claimed now"), "{again}");
+    let late =
+        run(&mut service, "INSERT INTO seamline_done (number, attempt) VALUES (1, 2)").await.unwrap_err();
+    assert!(late.contains("is not claimed"), "{late}");
+    run(&mut service, "INSERT INTO seamline_done (number, attempt) VALUES (1, 1)").await.unwrap();
 }
 
 #[tokio::test]
@@ -256,6 +306,7 @@ async fn values_of_every_type_are_read_back_as_they_were_written() {
         key: row.key.clone(),
         values: Some(row.values.clone()),
         marker: row.marker.clone(),
+        left: false,
     };
     database.rehearsal_put(&projection, &rows.iter().map(rehearsed).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(database.rehearsal_diff(&projection, None, 10).await.unwrap(), []);
@@ -396,11 +447,12 @@ async fn a_rehearsal_finds_what_was_done_by_hand_and_nothing_else() {
             key: row.key.clone(),
             values: Some(row.values.clone()),
             marker: row.marker.clone(),
+            left: false,
         })
         .collect();
     database.rehearsal_put(&projection, &rehearsed).await.unwrap();
     rehearsed.truncate(4);
-    rehearsed.push(Rehearsed { key: key(&["f"]), values: None, marker: marker(6) });
+    rehearsed.push(Rehearsed { key: key(&["f"]), values: None, marker: marker(6), left: false });
     database.rehearsal_put(&projection, &rehearsed).await.unwrap();
     assert_eq!(database.rehearsal_diff(&projection, None, 10).await.unwrap(), []);
     run(

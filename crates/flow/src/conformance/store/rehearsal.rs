@@ -2,11 +2,12 @@
 
 use super::{StoreFixture, Tamper, commit, end, marker, projection, row, values};
 use crate::conformance::{key, sure};
-use crate::store::{Difference, Marker, Projection, Rehearsed, Store};
+use crate::store::{Difference, Marker, Projection, Rehearsed, RehearsedBy, Store};
 use seamline_contract::value::Value;
 
 fn rehearsed(text: &str, amount: Option<i64>, sequence: u64) -> Rehearsed {
-    Rehearsed { key: key(text), values: amount.map(|amount| values(text, amount)), marker: marker(sequence) }
+    let values = amount.map(|amount| values(text, amount));
+    Rehearsed { key: key(text), values, marker: marker(sequence), left: false }
 }
 
 async fn differences<S: Store>(store: &S, projection: &Projection) -> Vec<Difference> {
@@ -75,4 +76,42 @@ pub(super) async fn a_rehearsal_keeps_the_highest<F: StoreFixture>(fixture: &F) 
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].rehearsed, Some(rehearsed("a", Some(5), 5)));
     sure(store.rehearsal_end(&projection).await);
+}
+
+pub(super) async fn a_key_that_is_left_is_told_apart<F: StoreFixture>(fixture: &F) {
+    let projection = projection();
+    let store = fixture.fresh(&projection).await;
+    let rows = ["left", "same"].into_iter().zip(1..).map(|(name, n)| row(name, 5, n)).collect();
+    commit(&store, &projection, |batch| batch.rows = rows).await;
+    sure(store.rehearsal_begin(&projection).await);
+    let left = |text, sequence| Rehearsed { left: true, ..rehearsed(text, None, sequence) };
+    let put = [rehearsed("left", Some(5), 1), rehearsed("same", Some(5), 2), rehearsed("back", None, 3)];
+    sure(store.rehearsal_put(&projection, &put).await);
+    let put = [left("left", 4), left("unseen", 5), left("back", 6)];
+    sure(store.rehearsal_put(&projection, &put).await);
+    let found = differences(&store, &projection).await;
+    assert_eq!(found.len(), 1, "one without a row is no difference");
+    assert_eq!(found[0].rehearsed, Some(left("left", 4)), "the highest sequence speaks");
+    sure(store.rehearsal_put(&projection, &[rehearsed("left", Some(5), 7)]).await);
+    let found = differences(&store, &projection).await;
+    assert_eq!(found[0].rehearsed, Some(rehearsed("left", Some(5), 7)));
+    sure(store.rehearsal_end(&projection).await);
+}
+
+pub(super) async fn a_rehearsal_is_kept_until_it_ends<F: StoreFixture>(fixture: &F) {
+    let projection = projection();
+    let of_job = Projection { rehearsal: RehearsedBy::Job, ..projection.clone() };
+    let store = fixture.fresh(&projection).await;
+    assert!(!sure(store.rehearsal_is_kept(&of_job).await), "it was not made");
+    sure(store.rehearsal_begin(&of_job).await);
+    sure(store.rehearsal_put(&of_job, &[rehearsed("a", Some(5), 5)]).await);
+    assert!(sure(store.rehearsal_is_kept(&of_job).await));
+    sure(store.rehearsal_begin(&projection).await);
+    assert_eq!(differences(&store, &projection).await, [], "each has a table of its own");
+    sure(store.rehearsal_end(&projection).await);
+    assert!(!sure(store.rehearsal_is_kept(&projection).await));
+    assert!(sure(store.rehearsal_is_kept(&of_job).await));
+    assert_eq!(differences(&store, &of_job).await.len(), 1);
+    sure(store.rehearsal_end(&of_job).await);
+    assert!(!sure(store.rehearsal_is_kept(&of_job).await));
 }

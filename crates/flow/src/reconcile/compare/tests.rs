@@ -35,7 +35,12 @@ fn live(intake: &Intake, sequence: u64, premium: i64) -> LiveRow {
 }
 
 fn rehearsed(intake: &Intake, sequence: u64, premium: i64) -> Rehearsed {
-    Rehearsed { key: key(1), values: Some(values(premium)), marker: marker(intake, sequence, premium) }
+    Rehearsed {
+        key: key(1),
+        values: Some(values(premium)),
+        marker: marker(intake, sequence, premium),
+        left: false,
+    }
 }
 
 fn over(intake: &Intake, sequence: u64) -> Rehearsed {

@@ -1,5 +1,7 @@
 //! What is published, what goes aside, what stays.
 
+mod majors;
+
 use super::decide;
 use crate::log::Outgoing;
 use crate::relay::fixture;
@@ -118,8 +120,8 @@ fn each_promise_is_kept_before_publishing() {
     );
     let unmoved = OutboxRow { moved: None, ..fixture::event(7, 1, "PolicySuspended", "ineligible") };
     assert_eq!(refused(unmoved), told("MOVE", "state.claimsStatus"));
-    let major = OutboxRow { version: "3.0.0".parse().unwrap(), ..fixture::state(7, 1) };
-    assert_eq!(refused(major).0, "SCHEMA");
+    let major = OutboxRow { version: "1.0.0".parse().unwrap(), ..fixture::state(7, 1) };
+    assert_eq!(refused(major).0, "SCHEMA", "of a major that is not served");
     let long =
         String::from_utf8(fixture::policy(1, "eligible")).unwrap().replace("A. Holder", &"x".repeat(1_024));
     assert_eq!(refused(OutboxRow { state: Some(long.into()), ..fixture::state(7, 1) }).0, "SIZE");
@@ -140,4 +142,12 @@ fn rows_of_a_parked_or_unserved_contract_stay() {
     let made = plan(&[fixture::state(7, 1), other], &["policy"]);
     assert_eq!((made.records.len(), made.aside.len(), made.staying), (0, 0, 2));
     assert_eq!(made.unserved.len(), 1);
+}
+
+#[test]
+fn rows_of_a_newer_major_wait_for_its_relay_and_none_of_their_keys_passes_them() {
+    let newer = OutboxRow { version: "3.0.0".parse().unwrap(), ..fixture::state(7, 1) };
+    let made = plan(&[newer, fixture::state(8, 1), fixture::state(9, 2)], &[]);
+    assert_eq!((made.aside.len(), made.staying, made.unserved.len()), (0, 2, 1));
+    assert_eq!(made.batch.unwrap().rows, [Sequence(9)]);
 }

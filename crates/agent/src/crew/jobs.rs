@@ -1,0 +1,173 @@
+//! The loop of jobs: takes those that can be worked here, steps them in turn, and tells the lanes what is to be merged.
+
+use super::Desk;
+use super::backoff::Backoff;
+use seamline_flow::hold::DigestEpoch;
+use seamline_flow::job::merge::is_merging;
+use seamline_flow::job::orders::{BackfillOrders, RehearseOrders, read};
+use seamline_flow::job::rehearse::Stepped;
+use seamline_flow::job::{Job, JobKind};
+use seamline_flow::port::PortError;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How often it is looked for jobs.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long a job rests that can do nothing yet.
+const REST: Duration = Duration::from_millis(100);
+
+/// A job whose lanes are to merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Merge {
+    pub(super) id: u64,
+    /// At most so many rows in a second, of each lane.
+    pub(super) rate: Option<u32>,
+}
+
+/// What lanes are to merge, by subscription.
+#[derive(Debug, Default)]
+pub(super) struct Merges(Mutex<BTreeMap<String, Merge>>);
+
+impl Merges {
+    /// Returns what the lanes of a subscription are to merge.
+    pub(super) fn of(&self, subscription: &str) -> Option<Merge> {
+        self.0.lock().ok()?.get(subscription).copied()
+    }
+
+    fn set(&self, merges: BTreeMap<String, Merge>) {
+        if let Ok(mut known) = self.0.lock() {
+            *known = merges;
+        }
+    }
+}
+
+/// Returns how long to wait after so many records or rows, so that a rate is kept.
+pub(super) fn pause(moved: u64, rate: Option<u32>) -> Duration {
+    rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(moved as f64 / f64::from(rate.max(1))))
+}
+
+/// A job that is worked here.
+struct Mine {
+    job: Job,
+    digest: Option<DigestEpoch>,
+    rate: Option<u32>,
+    not_before: Instant,
+}
+
+/// Works jobs until told to stop. What it leaves, another takes up. `reads` says that the lanes are read here, too.
+pub(super) async fn work(desk: &Desk<'_>, reads: bool) {
+    let mut backoff = Backoff::default();
+    let mut told = !reads;
+    let mut mine: Vec<Mine> = Vec::new();
+    let mut looked: Option<Instant> = None;
+    while !desk.stopping() {
+        if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            looked = Some(Instant::now());
+            let found = async {
+                if !told {
+                    tell(desk).await?;
+                    told = true;
+                }
+                look(desk, &mut mine).await
+            };
+            if let Err(error) = found.await {
+                desk.failed("job", &error, &mut backoff).await;
+                continue;
+            }
+        }
+        match round(desk, &mut mine).await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => desk.nap(if mine.is_empty() { LOOK } else { REST }).await,
+            Err(error) => {
+                mine.clear();
+                desk.failed("job", &error, &mut backoff).await;
+                continue;
+            }
+        }
+        desk.recovered("job", &mut backoff);
+    }
+}
+
+/// Notes by which translation new tables are written, and says which hold rows of another.
+async fn tell(desk: &Desk<'_>) -> Result<(), PortError> {
+    desk.agent.adopt_translations().await?;
+    for intake in desk.agent.translated_otherwise().await? {
+        tracing::warn!(
+            context = %desk.agent.context,
+            subject = %intake.subscription,
+            "rows were written by another translation; `seamline rehearse` shows which, and merges them"
+        );
+    }
+    Ok(())
+}
+
+/// Looks for jobs, and takes those that nobody works on.
+async fn look(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<(), PortError> {
+    let jobs = desk.agent.jobs().await?;
+    let here = || jobs.iter().filter(|job| desk.agent.can_work(job));
+    let merges = here().filter(|job| is_merging(job));
+    let merges = merges.map(|job| (job.filed.subject.clone(), Merge { id: job.id, rate: rate(job) }));
+    desk.merges.set(merges.collect());
+    for job in here() {
+        let mut job = job.clone();
+        if !mine.iter().any(|it| it.job.id == job.id) && desk.agent.take_job(&mut job).await? {
+            tracing::info!(
+                context = %desk.agent.context,
+                job = job.id,
+                kind = job.filed.kind.word(),
+                subject = %job.filed.subject,
+                "a job was taken"
+            );
+            mine.push(Mine { rate: rate(&job), digest: None, job, not_before: Instant::now() });
+        }
+    }
+    Ok(())
+}
+
+fn rate(job: &Job) -> Option<u32> {
+    let orders = &job.filed.orders;
+    match job.filed.kind {
+        JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => read::<RehearseOrders>(orders).ok()?.rate,
+        JobKind::Backfill => read::<BackfillOrders>(orders).ok()?.rate,
+    }
+}
+
+/// Steps each job once that may go on. Returns whether one moved.
+async fn round(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<bool, PortError> {
+    let mut any = false;
+    let mut at = 0;
+    while let Some(it) = mine.get_mut(at) {
+        if it.not_before > Instant::now() {
+            at += 1;
+            continue;
+        }
+        match desk.agent.work_on(&mut it.job, &mut it.digest).await? {
+            Stepped::Moved(moved) => {
+                any = true;
+                desk.metrics.worked(it.job.filed.kind, moved);
+                it.not_before = Instant::now() + pause(moved, it.rate);
+                at += 1;
+            }
+            Stepped::Waiting(_) => {
+                it.not_before = Instant::now() + REST;
+                at += 1;
+            }
+            Stepped::Over => {
+                tracing::info!(
+                    context = %desk.agent.context,
+                    job = it.job.id,
+                    stage = it.job.stage.word(),
+                    note = %it.job.note,
+                    "a job is over"
+                );
+                mine.remove(at);
+            }
+            Stepped::Lost => {
+                mine.remove(at);
+            }
+        }
+    }
+    Ok(any)
+}

@@ -1,0 +1,134 @@
+//! Jobs of a database as its agent works them: whose a job is, one step of it, and what follows when it is over.
+
+use crate::agent::Agent;
+use crate::clock::SystemClock;
+use jiff::Timestamp;
+use seamline_contract::id::ContractId;
+use seamline_flow::case::{CaseKind, CaseStage, Cases};
+use seamline_flow::digest_key;
+use seamline_flow::hold::DigestEpoch;
+use seamline_flow::intake::Intake;
+use seamline_flow::job::rehearse::{Stepped, is_for};
+use seamline_flow::job::{Job, JobKind, JobStage, Jobs, publish, rehearse, take};
+use seamline_flow::port::PortError;
+
+/// What a job is about, as this agent knows it.
+enum Subject<'a> {
+    Projection(&'a Intake),
+    Source(&'a ContractId),
+}
+
+impl Agent {
+    fn subject(&self, job: &Job) -> Option<Subject<'_>> {
+        match job.filed.kind {
+            JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => {
+                self.intakes.iter().find(|intake| is_for(job, intake)).map(Subject::Projection)
+            }
+            JobKind::Backfill => {
+                let mut outlets = self.outlets.iter().flat_map(|outlets| outlets.iter());
+                let outlet = outlets.find(|outlet| outlet.contract.to_string() == job.filed.subject)?;
+                Some(Subject::Source(&outlet.contract.name.contract))
+            }
+        }
+    }
+
+    /// Returns whether a job is one that can be worked here: its subject is run here, by the same translation.
+    pub fn can_work(&self, job: &Job) -> bool {
+        self.subject(job).is_some()
+    }
+
+    /// Returns the jobs of its database that are not over.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn jobs(&self) -> Result<Vec<Job>, PortError> {
+        self.database.jobs(false).await
+    }
+
+    /// Takes a job to work on it. Returns whether it was had.
+    ///
+    /// # Errors
+    /// The database's; it is safe to repeat.
+    pub async fn take_job(&self, job: &mut Job) -> Result<bool, PortError> {
+        take(&self.database, job, self.holder(), Timestamp::now(), self.lease).await
+    }
+
+    /// Brings a job that was taken one step further. Rows of a projection are merged by the loops of its lanes. `digest` is
+    /// kept between the steps of one job.
+    ///
+    /// # Errors
+    /// The ports'. It is safe to go on from what the database says.
+    pub async fn work_on(
+        &self,
+        job: &mut Job,
+        digest: &mut Option<DigestEpoch>,
+    ) -> Result<Stepped, PortError> {
+        let stepped = match self.subject(job) {
+            Some(Subject::Projection(intake)) => {
+                if digest.is_none() {
+                    *digest = self.digest_for(intake).await?;
+                }
+                let Some(digest) = *digest else {
+                    return Ok(Stepped::Waiting("its topic is not there".to_owned()));
+                };
+                rehearse::step(self.ports(), intake, digest, job).await?
+            }
+            Some(Subject::Source(contract)) => {
+                let worker = (self.holder(), self.lease);
+                publish::step(&self.database, &SystemClock, worker, contract, job).await?
+            }
+            None => Stepped::Lost,
+        };
+        if stepped == Stepped::Over && job.stage == JobStage::Done {
+            self.after(job).await?;
+        }
+        Ok(stepped)
+    }
+
+    async fn digest_for(&self, intake: &Intake) -> Result<Option<DigestEpoch>, PortError> {
+        let Some(state) = &intake.state else { return Ok(None) };
+        let _one_at_a_time = self.log.keys.lock().await;
+        let found = digest_key::current(self.log.as_ref(), &state.topic).await?;
+        Ok(found.map(|(epoch, key)| DigestEpoch { epoch, key }))
+    }
+
+    /// Closes the cases that a bootstrap mends.
+    async fn after(&self, job: &Job) -> Result<(), PortError> {
+        if job.filed.kind != JobKind::Bootstrap {
+            return Ok(());
+        }
+        let mended = format!("bootstrapped by job {}", job.id);
+        for case in self.database.cases(false).await? {
+            if case.raised.kind == CaseKind::Topic && case.raised.subject == job.filed.subject {
+                self.database.advance(case.id, CaseStage::Closed, &mended, Timestamp::now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the subscriptions whose rows may have been written by another translation than the one that runs here.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn translated_otherwise(&self) -> Result<Vec<&Intake>, PortError> {
+        let mut others = Vec::new();
+        for intake in self.intakes.iter().filter(|intake| intake.state.is_some()) {
+            let known = self.database.translation(&intake.subscription.to_string()).await?;
+            if known.is_some_and(|known| known != intake.translation) {
+                others.push(intake);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Takes rows of which nobody knows by which translation they were written as written by the one that runs here.
+    pub(crate) async fn adopt_translations(&self) -> Result<(), PortError> {
+        for intake in self.intakes.iter().filter(|intake| intake.state.is_some()) {
+            let subscription = intake.subscription.to_string();
+            if self.database.translation(&subscription).await?.is_none() {
+                self.database.translated(&subscription, &intake.translation).await?;
+            }
+        }
+        Ok(())
+    }
+}
