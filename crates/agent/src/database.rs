@@ -414,4 +414,3 @@ impl Store for Database {
         either!(self, it => Store::lanes(it, subscription))
     }
 }
-

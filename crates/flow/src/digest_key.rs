@@ -6,6 +6,7 @@ use crate::log::{Appended, Cleanup, Log, Outgoing, TopicSpec};
 use crate::port::PortError;
 use crate::sweep::Sweep;
 use seamline_message::digest::DigestKey;
+use seamline_message::headers::Headers;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ pub async fn ensure<L: Log, E: Entropy>(
         topic: ledger.name.clone(),
         partition: 0,
         key: Some(RECORD_KEY.to_vec()),
-        headers: Vec::new(),
+        headers: Headers::default(),
         value: Some(encode(epoch, &key, partitions)),
     };
     let reason = match log.append(&fence, vec![record]).await? {

@@ -3,7 +3,6 @@
 use crate::port::PortError;
 use crate::position::TopicIdentity;
 use jiff::Timestamp;
-use seamline_message::envelope::Header;
 use seamline_message::headers::Headers;
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ pub struct Outgoing {
     /// The record key.
     pub key: Option<Vec<u8>>,
     /// In order; names may repeat.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// None is a tombstone.
     pub value: Option<Vec<u8>>,
 }

@@ -65,6 +65,8 @@ pub enum OutletError {
 pub struct OutChannel {
     /// Which channel.
     pub id: ChannelId,
+    /// Its id, printed.
+    pub name: String,
     /// The topic's name.
     pub topic: String,
     /// The topic as it should be. How many partitions it has is a fact of the one that is there.
@@ -78,6 +80,8 @@ pub struct OutChannel {
 pub struct Outlet {
     /// The contract.
     pub contract: ContractRef,
+    /// Who says what is published, `/context`.
+    pub source: String,
     /// Reads outbox rows, judges them and writes messages.
     pub codec: Codec,
     /// The channels, own ones first.
@@ -143,11 +147,12 @@ impl Outlet {
                 value_bytes_max: codec.value_bytes_max(id.kind).unwrap_or_default(),
             };
             let chain = chain_name(newest, reference.major, &id);
-            OutChannel { id, topic, spec, chain }
+            OutChannel { name: id.to_string(), id, topic, spec, chain }
         };
         let channels = contract.channels().into_iter().map(channel).collect();
         let template = template.to_owned();
         Outlet {
+            source: format!("/{}", reference.name.context),
             contract: reference,
             codec,
             channels,

@@ -1,5 +1,6 @@
 //! One transactional producer on a thread of its own: whoever waits for it may go away, it ends what it began.
 
+use crate::hurry::hurry;
 use crate::properties::{Properties, Said, renewed, say};
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -21,6 +22,9 @@ use tokio::sync::oneshot;
 /// How long the thread rests where no acknowledgement has come.
 const MOMENT: Duration = Duration::from_micros(200);
 
+/// How long the client is asked at once to send what it gathers.
+const HURRY: Duration = Duration::from_millis(1);
+
 /// How long one call of the client waits before it says so and is repeated.
 const CALL: Duration = Duration::from_secs(10);
 /// How long a fence is waited for.
@@ -37,8 +41,11 @@ pub(crate) type Answer = Result<(Appended, Ends), PortError>;
 
 struct Append {
     records: Vec<Outgoing>,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Answered>,
 }
+
+/// The answer to an append, with its records: memory is given back most cheaply by the thread that took it.
+type Answered = (Answer, Vec<Outgoing>);
 
 /// The way to a producer's thread. The thread ends when this is dropped.
 #[derive(Debug, Clone)]
@@ -112,7 +119,10 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         let ended = || PortError::NotApplied(Box::new(Ended));
         self.0.try_send(Append { records, answer }).map_err(|_| ended())?;
-        answered.await.unwrap_or_else(|_| Err(PortError::Unknown(Box::new(Ended))))
+        match answered.await {
+            Ok((answer, _records)) => answer,
+            Err(_) => Err(PortError::Unknown(Box::new(Ended))),
+        }
     }
 }
 
@@ -137,7 +147,7 @@ fn serve(client: &BaseProducer<Deliveries>, appends: &Receiver<Append>) {
             client.client().fatal_error().is_none() && !matches!(answered, Err(PortError::Unknown(_)));
         let fenced = matches!(answered, Ok((Appended::Fenced, _)));
         // Whoever waits may be gone: the state is here.
-        drop(answer.send(answered));
+        drop(answer.send((answered, records)));
         if fenced {
             return refuse(appends);
         }
@@ -150,7 +160,7 @@ fn serve(client: &BaseProducer<Deliveries>, appends: &Receiver<Append>) {
 /// Says `Fenced` to all that still comes.
 fn refuse(appends: &Receiver<Append>) {
     for append in appends {
-        drop(append.answer.send(Ok((Appended::Fenced, Ends::new()))));
+        drop(append.answer.send((Ok((Appended::Fenced, Ends::new())), append.records)));
     }
 }
 
@@ -187,12 +197,15 @@ fn cause(client: &BaseProducer<Deliveries>, records: &[Outgoing], failure: Failu
     Failure::Refused { topic: topics.join(" or "), code }
 }
 
+/// How many headers a record of ours has at most.
+const HEADERS: usize = 16;
+
 /// Hands all records to the broker, and waits until each is acknowledged.
 fn produce(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Result<(), Failure> {
     for record in records {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for header in &record.headers {
-            headers = headers.insert(Named { key: &header.name, value: header.value.as_deref() });
+        let mut headers = OwnedHeaders::new_with_capacity(HEADERS);
+        for (key, value) in &record.headers {
+            headers = headers.insert(Named { key: &String::from_utf8_lossy(key), value });
         }
         let mut next =
             BaseRecord::to(&record.topic).partition(record.partition.cast_signed()).headers(headers);
@@ -210,8 +223,9 @@ fn produce(client: &BaseProducer<Deliveries>, records: &[Outgoing]) -> Result<()
         }
     }
     while client.in_flight_count() > 0 {
-        // The client's own flush looks up every tenth of a second only.
-        pump(client);
+        // The client's own flush takes what came every tenth of a second only.
+        hurry(client.client(), HURRY);
+        client.poll(Duration::ZERO);
         client.context().failure()?;
     }
     client.context().failure()

@@ -109,7 +109,7 @@ impl Properties {
     /// Returns the configuration of a producer of that name.
     pub(crate) fn writing(&self, producer: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("compression.type", "lz4").set("linger.ms", "1").set("batch.size", "1000000");
+        config.set("compression.type", "lz4").set("linger.ms", "5").set("batch.size", "1000000");
         config.set("queue.buffering.max.kbytes", "32768").set("transaction.timeout.ms", "30000");
         // How large a message may be is a setting of its topic.
         config.set("message.max.bytes", "1000000000");

@@ -8,6 +8,7 @@ use crate::violation::{Rule, Violation};
 use jiff::Timestamp;
 use seamline_contract::id::{ContractName, ContractRef, EventName, Major, Version};
 use seamline_contract::value::Value;
+use std::fmt;
 
 /// A header of a record. Names can repeat, values can be absent or any bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,43 +82,102 @@ pub(crate) const TRACE_PARENT: &str = "traceparent";
 /// What comes before contract and version in `ce_dataschema`.
 pub(crate) const SCHEMA_PREFIX: &str = "urn:seamline:";
 
-impl Envelope {
+/// What travels in the headers, as who writes it has it.
+pub struct Heading<'a> {
+    /// The id of the message, unique in its source.
+    pub id: &'a dyn fmt::Display,
+    /// Who says it, `/context`.
+    pub source: &'a str,
+    /// The event, `state` or `void`.
+    pub kind: &'a str,
+    /// When it was committed, in canonical form.
+    pub time: &'a str,
+    /// The contract.
+    pub name: &'a ContractName,
+    /// The version that writes it.
+    pub version: Version,
+    /// The canonical text of the key.
+    pub key_text: &'a str,
+    /// The version of the key.
+    pub sequence: Sequence,
+    /// The key's sequence before it on this topic; none begins a chain.
+    pub previous: Option<Sequence>,
+    /// What request or process it belongs to.
+    pub correlation: Option<&'a str>,
+    /// The message that caused it.
+    pub causation: Option<&'a str>,
+    /// When it takes effect, in canonical form.
+    pub effective: Option<&'a str>,
+    /// The trace.
+    pub traceparent: Option<&'a str>,
+}
+
+/// What the kinds are called that are no events.
+pub const STATE: &str = "state";
+/// What stands in the place of an event.
+pub const VOID: &str = "void";
+
+/// How many bytes the headers mostly have, and what keeps them apart.
+const ROOM: usize = 768;
+
+impl Heading<'_> {
     /// Returns the headers, in a fixed order.
-    pub fn to_headers(&self) -> Vec<Header> {
-        let name = &self.contract.name;
-        let kind = match &self.kind {
-            MessageKind::Event(event) => event.as_str(),
-            MessageKind::State => "state",
-            MessageKind::Void => "void",
-        };
-        let time = canonical::text(&Value::Timestamp(self.time)).expect("an instant has a text");
-        let mut headers = Vec::with_capacity(16);
-        let mut push = |name: &str, value: String| {
-            headers.push(Header { name: name.to_owned(), value: Some(value.into_bytes()) })
-        };
-        push(CONTENT_TYPE, JSON.to_owned());
-        push(SPEC_VERSION, "1.0".to_owned());
-        push(ID, self.id.clone());
-        push(SOURCE, self.source.clone());
-        push(TYPE, format!("{}.{}.{kind}", name.context, name.contract));
-        push(SUBJECT, self.key_text.clone());
-        push(TIME, time);
-        push(DATA_SCHEMA, format!("{SCHEMA_PREFIX}{name}@{}", self.version));
-        push(PARTITION_KEY, self.key_text.clone());
-        push(SEQUENCE, self.sequence.to_string());
+    pub fn headers(&self) -> Headers {
+        let (context, contract) = (self.name.context.as_str(), self.name.contract.as_str());
+        let mut headers = Headers::with_capacity(ROOM);
+        headers.push_texts(CONTENT_TYPE, &[JSON]);
+        headers.push_texts(SPEC_VERSION, &["1.0"]);
+        headers.push_printed(ID, format_args!("{}", self.id));
+        headers.push_texts(SOURCE, &[self.source]);
+        headers.push_texts(TYPE, &[context, ".", contract, ".", self.kind]);
+        headers.push_texts(SUBJECT, &[self.key_text]);
+        headers.push_texts(TIME, &[self.time]);
+        headers
+            .push_printed(DATA_SCHEMA, format_args!("{SCHEMA_PREFIX}{context}/{contract}@{}", self.version));
+        headers.push_texts(PARTITION_KEY, &[self.key_text]);
+        headers.push_printed(SEQUENCE, format_args!("{}", self.sequence));
+        if let Some(previous) = self.previous {
+            headers.push_printed(PREVIOUS, format_args!("{previous}"));
+        }
         let optional = [
-            (PREVIOUS, self.previous.map(|previous| previous.to_string())),
-            (CORRELATION, self.correlation.clone()),
-            (CAUSATION, self.causation.clone()),
-            (EFFECTIVE, self.effective.clone()),
-            (TRACE_PARENT, self.traceparent.clone()),
+            (CORRELATION, self.correlation),
+            (CAUSATION, self.causation),
+            (EFFECTIVE, self.effective),
+            (TRACE_PARENT, self.traceparent),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
-                push(name, value);
+                headers.push_texts(name, &[value]);
             }
         }
         headers
+    }
+}
+
+impl Envelope {
+    /// Returns the headers, in a fixed order.
+    pub fn to_headers(&self) -> Vec<Header> {
+        let time = canonical::text(&Value::Timestamp(self.time)).expect("an instant has a text");
+        let heading = Heading {
+            id: &self.id,
+            source: &self.source,
+            kind: match &self.kind {
+                MessageKind::Event(event) => event.as_str(),
+                MessageKind::State => STATE,
+                MessageKind::Void => VOID,
+            },
+            time: &time,
+            name: &self.contract.name,
+            version: self.version,
+            key_text: &self.key_text,
+            sequence: self.sequence,
+            previous: self.previous,
+            correlation: self.correlation.as_deref(),
+            causation: self.causation.as_deref(),
+            effective: self.effective.as_deref(),
+            traceparent: self.traceparent.as_deref(),
+        };
+        heading.headers().to_vec()
     }
 
     /// Reads the headers of a record. Headers of others are ignored.
@@ -235,8 +295,8 @@ fn is_name(text: &str, name: &ContractName) -> bool {
 fn read_kind<'a>(text: &'a str, (context, contract): (&str, &str)) -> Option<Kind<'a>> {
     let rest = text.strip_prefix(context)?.strip_prefix('.')?;
     match rest.strip_prefix(contract)?.strip_prefix('.')? {
-        "state" => Some(Kind::State),
-        "void" => Some(Kind::Void),
+        STATE => Some(Kind::State),
+        VOID => Some(Kind::Void),
         event => event.parse::<EventName>().ok().map(|_| Kind::Event(event)),
     }
 }

@@ -1,8 +1,8 @@
-//! Headers of a record as it was read, in one piece of memory: a log hands over many records, most of whose headers are read
-//! once and then forgotten.
+//! Headers of a record in one piece of memory: a batch has tens of thousands of them, written or read once and then forgotten.
 
 use crate::envelope::Header;
 use std::fmt;
+use std::io::Write;
 
 /// The length that stands for no value.
 const NONE: u32 = u32::MAX;
@@ -25,14 +25,43 @@ impl Headers {
     /// # Panics
     /// When a name or value has 4 GiB: no log takes one.
     pub fn push(&mut self, name: &str, value: Option<&[u8]>) {
-        let length = |bytes: &[u8]| {
-            let length = u32::try_from(bytes.len()).ok().filter(|length| *length != NONE);
-            length.expect("a header is shorter than 4 GiB").to_le_bytes()
-        };
-        self.bytes.extend_from_slice(&length(name.as_bytes()));
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.extend_from_slice(&value.map_or(NONE.to_le_bytes(), length));
+        self.push_name(name);
+        self.bytes.extend_from_slice(&value.map_or(NONE.to_le_bytes(), |value| length(value.len())));
         self.bytes.extend_from_slice(value.unwrap_or_default());
+    }
+
+    /// Appends a header whose value is the texts one after the other.
+    ///
+    /// # Panics
+    /// As `push`.
+    pub fn push_texts(&mut self, name: &str, texts: &[&str]) {
+        self.push_name(name);
+        self.bytes.extend_from_slice(&length(texts.iter().map(|text| text.len()).sum()));
+        texts.iter().for_each(|text| self.bytes.extend_from_slice(text.as_bytes()));
+    }
+
+    /// Appends a header whose value is what is printed.
+    ///
+    /// # Panics
+    /// As `push`.
+    pub fn push_printed(&mut self, name: &str, value: fmt::Arguments<'_>) {
+        self.push_name(name);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&NONE.to_le_bytes());
+        let begin = self.bytes.len();
+        self.bytes.write_fmt(value).expect("memory takes every text");
+        let printed = length(self.bytes.len() - begin);
+        self.bytes[at..begin].copy_from_slice(&printed);
+    }
+
+    fn push_name(&mut self, name: &str) {
+        self.bytes.extend_from_slice(&length(name.len()));
+        self.bytes.extend_from_slice(name.as_bytes());
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     /// Returns names and values, in order.
@@ -52,6 +81,11 @@ impl Headers {
             .map(|(bytes, value)| Header { name: name(bytes), value: value.map(<[u8]>::to_vec) })
             .collect()
     }
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    let length = u32::try_from(bytes).ok().filter(|length| *length != NONE);
+    length.expect("a header is shorter than 4 GiB").to_le_bytes()
 }
 
 impl From<&[Header]> for Headers {
@@ -133,5 +167,14 @@ mod tests {
         assert_eq!(headers.get("b"), Some(&[0, 255][..]));
         assert_eq!((headers.get(""), headers.get("c")), (None, None));
         assert_ne!(headers, Headers::from(given[1..].to_vec()));
+    }
+
+    #[test]
+    fn pieces_and_prints_make_one_value() {
+        let mut headers = Headers::with_capacity(16);
+        headers.push_texts("type", &["a", ".", "b"]);
+        headers.push_printed("number", format_args!("{:03}", 7));
+        let read: Vec<_> = headers.iter().collect();
+        assert_eq!(read, [(&b"type"[..], Some(&b"a.b"[..])), (&b"number"[..], Some(&b"007"[..]))]);
     }
 }

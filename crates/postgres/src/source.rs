@@ -10,6 +10,7 @@ mod rotate;
 use crate::database::{Database, commit};
 use crate::sql::{commit_failed, is_busy, not_applied};
 use jiff::Timestamp;
+use queue::Waiting;
 use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
@@ -18,6 +19,8 @@ use seamline_flow::source::{
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -47,6 +50,14 @@ impl Database {
     }
 }
 
+/// Returns the rows, and closes a connection on which more would come.
+fn kept(mut reader: PoolConnection<Postgres>, waiting: Waiting) -> Vec<OutboxRow> {
+    if waiting.cut {
+        reader.close_on_drop();
+    }
+    waiting.rows
+}
+
 impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         let mut transaction = self.begin().await?;
@@ -58,13 +69,13 @@ impl Source for Database {
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
-        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        queue::waiting(&mut reader, limit, u64::MAX).await.map_err(not_applied)
+        self.waiting_within(limit, u64::MAX).await
     }
 
     async fn waiting_within(&self, limit: usize, weight: u64) -> Result<Vec<OutboxRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        queue::waiting(&mut reader, limit, weight).await.map_err(not_applied)
+        let waiting = queue::waiting(&mut reader, limit, weight).await.map_err(not_applied)?;
+        Ok(kept(reader, waiting))
     }
 
     async fn waiting_behind(
@@ -74,7 +85,8 @@ impl Source for Database {
         weight: u64,
     ) -> Result<Vec<OutboxRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
-        queue::waiting_behind(&mut reader, taken, limit, weight).await.map_err(not_applied)
+        let waiting = queue::waiting_behind(&mut reader, taken, limit, weight).await.map_err(not_applied)?;
+        Ok(kept(reader, waiting))
     }
 
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {

@@ -296,7 +296,7 @@ pub fn repeat(scene: &Scene, topic: &str, last: bool) {
         topic: topic.to_owned(),
         partition: u32::try_from(partition).expect("there are few"),
         key: record.key.clone(),
-        headers: record.headers.to_vec(),
+        headers: record.headers.clone(),
         value: record.value.clone(),
     };
     scene.log.inject(again, !last);
@@ -313,7 +313,8 @@ fn poison(scene: &Scene, topic: &str) {
         _ => (Some(vec![0xff, 0x00]), Some(br#"{"key":{}}"#.to_vec())),
     };
     let partition = u32::try_from(partition).expect("there are few");
-    scene
-        .log
-        .inject(Outgoing { topic: topic.to_owned(), partition, key, headers: vec![header], value }, false);
+    scene.log.inject(
+        Outgoing { topic: topic.to_owned(), partition, key, headers: vec![header].into(), value },
+        false,
+    );
 }

@@ -152,7 +152,7 @@ impl Partition {
             leader_epoch: 1,
             time: now,
             key: record.key,
-            headers: record.headers.into(),
+            headers: record.headers,
             value: record.value,
         });
         self.next += 1;

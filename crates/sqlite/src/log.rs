@@ -351,7 +351,7 @@ async fn insert(
         for (topic, offset, record) in part {
             query =
                 query.bind(topic).bind(record.partition).bind(offset).bind(now).bind(record.key.as_deref());
-            query = query.bind(header_text(&record.headers)).bind(record.value.as_deref());
+            query = query.bind(header_text(&record.headers.to_vec())).bind(record.value.as_deref());
         }
         query.execute(&mut *conn).await?;
     }

@@ -95,7 +95,13 @@ async fn last(insurer: &Insurer, topic: &str, policy: u32) -> (u32, Incoming) {
 async fn inject(insurer: &Insurer, topic: &str, policy: u32, headers: Vec<Header>, value: &[u8]) {
     let (partition, _) = last(insurer, topic, policy).await;
     let key = Some(key(policy).into_bytes());
-    let record = Outgoing { topic: topic.to_owned(), partition, key, headers, value: Some(value.to_vec()) };
+    let record = Outgoing {
+        topic: topic.to_owned(),
+        partition,
+        key,
+        headers: headers.into(),
+        value: Some(value.to_vec()),
+    };
     insurer.place.log.file().unwrap().inject(record).await.unwrap();
 }
 

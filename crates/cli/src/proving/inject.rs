@@ -7,6 +7,7 @@ use crate::proving::services::{Blow, Services};
 use crate::proving::story::Story;
 use anyhow::{Context, Result};
 use seamline_flow::log::{Fetched, Incoming, Log, Outgoing};
+use seamline_message::headers::Headers;
 use seamline_message::key::RecordKey;
 use serde_json::json;
 use sqlx::Row;
@@ -225,7 +226,7 @@ impl Injector {
             topic: target.topic.clone(),
             partition: 0,
             key: None,
-            headers: Vec::new(),
+            headers: Headers::default(),
             value: Some(b"<policy status=\"ACTIVE\"/>".to_vec()),
         };
         scene.log_file().inject(record).await?;
@@ -299,7 +300,7 @@ async fn disorder(scene: &Scene, target: &Target, pending: &Pending) -> Result<O
                 topic: target.topic.clone(),
                 partition: place,
                 key: record.key.clone(),
-                headers: record.headers.to_vec(),
+                headers: record.headers.clone(),
                 value: record.value.clone(),
             })
             .await?;

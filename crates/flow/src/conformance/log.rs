@@ -4,6 +4,7 @@ use super::sure;
 use crate::log::{Appended, Cleanup, Fence, Fetched, Incoming, Log, Outgoing, TopicSpec};
 use crate::position::TopicIdentity;
 use seamline_message::envelope::Header;
+use seamline_message::headers::Headers;
 use std::time::Duration;
 
 /// Makes logs for the suite.
@@ -56,7 +57,7 @@ fn record(topic: &str, key: &str, value: Option<&str>) -> Outgoing {
         topic: topic.to_owned(),
         partition: 0,
         key: Some(key.as_bytes().to_vec()),
-        headers: Vec::new(),
+        headers: Headers::default(),
         value: value.map(|value| value.as_bytes().to_vec()),
     }
 }
@@ -131,7 +132,7 @@ async fn records_are_read_back_as_they_were_appended<F: LogFixture>(fixture: &F)
         header("empty", Some(b"")),
     ];
     let appended = vec![
-        Outgoing { headers, ..record("orders", "k", Some("v")) },
+        Outgoing { headers: headers.into(), ..record("orders", "k", Some("v")) },
         Outgoing { key: None, ..record("orders", "", Some("no key")) },
         Outgoing { key: Some(vec![0, 159]), ..record("orders", "", Some("binary key")) },
         record("orders", "k", None),
@@ -142,7 +143,7 @@ async fn records_are_read_back_as_they_were_appended<F: LogFixture>(fixture: &F)
     assert_eq!(read.len(), appended.len());
     for (read, appended) in read.iter().zip(&appended) {
         assert_eq!(read.key, appended.key);
-        assert_eq!(read.headers.to_vec(), appended.headers);
+        assert_eq!(read.headers, appended.headers);
         assert_eq!(read.value, appended.value);
     }
 }

@@ -180,7 +180,7 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Post<'a, S, L, C> {
             topic,
             partition: route.codec.codec.partition(&key, partitions),
             key: Some(key.as_bytes().to_vec()),
-            headers: errand.to_headers(),
+            headers: errand.to_headers().into(),
             value: Some(value),
         })))
     }

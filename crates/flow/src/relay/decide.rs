@@ -7,6 +7,7 @@ use crate::relay::batch::{BatchRecord, batch_record, encode};
 use crate::relay::records::records;
 use crate::source::{OutboxRow, SetAside};
 use seamline_contract::id::{ContractId, ContractRef};
+use seamline_message::headers::Headers;
 use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::Violation;
@@ -68,11 +69,8 @@ pub fn decide(
             plan.aside.push(SetAside { sequence: row.sequence, violation: None });
             continue;
         }
-        match records(&outlets.system, outlet, row, &count) {
-            Ok(records) => {
-                plan.records.extend(records);
-                published.push(row);
-            }
+        match records(&outlets.system, outlet, row, &count, &mut plan.records) {
+            Ok(()) => published.push(row),
             Err(violation) => {
                 broken.insert(key);
                 let (rule, path) = (violation.rule.to_string(), violation.path.clone());
@@ -105,7 +103,7 @@ fn batch_outgoing(outlets: &OutletSet, batch: &BatchRecord) -> Outgoing {
         topic: outlets.batches().name,
         partition: 0,
         key: Some(outlets.source_name().into_bytes()),
-        headers: Vec::new(),
+        headers: Headers::default(),
         value: Some(encode(batch)),
     }
 }

@@ -4,15 +4,17 @@ use crate::log::Outgoing;
 use crate::outlet::{OutChannel, Outlet};
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::SystemId;
+use seamline_contract::id::{ContractRef, SystemId};
 use seamline_contract::served::chain_name;
 use seamline_contract::value::Value;
+use seamline_message::canonical;
 use seamline_message::codec::{Before, Change, Row};
-use seamline_message::envelope::{Envelope, MessageKind};
+use seamline_message::envelope::{Heading, STATE, VOID};
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
+use std::fmt;
 
 /// Returns the records of a row of a system's outbox, own channels first, then those of the older majors that are alive.
 ///
@@ -31,7 +33,24 @@ pub fn records(
     outlet: &Outlet,
     row: &OutboxRow,
     partitions: &dyn Fn(&str) -> u32,
-) -> Result<Vec<Outgoing>, Violation> {
+    records: &mut Vec<Outgoing>,
+) -> Result<(), Violation> {
+    let before = records.len();
+    let written = all(system, outlet, row, partitions, records);
+    if written.is_err() {
+        records.truncate(before);
+    }
+    written
+}
+
+fn all(
+    system: &SystemId,
+    outlet: &Outlet,
+    row: &OutboxRow,
+    partitions: &dyn Fn(&str) -> u32,
+    records: &mut Vec<Outgoing>,
+) -> Result<(), Violation> {
+    let time = canonical::text(&Value::Timestamp(row.written_at)).expect("an instant has a text");
     let written = row.version.major;
     if let Act::Void { channel, sequence, previous } = &row.act {
         let has = |of: &&Outlet| {
@@ -41,13 +60,14 @@ pub fn records(
             // Of a major that is served no more, nobody reads the chain.
             let is_older = channel.contains('/');
             let unknown = || Violation::new(Rule::Schema, "", "the contract has no such channel of events");
-            return if is_older { Ok(Vec::new()) } else { Err(unknown()) };
+            return if is_older { Ok(()) } else { Err(unknown()) };
         };
         let key = of.codec.decode_key(Some(row.key.as_bytes()))?;
-        let writer = Writer { system, outlet: of, newest: outlet, row, key: &key, ends: false, partitions };
+        let (time, ends) = (time.as_str(), false);
+        let mut writer =
+            Writer { system, outlet: of, newest: outlet, row, key: &key, time, ends, partitions, records };
         return writer.void(channel, *sequence, *previous);
     }
-    let mut records = Vec::new();
     let mut is_known = false;
     for of in outlet.all().filter(|it| it.contract.major <= written) {
         let is_own = of.contract.major == written;
@@ -55,16 +75,16 @@ pub fn records(
         if !of.is_alive(row.written_at) {
             continue;
         }
-        let made = one(system, (outlet, of), row, partitions);
-        records.extend(made.map_err(|mut violation| {
+        let made = one(system, (outlet, of), row, &time, partitions, records);
+        made.map_err(|mut violation| {
             if !is_own {
                 violation.below(&format!("serves.{}", of.contract.major));
             }
             violation
-        })?);
+        })?;
     }
     if is_known {
-        Ok(records)
+        Ok(())
     } else {
         let message =
             "written under an older major, which is not served: discard it, and publish its key again";
@@ -77,18 +97,27 @@ fn one(
     system: &SystemId,
     (newest, outlet): (&Outlet, &Outlet),
     row: &OutboxRow,
+    time: &str,
     partitions: &dyn Fn(&str) -> u32,
-) -> Result<Vec<Outgoing>, Violation> {
+    records: &mut Vec<Outgoing>,
+) -> Result<(), Violation> {
     let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
     let ends = ends_its_key(newest, row);
-    let writer = Writer { system, outlet, newest, row, key: &key, ends, partitions };
+    let mut writer = Writer { system, outlet, newest, row, key: &key, time, ends, partitions, records };
     match (&row.act, &outlet.descent) {
         (Act::Change(change), None) => writer.change(change),
         (Act::Change(change), Some(descent)) => match descent.change(row.version.major, change) {
             Some(change) => writer.change(&change),
-            None => writer.states(writer.left(&writer.state()?), None),
+            None => {
+                let state = writer.state()?;
+                let left = if ends { None } else { state.as_deref() };
+                writer.states(left, None)
+            }
         },
-        _ => writer.states(writer.state()?.as_deref(), None),
+        _ => {
+            let state = writer.state()?;
+            writer.states(state.as_deref(), None)
+        }
     }
 }
 
@@ -106,8 +135,37 @@ struct Writer<'a> {
     newest: &'a Outlet,
     row: &'a OutboxRow,
     key: &'a RecordKey,
+    /// When the row was written, in canonical form.
+    time: &'a str,
     ends: bool,
     partitions: &'a dyn Fn(&str) -> u32,
+    records: &'a mut Vec<Outgoing>,
+}
+
+/// What of the headers differs between the records of a row.
+struct Said<'a> {
+    kind: &'a str,
+    sequence: Sequence,
+    previous: Option<Sequence>,
+    effective: Option<&'a str>,
+}
+
+/// The id of a message: the same on every repetition, unique in the context. Each system draws its own sequences, and a
+/// contract may be published from several.
+struct MessageId<'a> {
+    system: &'a SystemId,
+    contract: &'a ContractRef,
+    channel: &'a OutChannel,
+    sequence: Sequence,
+    is_void: bool,
+}
+
+impl fmt::Display for MessageId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ContractRef { name, major } = self.contract;
+        write!(f, "{}@{major}/{}/{}/{}", name.contract, self.system, self.sequence, self.channel.name)?;
+        f.write_str(if self.is_void { "/void" } else { "" })
+    }
 }
 
 impl Writer<'_> {
@@ -126,8 +184,8 @@ impl Writer<'_> {
         Ok(Some(row))
     }
 
-    fn change(&self, change: &Change) -> Result<Vec<Outgoing>, Violation> {
-        let codec = &self.outlet.codec;
+    fn change(&mut self, change: &Change) -> Result<(), Violation> {
+        let (codec, outlet) = (&self.outlet.codec, self.outlet);
         let state = self.state()?;
         // The steps on the way there are judged by the text that the row was written under.
         let found = if self.outlet.contract.major == self.row.version.major {
@@ -139,39 +197,26 @@ impl Writer<'_> {
         if !found.is_empty() {
             return Err(first(found));
         }
-        let event = codec.contract().contract.event(&change.event);
-        let event = event.ok_or_else(|| Violation::new(Rule::Event, "change", "no such event"))?;
-        let told = match &state {
-            Some(row) => row.clone(),
-            None => self.key_alone()?,
-        };
-        let mut effective = None;
-        if event.effective.is_some() || change.effective.is_some() {
-            let own = codec.encode_event(None, change, &told)?;
-            effective = codec.decode_event(None, Some(self.key.as_bytes()), &own)?.effective;
+        if codec.contract().contract.event(&change.event).is_none() {
+            return Err(Violation::new(Rule::Event, "change", "no such event"));
         }
-        let mut records = Vec::with_capacity(self.outlet.channels.len());
-        for channel in self.outlet.channels_of(ChannelKind::Events) {
+        let alone = if state.is_none() { Some(self.key_alone()?) } else { None };
+        let told = state.as_deref().or(alone.as_deref()).expect("one of both is there");
+        let effective = codec.effective(change, Some(told))?;
+        let effective = effective.as_deref();
+        for channel in outlet.channels_of(ChannelKind::Events) {
             if !codec.contract().on_channel(&change.event, &channel.id) {
                 continue;
             }
             if let Some(previous) = self.chain(channel)? {
-                let event = self.event(channel, change, &told, state.is_none())?;
-                let envelope = Envelope {
-                    previous,
-                    effective: effective.clone(),
-                    ..self.envelope(channel, MessageKind::Event(change.event.clone()))
-                };
-                records.push(self.record(channel, &envelope, Some(event)));
+                let event = self.event(channel, change, told, state.is_none())?;
+                let sequence = self.row.sequence;
+                let said = Said { kind: change.event.as_str(), sequence, previous, effective };
+                self.record(channel, &said, Some(event));
             }
         }
-        records.extend(self.states(self.left(&state), effective.as_deref())?);
-        Ok(records)
-    }
-
-    /// Returns what state is left of a key.
-    fn left<'r>(&self, state: &'r Option<Row>) -> Option<&'r [Value]> {
-        if self.ends { None } else { state.as_deref() }
+        let left = if self.ends { None } else { state.as_deref() };
+        self.states(left, effective)
     }
 
     /// Returns a row that holds the key and nothing else.
@@ -221,82 +266,75 @@ impl Writer<'_> {
         Ok(value)
     }
 
-    /// Returns the records of all state channels: a state, or a tombstone without one.
-    fn states(&self, row: Option<&[Value]>, effective: Option<&str>) -> Result<Vec<Outgoing>, Violation> {
-        let mut records = Vec::new();
-        for channel in self.outlet.channels_of(ChannelKind::State) {
+    /// Adds the records of all state channels: a state, or a tombstone without one.
+    fn states(&mut self, row: Option<&[Value]>, effective: Option<&str>) -> Result<(), Violation> {
+        let outlet = self.outlet;
+        for channel in outlet.channels_of(ChannelKind::State) {
             let view = channel.id.view.as_ref();
-            let value = row.map(|row| self.outlet.codec.encode_state(view, row, effective));
+            let value = row.map(|row| outlet.codec.encode_state(view, row, effective));
             if let Some(value) = &value {
                 self.fits(channel, value)?;
             }
-            let envelope = Envelope {
-                effective: effective.map(ToOwned::to_owned),
-                ..self.envelope(channel, MessageKind::State)
-            };
-            records.push(self.record(channel, &envelope, value));
+            let said = Said { kind: STATE, sequence: self.row.sequence, previous: None, effective };
+            self.record(channel, &said, value);
         }
-        Ok(records)
+        Ok(())
     }
 
     fn void(
-        &self,
+        &mut self,
         channel: &str,
         sequence: Sequence,
         previous: Option<Sequence>,
-    ) -> Result<Vec<Outgoing>, Violation> {
+    ) -> Result<(), Violation> {
+        let outlet = self.outlet;
         let is_it = |it: &&OutChannel| it.id.kind == ChannelKind::Events && self.chain_name(it) == channel;
-        let channel = self.outlet.channels.iter().find(is_it);
+        let channel = outlet.channels.iter().find(is_it);
         let channel = channel
             .ok_or_else(|| Violation::new(Rule::Schema, "", "the contract has no such channel of events"))?;
-        let envelope = Envelope {
-            id: format!("{}/void", self.id(channel, sequence)),
-            sequence,
-            previous: within(sequence, previous),
-            ..self.envelope(channel, MessageKind::Void)
-        };
-        Ok(vec![self.record(channel, &envelope, None)])
+        self.record(
+            channel,
+            &Said { kind: VOID, sequence, previous: within(sequence, previous), effective: None },
+            None,
+        );
+        Ok(())
     }
 
     fn fits(&self, channel: &OutChannel, value: &[u8]) -> Result<(), Violation> {
         self.outlet.codec.judge_size(channel.id.kind, value).map_or(Ok(()), Err)
     }
 
-    /// Returns the same id on every repetition, unique in the context: each system draws its own sequences, and a contract
-    /// may be published from several.
-    fn id(&self, channel: &OutChannel, sequence: Sequence) -> String {
-        let contract = &self.outlet.contract;
-        format!("{}@{}/{}/{sequence}/{}", contract.name.contract, contract.major, self.system, channel.id)
-    }
-
-    fn envelope(&self, channel: &OutChannel, kind: MessageKind) -> Envelope {
-        let contract = &self.outlet.contract;
-        Envelope {
-            id: self.id(channel, self.row.sequence),
-            source: format!("/{}", contract.name.context),
-            kind,
-            time: self.row.written_at,
-            contract: contract.clone(),
-            version: self.outlet.codec.contract().contract.version,
-            key_text: self.key.as_str().to_owned(),
-            sequence: self.row.sequence,
-            previous: None,
-            correlation: self.row.correlation.clone(),
-            causation: self.row.causation.clone(),
-            effective: None,
-            traceparent: self.row.traceparent.clone(),
-        }
-    }
-
-    fn record(&self, channel: &OutChannel, envelope: &Envelope, value: Option<Vec<u8>>) -> Outgoing {
-        let partitions = (self.partitions)(&channel.topic);
-        Outgoing {
+    fn record(&mut self, channel: &OutChannel, said: &Said<'_>, value: Option<Vec<u8>>) {
+        let (outlet, row) = (self.outlet, self.row);
+        let id = MessageId {
+            system: self.system,
+            contract: &outlet.contract,
+            channel,
+            sequence: said.sequence,
+            is_void: said.kind == VOID,
+        };
+        let heading = Heading {
+            id: &id,
+            source: &outlet.source,
+            kind: said.kind,
+            time: self.time,
+            name: &outlet.contract.name,
+            version: outlet.codec.contract().contract.version,
+            key_text: self.key.as_str(),
+            sequence: said.sequence,
+            previous: said.previous,
+            correlation: row.correlation.as_deref(),
+            causation: row.causation.as_deref(),
+            effective: said.effective,
+            traceparent: row.traceparent.as_deref(),
+        };
+        self.records.push(Outgoing {
             topic: channel.topic.clone(),
-            partition: self.outlet.codec.partition(self.key, partitions),
+            partition: outlet.codec.partition(self.key, (self.partitions)(&channel.topic)),
             key: Some(self.key.as_bytes().to_vec()),
-            headers: envelope.to_headers(),
+            headers: heading.headers(),
             value,
-        }
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
 use seamline_kafka::log::KafkaLog;
 use seamline_kafka::properties::Properties;
+use seamline_message::headers::Headers;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,7 @@ pub(crate) fn record(topic: &str, partition: u32, key: &str, value: &[u8]) -> Ou
         topic: topic.to_owned(),
         partition,
         key: Some(key.as_bytes().to_vec()),
-        headers: Vec::new(),
+        headers: Headers::default(),
         value: Some(value.to_vec()),
     }
 }

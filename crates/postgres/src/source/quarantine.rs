@@ -128,8 +128,8 @@ pub(super) async fn row(
     sequence: Sequence,
 ) -> Result<Option<OutboxRow>, sqlx::Error> {
     let row = "SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
-        (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-        void_channel, void_previous, coalesce(void_place, id), NULL, false FROM seamline.quarantine WHERE id = $1";
+        written_at, correlation, causation, traceparent, \
+        void_channel, void_previous, coalesce(void_place, id), false FROM seamline.quarantine WHERE id = $1";
     let row = sqlx::query(row).bind(signed(sequence.0)).fetch_optional(conn).await?;
     row.as_ref().map(outbox_row).transpose()
 }

@@ -2,6 +2,7 @@
 
 use crate::case::raise;
 use crate::sql::{corrupt, signed, unsigned};
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use seamline_contract::id::{Major, Version};
 use seamline_contract::served::chain_as_written;
@@ -9,8 +10,8 @@ use seamline_flow::source::{Act, OutboxRow, Removal, Removed, SetAside, Taken, T
 use seamline_message::codec::Change;
 use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
-use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -54,52 +55,74 @@ pub(super) async fn take_over(
 }
 
 /// The lowest of each table behind a place, then the lowest of all: each is found by its index, and no row is read that is not
-/// asked for. A void stands in the queue where the event stood whose place it takes. With each row comes how many wait up to
-/// that place and were not named, or were named and do not wait. Rows end with the one that reaches the weight; how long a text is, is known without reading it.
-const WAITING: &str = "SELECT o.*, EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = o.contract \
-    AND q.key = o.key AND coalesce(q.void_place, q.id) < o.place), \
-    (SELECT count(*) FILTER (WHERE a.id IS NULL OR b.id IS NULL) FROM (SELECT id FROM seamline.outbox_0 WHERE id <= $2 \
-    UNION ALL SELECT id FROM seamline.outbox_1 WHERE id <= $2 UNION ALL SELECT id FROM seamline.outbox_2 WHERE id <= $2 \
-    UNION ALL SELECT id FROM seamline.void WHERE place <= $2) a FULL JOIN unnest($4::bigint[]) AS b (id) ON a.id = b.id) \
-    FROM (SELECT w.*, coalesce(sum(octet_length(w.key) + coalesce(octet_length(w.details), 0) \
-    + coalesce(octet_length(w.state), 0)) \
-    OVER (ORDER BY w.place, w.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (SELECT * FROM (\
-    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
-    (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-    NULL::text AS channel, NULL::bigint AS void_previous, id AS place FROM seamline.outbox_0 \
-    WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
-    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
-    (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-    NULL, NULL, id FROM seamline.outbox_1 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
-    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, \
-    (extract(epoch FROM written_at) * 1000000)::bigint, correlation, causation, traceparent, \
-    NULL, NULL, id FROM seamline.outbox_2 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
-    (SELECT id, contract, version, key, NULL, NULL, NULL, NULL, NULL, NULL, '{}', \
-    (extract(epoch FROM written_at) * 1000000)::bigint, NULL, NULL, NULL, \
-    channel, previous, place FROM seamline.void WHERE place > $2 ORDER BY place, id LIMIT $1)) u \
-    ORDER BY u.place, u.id LIMIT $1) w) o WHERE o.before < $3 ORDER BY o.place, o.id";
+/// asked for. A void stands in the queue where the event stood whose place it takes. None come where a row waits up to that place
+/// that was not named, or one was named that does not wait. Columns come as they are stored: what is computed for each row costs
+/// more than to read it.
+const WAITING: &str = "SELECT o.*, CASE WHEN (SELECT EXISTS (SELECT FROM seamline.quarantine)) THEN \
+    EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = o.contract \
+    AND q.key = o.key AND coalesce(q.void_place, q.id) < o.place) ELSE false END \
+    FROM ((SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, written_at, \
+    correlation, causation, traceparent, NULL::text AS channel, NULL::bigint AS void_previous, id AS place \
+    FROM seamline.outbox_0 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
+    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, written_at, \
+    correlation, causation, traceparent, NULL, NULL, id \
+    FROM seamline.outbox_1 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
+    (SELECT id, contract, version, key, change, details, effective, reason, state, moved, previous, written_at, \
+    correlation, causation, traceparent, NULL, NULL, id \
+    FROM seamline.outbox_2 WHERE id > $2 ORDER BY id LIMIT $1) UNION ALL \
+    (SELECT id, contract, version, key, NULL, NULL, NULL, NULL, NULL, NULL, '{}', written_at, \
+    NULL, NULL, NULL, channel, previous, place \
+    FROM seamline.void WHERE place > $2 ORDER BY place, id LIMIT $1)) o \
+    WHERE (SELECT count(*) FILTER (WHERE a.id IS NULL OR b.id IS NULL) FROM (\
+    SELECT id FROM seamline.outbox_0 WHERE id <= $2 UNION ALL SELECT id FROM seamline.outbox_1 WHERE id <= $2 \
+    UNION ALL SELECT id FROM seamline.outbox_2 WHERE id <= $2 UNION ALL SELECT id FROM seamline.void WHERE place <= $2) a \
+    FULL JOIN unnest($3::bigint[]) AS b (id) ON a.id = b.id) = 0 \
+    ORDER BY o.place, o.id LIMIT $1";
+
+/// How many rows room is made for at once.
+const ROWS_USUAL: usize = 4_096;
 
 /// Less than any place.
 const NOWHERE: i64 = -1;
 
+/// Rows that were read.
+pub(super) struct Waiting {
+    pub(super) rows: Vec<OutboxRow>,
+    /// More come on the connection, which nobody wants: it is of no use any more.
+    pub(super) cut: bool,
+}
+
+/// Returns the rows behind a place that was reached with exactly those ids before it; none when it is not those. Rows end with
+/// the one that reaches the weight: no more than that is in memory.
 async fn rows_behind(
     conn: &mut PgConnection,
     place: i64,
     limit: usize,
     weight: u64,
     taken: &[i64],
-) -> Result<Vec<PgRow>, sqlx::Error> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let weight = i64::try_from(weight).unwrap_or(i64::MAX);
-    sqlx::query(WAITING).bind(limit).bind(place).bind(weight).bind(taken).fetch_all(conn).await
+) -> Result<Waiting, sqlx::Error> {
+    let asked = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = sqlx::query(WAITING).bind(asked).bind(place).bind(taken).fetch(conn);
+    let mut waiting = Waiting { rows: Vec::with_capacity(limit.min(ROWS_USUAL)), cut: false };
+    let mut read = 0;
+    while let Some(row) = found.try_next().await? {
+        if read >= weight {
+            waiting.cut = true;
+            break;
+        }
+        let row = outbox_row(&row)?;
+        read += row.weight();
+        waiting.rows.push(row);
+    }
+    Ok(waiting)
 }
 
 pub(super) async fn waiting(
     conn: &mut PgConnection,
     limit: usize,
     weight: u64,
-) -> Result<Vec<OutboxRow>, sqlx::Error> {
-    rows_behind(conn, NOWHERE, limit, weight, &[]).await?.iter().map(outbox_row).collect()
+) -> Result<Waiting, sqlx::Error> {
+    rows_behind(conn, NOWHERE, limit, weight, &[]).await
 }
 
 pub(super) async fn waiting_behind(
@@ -107,14 +130,20 @@ pub(super) async fn waiting_behind(
     taken: &[OutboxRow],
     limit: usize,
     weight: u64,
-) -> Result<Vec<OutboxRow>, sqlx::Error> {
+) -> Result<Waiting, sqlx::Error> {
     let place = taken.iter().map(|row| signed(row.place().0)).max().unwrap_or(NOWHERE);
     let ids: Vec<i64> = taken.iter().map(|row| signed(row.sequence.0)).collect();
-    let rows = rows_behind(conn, place, limit, weight, &ids).await?;
-    if rows.first().is_some_and(|row| row.get::<i64, _>(20) > 0) {
-        return Ok(Vec::new());
-    }
-    rows.iter().map(outbox_row).collect()
+    rows_behind(conn, place, limit, weight, &ids).await
+}
+
+/// Microseconds between the epochs of Unix and of PostgreSQL.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// Reads a moment as PostgreSQL stores it.
+fn stored_moment(row: &PgRow, idx: usize) -> Result<Timestamp, sqlx::Error> {
+    let stored = row.try_get_raw(idx)?.as_bytes().map_err(corrupt)?;
+    let stored: [u8; 8] = stored.try_into().map_err(corrupt)?;
+    moment(i64::from_be_bytes(stored).saturating_add(EPOCH_MICROS))
 }
 
 pub(super) fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
@@ -133,11 +162,11 @@ pub(super) fn outbox_row(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
         state: text(8).map(String::into_bytes),
         moved: text(9).map(String::into_bytes),
         previous: previous.into_iter().map(chain).collect(),
-        written_at: moment(row.get(11))?,
+        written_at: stored_moment(row, 11)?,
         correlation: text(12),
         causation: text(13),
         traceparent: text(14),
-        behind: row.get(19),
+        behind: row.get(18),
     })
 }
 
@@ -192,21 +221,56 @@ pub(super) async fn remove(
     Ok(Removed::Done)
 }
 
+/// How many numbers between the lowest and the highest of some rows may be those of others, so that they are named instead.
+const OTHERS_MAX: usize = 64;
+
+/// Rows to remove: all between two, but for some; or one by one.
+enum Leaving {
+    Between { low: i64, high: i64, others: Vec<i64> },
+    Each(Vec<i64>),
+}
+
+/// Returns how rows are named with the fewest numbers: they mostly follow one another, and a range costs a fraction of as many
+/// searches.
+fn leaving(published: &[Sequence]) -> Leaving {
+    let mut ids: Vec<i64> = published.iter().map(|sequence| signed(sequence.0)).collect();
+    ids.sort_unstable();
+    let (Some(low), Some(high)) = (ids.first().copied(), ids.last().copied()) else {
+        return Leaving::Each(ids);
+    };
+    let numbers = high.abs_diff(low).saturating_add(1);
+    if numbers > (ids.len() + OTHERS_MAX) as u64 {
+        return Leaving::Each(ids);
+    }
+    let between = ids.windows(2).flat_map(|pair| pair[0] + 1..pair[1]);
+    Leaving::Between { low, high, others: between.collect() }
+}
+
 /// Counted where they leave: a row that is gone already is not in the log because of this batch.
 pub(super) async fn publish(conn: &mut PgConnection, published: &[Sequence]) -> Result<(), sqlx::Error> {
-    let ids: Vec<i64> = published.iter().map(|sequence| signed(sequence.0)).collect();
-    let leave = "WITH a AS (DELETE FROM seamline.outbox_0 WHERE id = ANY ($1) RETURNING contract), \
-        b AS (DELETE FROM seamline.outbox_1 WHERE id = ANY ($1) RETURNING contract), \
-        c AS (DELETE FROM seamline.outbox_2 WHERE id = ANY ($1) RETURNING contract), \
-        d AS (DELETE FROM seamline.void WHERE id = ANY ($1) RETURNING contract), \
-        gone AS (SELECT contract FROM a UNION ALL SELECT contract FROM b UNION ALL SELECT contract FROM c \
-        UNION ALL SELECT contract FROM d), \
-        counted AS (SELECT contract, count(*) AS rows FROM gone GROUP BY contract), \
-        kept AS (UPDATE seamline.contract t SET published = t.published + g.rows FROM counted g \
-        WHERE g.contract = t.contract RETURNING g.rows) \
-        SELECT coalesce(sum(rows), 0)::bigint FROM kept";
-    let left: i64 = sqlx::query_scalar(leave).bind(&ids).fetch_one(conn).await?;
-    exactly(left, ids.len())
+    const BETWEEN: &str = "id BETWEEN $1 AND $2 AND id <> ALL ($3)";
+    const EACH: &str = "id = ANY ($1)";
+    let leave = |which: &str| {
+        AssertSqlSafe(format!(
+            "WITH a AS (DELETE FROM seamline.outbox_0 WHERE {which} RETURNING contract), \
+            b AS (DELETE FROM seamline.outbox_1 WHERE {which} RETURNING contract), \
+            c AS (DELETE FROM seamline.outbox_2 WHERE {which} RETURNING contract), \
+            d AS (DELETE FROM seamline.void WHERE {which} RETURNING contract), \
+            gone AS (SELECT contract FROM a UNION ALL SELECT contract FROM b UNION ALL SELECT contract FROM c \
+            UNION ALL SELECT contract FROM d), \
+            counted AS (SELECT contract, count(*) AS rows FROM gone GROUP BY contract), \
+            kept AS (UPDATE seamline.contract t SET published = t.published + g.rows FROM counted g \
+            WHERE g.contract = t.contract RETURNING g.rows) \
+            SELECT coalesce(sum(rows), 0)::bigint FROM kept"
+        ))
+    };
+    let left: i64 = match leaving(published) {
+        Leaving::Between { low, high, others } => {
+            sqlx::query_scalar(leave(BETWEEN)).bind(low).bind(high).bind(others).fetch_one(conn).await?
+        }
+        Leaving::Each(ids) => sqlx::query_scalar(leave(EACH)).bind(ids).fetch_one(conn).await?,
+    };
+    exactly(left, published.len())
 }
 
 /// Invariant: exactly the rows that are asked for leave the outbox, or none.

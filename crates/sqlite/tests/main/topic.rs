@@ -3,6 +3,7 @@
 use crate::fixture::{Files, Hands};
 use seamline_flow::log::{Appended, Cleanup, Fetched, Incoming, Log, Outgoing, TopicSpec};
 use seamline_flow::position::TopicIdentity;
+use seamline_message::headers::Headers;
 use seamline_sqlite::log::{EmbeddedLog, VALUE_BYTES_MAX};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ fn record(partition: u32, key: &str, value: Option<&str>) -> Outgoing {
         topic: "t".to_owned(),
         partition,
         key: Some(key.as_bytes().to_vec()),
-        headers: Vec::new(),
+        headers: Headers::default(),
         value: value.map(|value| value.as_bytes().to_vec()),
     }
 }

@@ -43,7 +43,7 @@ fn an_event_goes_to_the_channels_that_carry_it_and_its_state_to_every_state_topi
         topics(&made.records),
         ["events", "eligibility.events", "state", "eligibility.state", batches]
     );
-    let envelope = Envelope::from_headers(&made.records[1].headers.as_slice().into()).unwrap();
+    let envelope = Envelope::from_headers(&made.records[1].headers).unwrap();
     assert_eq!(envelope.previous, Some(Sequence(6)));
     assert_eq!(envelope.id, "policy@2/core/0000000000000000007/eligibility.events");
     assert_eq!(envelope.time, row.written_at);
@@ -61,7 +61,7 @@ fn a_key_that_ends_leaves_tombstones_with_headers() {
         let made = plan(std::slice::from_ref(&ended), &[]);
         let expected = ["events", "eligibility.events", "state=null", "eligibility.state=null"];
         assert_eq!(topics(&made.records)[..4], expected);
-        let envelope = Envelope::from_headers(&made.records[2].headers.as_slice().into()).unwrap();
+        let envelope = Envelope::from_headers(&made.records[2].headers).unwrap();
         assert_eq!((envelope.kind, envelope.sequence), (MessageKind::State, Sequence(7)));
     }
     let gone = plan(&[OutboxRow { state: None, ..fixture::state(8, 1) }], &[]);
@@ -72,7 +72,7 @@ fn a_key_that_ends_leaves_tombstones_with_headers() {
 fn a_row_without_a_change_goes_to_state_topics_alone() {
     let made = plan(&[fixture::state(7, 1)], &[]);
     assert_eq!(topics(&made.records)[..2], ["state", "eligibility.state"]);
-    assert_eq!(Envelope::from_headers(&made.records[0].headers.as_slice().into()).unwrap().previous, None);
+    assert_eq!(Envelope::from_headers(&made.records[0].headers).unwrap().previous, None);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_void_takes_the_place_of_an_event_on_its_channel_alone() {
     let made = plan(&[row], &[]);
     assert_eq!(topics(&made.records)[0], "eligibility.events=null");
     assert_eq!(made.records.len(), 2);
-    let envelope = Envelope::from_headers(&made.records[0].headers.as_slice().into()).unwrap();
+    let envelope = Envelope::from_headers(&made.records[0].headers).unwrap();
     assert_eq!(
         (envelope.kind, envelope.sequence, envelope.previous),
         (MessageKind::Void, Sequence(5), Some(Sequence(3)))

@@ -44,7 +44,7 @@ fn a_row_goes_to_both_majors_each_in_its_own_words_and_chains() {
     assert_eq!(older.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["events", "state"]);
     assert!(text(older[0].1).contains(r#""change":"PolicyOpened""#), "{}", text(older[0].1));
     assert!(text(older[1].1).contains(r#""status":"ACTIVE""#), "{}", text(older[1].1));
-    let envelope = Envelope::from_headers(&older[0].1.headers.as_slice().into()).unwrap();
+    let envelope = Envelope::from_headers(&older[0].1.headers).unwrap();
     assert_eq!((envelope.sequence, envelope.previous), (Sequence(7), Some(Sequence(3))));
     assert_eq!(envelope.id, "policy@1/core/0000000000000000007/events");
     assert_eq!(envelope.version, "1.4.0".parse().unwrap());
@@ -112,7 +112,7 @@ fn chains_begin_anew_with_each_incarnation() {
         let mut row = event("PolicyBound", "eligible", Some(previous.0));
         (row.sequence, row.moved) = (Sequence(first.0 + 1), None);
         let made = plan(row);
-        Envelope::from_headers(&older(&made)[0].1.headers.as_slice().into()).unwrap().previous
+        Envelope::from_headers(&older(&made)[0].1.headers).unwrap().previous
     };
     assert_eq!(of(Sequence(6)), None);
     assert_eq!(of(first), Some(first));
