@@ -3,12 +3,13 @@
 pub mod database;
 pub mod doctor;
 pub mod install;
-mod job;
+pub mod rowset;
 pub(crate) mod sql;
 
 mod binary;
 mod case;
 mod cell;
+mod job;
 mod ledger;
 mod replica;
 mod source;
