@@ -8,6 +8,7 @@ mod backfill;
 mod baseline;
 mod case;
 mod check;
+mod compare;
 mod compared;
 mod demo;
 mod diff;
@@ -81,6 +82,7 @@ enum Command {
     #[command(subcommand)]
     Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
+    Compare(compare::Args),
     /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
     Case(case::Verb),
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(&args),
         Command::Outbox(verb) => outbox::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Status(args) => status::run(&args),

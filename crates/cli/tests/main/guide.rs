@@ -108,7 +108,7 @@ fn follow(name: &str) {
                 console(&place, name, &lines);
             }
             Some(("edit", file)) => edit(&place, name, file, &lines),
-            Some(("yaml", file)) => place.write(file, lines.join("\n") + "\n"),
+            Some(("yaml" | "sql" | "csv", file)) => place.write(file, lines.join("\n") + "\n"),
             _ => panic!("{name}: nobody knows what to do with a block `{info}`"),
         }
     }
@@ -136,6 +136,12 @@ fn an_old_estate_is_adopted_as_the_guide_says() {
 }
 
 #[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
+fn two_systems_are_compared_as_the_guide_says() {
+    follow("disagree.md");
+}
+
+#[test]
 fn what_is_shown_is_held_against_what_is_printed() {
     assert!(matches(&["a", "b", "c"], &["a", "...", "c"]));
     assert!(matches(&["a"], &["...", "a", "..."]));
@@ -156,5 +162,5 @@ fn every_page_of_the_guide_is_linked() {
         assert!(linked, "{name}");
         n_pages += 1;
     }
-    assert_eq!(n_pages, 5);
+    assert_eq!(n_pages, 6);
 }
