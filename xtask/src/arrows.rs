@@ -1,20 +1,24 @@
 //! The arrows between crates: which may depend on which. A new one is a decision; ARCHITECTURE.md shows them.
 
 /// Crate, what it may depend on (beside tests), in the order of layers.
-pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
+pub(crate) const ARROWS: [(&str, &[&str]); 14] = [
     ("contract", &[]),
+    ("compare", &[]),
     ("expr", &["contract"]),
     ("lang", &["contract"]),
     ("estate", &["contract", "lang"]),
     ("rules", &["contract", "expr"]),
     ("message", &["contract", "expr"]),
     ("flow", &["contract", "expr", "message"]),
-    ("sqlite", &["contract", "flow", "message"]),
-    ("postgres", &["contract", "flow", "message"]),
+    ("sqlite", &["compare", "contract", "flow", "message"]),
+    ("postgres", &["compare", "contract", "flow", "message"]),
     ("kafka", &["contract", "flow", "message"]),
     ("sim", &["contract", "flow", "lang", "message"]),
     ("agent", &["contract", "flow", "kafka", "message", "postgres", "sqlite"]),
-    ("cli", &["agent", "contract", "estate", "flow", "lang", "message", "postgres", "rules", "sqlite"]),
+    (
+        "cli",
+        &["agent", "compare", "contract", "estate", "flow", "lang", "message", "postgres", "rules", "sqlite"],
+    ),
 ];
 
 /// Crates without async, I/O, clock or randomness.

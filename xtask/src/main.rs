@@ -111,15 +111,26 @@ const BENCHES: [(&str, &str); 3] =
 /// The bench on servers.
 const FLOW: &str = "flow";
 
+/// The bench of comparisons, on PostgreSQL.
+const COMPARE: &str = "compare";
+
 fn bench(args: &[&str]) -> Result<()> {
     if let [name, rest @ ..] = args
         && *name == FLOW
     {
         return bench_flow(rest);
     }
+    if let [name, rest @ ..] = args
+        && *name == COMPARE
+    {
+        return bench_compare(rest);
+    }
     let (names, flags): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| !arg.starts_with("--"));
     if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|(bench, _)| bench != *name)) {
-        bail!("no bench `{unknown}`; there are {} and {FLOW}", BENCHES.map(|(name, _)| name).join(", "));
+        bail!(
+            "no bench `{unknown}`; there are {}, {COMPARE} and {FLOW}",
+            BENCHES.map(|(name, _)| name).join(", ")
+        );
     }
     for (name, package) in BENCHES {
         if names.is_empty() || names.contains(&name) {
@@ -128,7 +139,31 @@ fn bench(args: &[&str]) -> Result<()> {
             cargo(&call)?;
         }
     }
-    if names.is_empty() { bench_flow(&flags) } else { Ok(()) }
+    if names.is_empty() {
+        bench_compare(&flags)?;
+        bench_flow(&flags)?;
+    }
+    Ok(())
+}
+
+/// Measures comparisons beside a peer from Python's package index, in an environment of its own.
+fn bench_compare(args: &[&str]) -> Result<()> {
+    tools::install_missing()?;
+    let home = target()?.join("reladiff");
+    let program = home.join("bin/reladiff");
+    if !program.is_file() {
+        let home = home.to_string_lossy();
+        run_with("python3", &["-m", "venv", "--clear", &home], &[])?;
+        let pip = format!("{home}/bin/pip");
+        run_with(&pip, &["install", "--quiet", "--requirement", "proof/bench/reladiff.txt"], &[])?;
+    }
+    let program = program.to_string_lossy();
+    services::with(|addresses| {
+        let mut variables = addresses.variables().to_vec();
+        variables.push(("SEAMLINE_RELADIFF", &program));
+        let call = ["bench", "--quiet", "--package", "seamline-postgres", "--bench", "compare", "--"];
+        run_with("cargo", &[&call, args].concat(), &variables)
+    })
 }
 
 /// Measures the program as it is shipped, on servers of its own.

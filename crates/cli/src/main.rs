@@ -8,6 +8,7 @@ mod backfill;
 mod baseline;
 mod case;
 mod check;
+mod compare;
 mod compared;
 mod demo;
 mod diff;
@@ -92,6 +93,7 @@ enum Command {
     /// Shows the long acts that agents work, and pauses, resumes or ends them.
     #[command(subcommand)]
     Job(job::Verb),
+    Compare(compare::Args),
     /// Shows what is broken, and notes what is done about it.
     #[command(subcommand)]
     Case(case::Verb),
@@ -135,6 +137,7 @@ fn main() -> ExitCode {
         Command::Bootstrap(args) => rehearse::bootstrap(&args),
         Command::Replay(args) => rehearse::replay(&args),
         Command::Job(verb) => job::run(&verb),
+        Command::Compare(args) => compare::run(&args),
         Command::Case(verb) => case::run(&verb),
         Command::Quarantine(verb) => quarantine::run(&verb),
         Command::Inbox(verb) => inbox::run(&verb),

@@ -3,7 +3,7 @@
 pub mod database;
 pub mod doctor;
 pub mod install;
-mod job;
+pub mod rowset;
 pub(crate) mod sql;
 
 mod binary;
@@ -11,6 +11,7 @@ mod case;
 mod cell;
 mod errand;
 mod inbox;
+mod job;
 mod ledger;
 mod replica;
 mod source;

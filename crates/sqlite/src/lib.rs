@@ -5,6 +5,7 @@ pub mod file;
 pub mod install;
 mod job;
 pub mod log;
+pub mod rowset;
 
 mod case;
 mod cell;

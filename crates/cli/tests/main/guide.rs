@@ -109,8 +109,9 @@ fn follow(name: &str) {
                 console(&place, name, &lines);
             }
             Some(("edit", file)) => edit(&place, name, file, &lines),
+            Some(("sql", file)) if file.ends_with(".sql") => place.write(file, lines.join("\n") + "\n"),
             Some(("sql", context)) => place.sql(context, &lines.join("\n")),
-            Some(("yaml", file)) => place.write(file, lines.join("\n") + "\n"),
+            Some(("yaml" | "csv", file)) => place.write(file, lines.join("\n") + "\n"),
             _ => panic!("{name}: nobody knows what to do with a block `{info}`"),
         }
     }
@@ -156,6 +157,12 @@ fn an_old_estate_is_adopted_as_the_guide_says() {
 #[cfg_attr(not(git_here), ignore = "not run: there is no git program")]
 fn two_repositories_are_joined_as_the_guide_says() {
     follow("two-repositories.md");
+}
+
+#[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
+fn two_systems_are_compared_as_the_guide_says() {
+    follow("disagree.md");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod check;
 mod chinook_servers;
 mod chinook_shop;
 mod ci;
+mod compare;
 mod demo;
 mod doctor;
 mod fixture;

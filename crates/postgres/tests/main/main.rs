@@ -4,6 +4,7 @@
 
 mod columns;
 mod commit;
+mod compare;
 mod conformance_source;
 mod conformance_store;
 mod fixture;
