@@ -24,8 +24,8 @@ const UNSAFE: [&str; 5] = [
     concat!("unsafe", " extern"),
     concat!("unsafe", "_code"),
 ];
-/// The one file that may hold such code.
-const UNSAFE_HERE: &str = "crates/kafka/src/raw.rs";
+/// The one module that may hold such code.
+const UNSAFE_HERE: &str = "crates/kafka/src/raw";
 const VENDORS: [&str; 4] = ["sqlite", "postgres", "kafka", "mysql"];
 
 /// Prints one line a fault and fails if there is any.
@@ -129,7 +129,7 @@ fn source_faults(name: &str, text: &str) -> Vec<String> {
     if !name.starts_with("xtask/") {
         faults.extend(refused(&WORDS_REFUSED, "has no place here"));
     }
-    if name != UNSAFE_HERE {
+    if !name.starts_with(UNSAFE_HERE) {
         let found = UNSAFE.iter().filter(|word| text.contains(**word));
         faults.extend(found.map(|word| format!("`{word}` may stand in {UNSAFE_HERE} alone")));
     }
@@ -191,7 +191,7 @@ fn relative(root: &Path, file: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{UNSAFE, UNSAFE_HERE, machine_path_faults, source_faults};
+    use super::{UNSAFE, machine_path_faults, source_faults};
 
     fn check(name: &str, text: &str, expected: &str) {
         let faults = source_faults(name, text).join("; ");
@@ -217,7 +217,7 @@ mod tests {
     fn code_without_checks_stands_in_one_file() {
         for word in UNSAFE {
             let text = format!("//! Wraps.\n{word}\n");
-            check(UNSAFE_HERE, &text, "");
+            check("crates/kafka/src/raw.rs", &text, "");
             check("crates/kafka/src/log.rs", &text, "alone");
             check("xtask/src/main.rs", &text, "alone");
             check("crates/kafka/tests/main/log.rs", &text, "alone");

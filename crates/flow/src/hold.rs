@@ -1,8 +1,13 @@
 //! Holding a lane: taking it, starting it, checking that its position is in this very topic, writing under its epoch.
 
+mod elsewhere;
+
+pub use elsewhere::{out_of_range, range_lost};
+
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
 use crate::flood::{Flood, lane_case};
+use crate::hold::elsewhere::other_topic;
 use crate::intake::Intake;
 use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
@@ -474,41 +479,6 @@ pub async fn ends<L: Log>(
         Fetched::OutOfRange { start, end } => Some((start, end)),
         Fetched::NoTopic => None,
     })
-}
-
-/// The position is in a topic that is not this one, though it has the same name.
-fn other_topic(lane: &Lane, is_state: bool) -> NewCase {
-    topic_case(lane, is_state, "other", "is another topic of the same name")
-}
-
-/// The records at the position are gone, or were never there.
-pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
-    debug_assert_eq!(lane.subscription, intake.subscription, "a lane is read for its own subscription");
-    topic_case(lane, reads_state(intake, lane), "range", RANGE_LOST)
-}
-
-/// The same of a lane of errands, which fills no table.
-pub fn range_lost(lane: &Lane) -> NewCase {
-    topic_case(lane, false, "range", RANGE_LOST)
-}
-
-const RANGE_LOST: &str = "does not hold the position any more; records may have been missed";
-
-fn topic_case(lane: &Lane, is_state: bool, cause: &str, what: &str) -> NewCase {
-    // What was not reacted to is for people to decide.
-    let mend = if is_state {
-        format!("; `seamline bootstrap {}` mends it", lane.subscription)
-    } else {
-        String::new()
-    };
-    NewCase {
-        kind: CaseKind::Topic,
-        fingerprint: format!("topic/{}/{}/{}/{cause}", lane.subscription, lane.topic, lane.partition),
-        subject: lane.subscription.to_string(),
-        owed_by: lane.subscription.context.clone(),
-        summary: format!("partition {} of `{}` {what}{mend}", lane.partition, lane.topic),
-        details: details(lane, &[]),
-    }
 }
 
 /// Returns the details of a case about a lane: its topic and partition, and more facts.

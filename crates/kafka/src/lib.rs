@@ -3,7 +3,6 @@
 pub mod access;
 mod answer;
 mod aside;
-mod hurry;
 pub mod log;
 pub mod open;
 mod producer;

@@ -1,7 +1,7 @@
 //! One transactional producer on a thread of its own: whoever waits for it may go away, it ends what it began.
 
-use crate::hurry::hurry;
 use crate::properties::{Properties, Said, renewed, say};
+use crate::raw::hurry::hurry;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;

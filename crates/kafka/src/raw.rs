@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "the safe client has none of these calls; this module wraps them")]
 
+pub(crate) mod hurry;
+
 use crate::answer::{Described, Failed};
 use crate::properties::{Quiet, Reading};
 use rdkafka::bindings as sys;

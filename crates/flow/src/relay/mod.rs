@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod decide;
+pub(crate) mod last;
 mod reach;
 pub mod records;
 
@@ -17,10 +18,10 @@ use crate::outlet::OutletSet;
 use crate::port::PortError;
 use crate::relay::batch::{Agreement, BatchRecord, agree};
 use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
+use crate::relay::last::last_batch;
 use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
 use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
-use crate::sweep::Sweep;
 use futures_util::future::join;
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
@@ -40,9 +41,6 @@ pub const LOOK_ROWS_MAX: usize = 64_000;
 
 /// How long a parked contract rests before its topics are tried again.
 pub const PARKED: Duration = Duration::from_secs(60);
-
-/// How many records of the batches topic are read at once.
-const READ_MAX: usize = 500;
 
 /// The ports of a relay, and on whose behalf they are used.
 #[derive(Debug)]
@@ -479,41 +477,3 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         parked_case(self.outlets, topic, reason, &contracts)
     }
 }
-
-/// Returns the last batch record of a source in the log; a record that cannot be read is none of its history.
-pub(crate) async fn last_batch<L: Log>(
-    log: &L,
-    outlets: &OutletSet,
-) -> Result<Option<BatchRecord>, PortError> {
-    let spec = outlets.batches();
-    let topic = log.create(&spec).await?;
-    let whole = Sweep::begin(log, &topic, 0).await?;
-    // It is nearly always among the last: until compaction there is one record for each batch.
-    let tail = whole.clone().from(whole.end.saturating_sub(READ_MAX as u64));
-    let value = match last_value(log, outlets, tail).await? {
-        Some(value) => Some(value),
-        None => last_value(log, outlets, whole).await?,
-    };
-    let Some(value) = value else { return Ok(None) };
-    let unreadable = || PortError::NotApplied(Box::new(UnreadableBatch(spec.name.clone())));
-    batch::decode(&value).ok_or_else(unreadable).map(Some)
-}
-
-async fn last_value<L: Log>(
-    log: &L,
-    outlets: &OutletSet,
-    mut sweep: Sweep,
-) -> Result<Option<Vec<u8>>, PortError> {
-    let name = outlets.source_name();
-    let mut last = None;
-    while let Some(records) = sweep.next(log, READ_MAX).await? {
-        let is_ours = |record: &Incoming| record.key.as_deref() == Some(name.as_bytes());
-        last = records.into_iter().rfind(is_ours).map_or(last, |record| record.value);
-    }
-    Ok(last)
-}
-
-/// The last batch record has a form that is not known here: a newer program wrote it.
-#[derive(Debug, thiserror::Error)]
-#[error("the topic `{0}` holds a batch record in a form that is not known here")]
-pub struct UnreadableBatch(pub String);

@@ -1,6 +1,6 @@
 //! What the simulated database answers through the ports of a producer.
 
-use super::{AsideState, SimSource};
+use super::{AsideState, Database, SimSource, end_of};
 use crate::fault::Fault;
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
@@ -188,5 +188,78 @@ impl Cases for SimSource {
     ) -> Result<bool, PortError> {
         let advance = || self.state().committed.cases.advance(id, stage, note, now);
         self.world.call("cases.advance", advance).await
+    }
+}
+
+impl SimSource {
+    fn write_void(&self, key: &RecordKey, act: Act) {
+        let sequence = self.draw();
+        let row = self.row(sequence, key, act, None);
+        let mut state = self.state();
+        state.committed.outbox.insert(sequence, row);
+        let known = state.committed.keys.entry(key.clone()).or_default();
+        known.written += 1;
+        known.sequence.get_or_insert(sequence);
+    }
+
+    fn discard_now(&self, sequence: Sequence) -> bool {
+        let Some((row, ..)) = self.state().committed.aside.remove(&sequence) else { return false };
+        let key = RecordKey::parse(row.key.as_bytes()).expect("keys are published as they are written");
+        if let Act::Change(_) = row.act {
+            for (channel, previous) in row.previous {
+                self.write_void(&key, Act::Void { channel, sequence, previous });
+            }
+        }
+        self.state().committed.explained.insert(sequence);
+        true
+    }
+
+    fn void_now(&self, key: &RecordKey, act: &Act) {
+        if let Act::Void { sequence, .. } = act {
+            let is_missing = self.state().committed.counts().missing() > 0;
+            self.write_void(key, act.clone());
+            if is_missing {
+                self.state().committed.explained.insert(*sequence);
+            }
+        }
+    }
+
+    fn incarnation_now(&self) -> Incarnation {
+        let state = self.state();
+        let Database { filling, batch, .. } = state.committed;
+        Incarnation { current: Sequence(state.drawn).incarnation(), filling, batch }
+    }
+
+    fn rebase_now(&self, tenure: &Tenure, rebase: &Rebase, now: Timestamp, ttl: Duration) -> Removed {
+        let mut state = self.state();
+        if tenure.epoch != state.committed.epoch {
+            return Removed::Fenced;
+        }
+        state.committed.batch = rebase.batch;
+        if let Some((_, until)) = &mut state.committed.held {
+            *until = end_of(now, ttl);
+        }
+        if Sequence(state.drawn).incarnation() >= rebase.incarnation {
+            return Removed::Done;
+        }
+        let last = state.committed.rebase(rebase);
+        state.drawn = last.0;
+        state.highest_committed = last.0;
+        Removed::Done
+    }
+
+    fn emit_now(&self, keys: &[RecordKey]) -> u64 {
+        for key in keys {
+            let (mut known, row) = {
+                let committed = &self.state().committed;
+                (committed.keys.get(key).cloned().unwrap_or_default(), committed.rows.get(key).cloned())
+            };
+            let row = self.publish(&mut known, key, None, row);
+            let mut state = self.state();
+            state.highest_committed = state.highest_committed.max(row.sequence.0);
+            state.committed.keys.insert(key.clone(), known);
+            state.committed.outbox.insert(row.sequence, row);
+        }
+        keys.len() as u64
     }
 }
