@@ -4,7 +4,7 @@ mod elsewhere;
 
 pub use elsewhere::{out_of_range, range_lost};
 
-use crate::case::{CaseKind, NewCase};
+use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::flood::{Flood, lane_case};
 use crate::hold::elsewhere::other_topic;

@@ -12,7 +12,7 @@ use seamline_contract::resolve::ResolvedContract;
 use seamline_flow::port::PortError;
 use seamline_flow::rebase::renumbered;
 use seamline_flow::source::{
-    Act, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, SourceCounts, Taken, Tenure,
+    Act, KeyFacts, OutboxRow, Rebase, Removal, Removed, SourceCounts, Taken, Tenure,
 };
 use seamline_message::codec::Change;
 use seamline_message::key::RecordKey;

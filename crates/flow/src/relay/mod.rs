@@ -2,7 +2,7 @@
 
 pub mod batch;
 pub mod decide;
-pub(crate) mod last;
+pub mod last;
 mod reach;
 pub mod records;
 
@@ -13,10 +13,10 @@ use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::digest_key;
 use crate::flood::{Flood, source_case};
-use crate::log::{Appended, Fence, Incoming, Log};
+use crate::log::{Appended, Fence, Log};
 use crate::outlet::OutletSet;
 use crate::port::PortError;
-use crate::relay::batch::{Agreement, BatchRecord, agree};
+use crate::relay::batch::{Agreement, agree};
 use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
 use crate::relay::last::last_batch;
 use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
