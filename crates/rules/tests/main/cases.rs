@@ -175,6 +175,7 @@ fn every_kind_of_expression_is_checked() {
 fn an_older_major_lives_as_long_as_the_newest_serves_it() {
     let dead = |serves: &str| {
         let mut files = in_the_examples_estate(Files::new());
+        files.insert(DocumentId(COVER.to_owned()), SUBSCRIPTION.to_owned());
         let policy = files[&DocumentId(POLICY.to_owned())].clone();
         files.insert(DocumentId("policies/policy@1.contract.yaml".to_owned()), policy.clone());
         let newer = policy.replace("version: 1.0.0", "version: 2.0.0").replace("state: {}", serves);

@@ -184,7 +184,7 @@ async fn an_inbox_of_the_first_format_keeps_its_rows_and_gets_the_columns_of_tod
     database.install_consumer(&[]).await.unwrap();
     {
         let mut service = database.writer().await;
-        for view in ["claimable", "claim", "done", "failed"] {
+        for view in ["claimable", "claim", "done", "failed", "answer"] {
             run(&mut service, &format!("DROP VIEW seamline_{view}")).await.unwrap();
         }
         for column in ["due", "why", "ended_at", "correlation", "traceparent"] {
