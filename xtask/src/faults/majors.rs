@@ -97,7 +97,7 @@ fn finished(stage: &Stage<'_>, told: &str) -> Result<Outcome> {
         return Ok(Outcome::Failed(format!("something waits in quarantine: {}", listed["issues"])));
     }
     if let Some(outcome) =
-        judged_by_oracle(stage, End { forgive: told, any_sequence: true, ..End::default() })?
+        judged_by_oracle(stage, End { skip: "books", forgive: told, any_sequence: true, ..End::default() })?
     {
         return Ok(outcome);
     }
