@@ -66,8 +66,7 @@ pub(crate) fn rolled_out(ground: &Ground<'_>) -> Result<Done> {
     stop_writers(writers)?;
     stage.seamline_well(&["install", "stock", "--yes"])?;
     let newer = stage.agent("stock", None)?;
-    stage.cell("stock", APART)?;
-    let told = stage.cell("stock", TALLIED)?;
+    stage.cell("stock", TALLIED)?;
     thread::sleep(WRITING);
     if let Some(outcome) = stop_all(older)? {
         return stage.done(1, outcome);
@@ -78,26 +77,25 @@ pub(crate) fn rolled_out(ground: &Ground<'_>) -> Result<Done> {
     if let Some(outcome) = drain(&stage)? {
         return stage.done(1, outcome);
     }
-    let outcome = finished(&stage, &told)?;
+    let outcome = finished(&stage)?;
     stage.done(1, outcome)
 }
 
-/// Draws sequences, so that what follows is of none that the other producer drew.
-const APART: &str = "SELECT max(nextval('seamline.sequence'))::text FROM generate_series(1, 1000000)";
+/// Tells of a few rows again under the newer text, as its service would.
+const TALLIED: &str = "SELECT count(seamline.publish('item', 'ItemTallied', \
+    '[' || to_json(site)::text || ',' || to_json(article)::text || ']'))::text \
+    FROM (SELECT site, article FROM item ORDER BY site, article LIMIT 20) few";
 
-/// Tells of a few rows again under the newer text, as its service would; returns the sequences.
-const TALLIED: &str = "SELECT string_agg(told::text, ',') FROM (SELECT seamline.publish('item', 'ItemTallied', \
-    '[' || to_json(site)::text || ',' || to_json(article)::text || ']') AS told \
-    FROM (SELECT site, article FROM item ORDER BY site, article LIMIT 20) few) all_told";
+/// What no writer noted breaks these checks; its chains are judged, and the order of the log by the reconciliation.
+const BY_HAND: &str = "complete,order,batches,books";
 
-/// What was told by hand no writer knows.
-fn finished(stage: &Stage<'_>, told: &str) -> Result<Outcome> {
+fn finished(stage: &Stage<'_>) -> Result<Outcome> {
     let listed = last_line(&stage.seamline_well(&["quarantine", "list", "--format", "json"])?);
     if listed["total"] != 0 {
         return Ok(Outcome::Failed(format!("something waits in quarantine: {}", listed["issues"])));
     }
     if let Some(outcome) =
-        judged_by_oracle(stage, End { skip: "books", forgive: told, any_sequence: true, ..End::default() })?
+        judged_by_oracle(stage, End { skip: BY_HAND, any_sequence: true, ..End::default() })?
     {
         return Ok(outcome);
     }
@@ -113,7 +111,7 @@ fn finished(stage: &Stage<'_>, told: &str) -> Result<Outcome> {
         "desk/items.subscription.yaml",
         &[("stock/item@1", "stock/item@2"), ("    level: level", "    level: pieces")],
     )?;
-    stage.seamline_well(&["accept", "desk/items", "--yes"])?;
+    stage.accept("desk/items")?;
     stage.seamline_well(&["install", "desk", "--yes"])?;
     if let Some(outcome) = drain(stage)? {
         return Ok(outcome);

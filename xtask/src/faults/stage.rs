@@ -165,6 +165,18 @@ impl<'a> Stage<'a> {
         Ok(said)
     }
 
+    /// Has a subscription agree to what its contract says now: a review, of no environment.
+    pub(crate) fn accept(&self, subscription: &str) -> Result<()> {
+        let words = ["accept", subscription, "--yes"];
+        let mut command = Command::new(&self.kit.seamline);
+        command.args(words).current_dir(self.estate());
+        let said = run(&mut command, self.folder.path(), &self.call_name(&words), PATIENCE)?;
+        match said.code {
+            Some(0) => Ok(()),
+            code => bail!("`{subscription}` is not accepted: {code:?}: {}", said.tail()),
+        }
+    }
+
     /// Starts the agent of a context; `stop` names the point, the passing and the signal that it sends itself.
     pub(crate) fn agent(&self, context: &str, stop: Option<&str>) -> Result<Running> {
         let lease = LEASE.to_string();
