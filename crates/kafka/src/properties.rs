@@ -94,7 +94,7 @@ impl Properties {
     pub(crate) fn reading(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         // With a queue for each partition these bound each partition.
-        config.set("queued.max.messages.kbytes", "1024").set("fetch.message.max.bytes", "524288");
+        config.set("queued.max.messages.kbytes", "512").set("fetch.message.max.bytes", "262144");
         config
             .set("fetch.max.bytes", "4194304")
             .set("fetch.queue.backoff.ms", "2")

@@ -21,7 +21,7 @@ use seamline_message::mutant::{self, Mutant};
 use std::collections::HashMap;
 
 /// How many records one step takes at most.
-pub const STEP_RECORDS: usize = 4_096;
+pub const STEP_RECORDS: usize = 2_048;
 
 /// With fewer records nothing is gained by not reading what is known of their keys.
 const UNREAD_MIN: usize = 256;
