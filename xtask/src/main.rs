@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo x COMMAND
   faults [NAME…] [--mutant NAME | --mutants | --everything] [--full] [--json]   servers and agents that fail, judged by an
                      oracle, and deliberate bugs that it must notice: docs/proof/faults.md; --list names them
   mutants [--json]   builds with the deliberate bugs: each must be caught
-  bench [NAME] [--json]   ratios measured side by side in one run (check, validate, embedded, flow)
+  bench [NAME] [--json]   ratios measured side by side in one run (check, validate, embedded, compare, flow)
   bench flow [PART…] [--json] [--quick]   PostgreSQL and Kafka beside named peers: docs/reference/bench.md
   soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/
   ci                 tidy, clippy, fmt and test, as CI runs them";

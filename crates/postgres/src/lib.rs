@@ -1,4 +1,5 @@
-//! Source, Ledger, Cases and Store on PostgreSQL: publishing by key in SQL, projections with markers.
+//! The ports of a context's database on PostgreSQL: publishing by key in SQL, projections with markers, inboxes, jobs; and row sets to
+//! compare.
 
 pub mod database;
 pub mod doctor;

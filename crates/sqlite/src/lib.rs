@@ -1,4 +1,4 @@
-//! Source, Store and Log on SQLite: the embedded default.
+//! The ports of a context's database and of the log on SQLite, the embedded default; and row sets to compare.
 
 pub mod context;
 pub mod file;
