@@ -14,7 +14,7 @@ use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{ContextId, ContractId, ContractRef};
 use seamline_contract::resolve::Unresolved;
 use seamline_flow::clock::{Clock, Entropy};
-use seamline_flow::hold::{Ports, ends};
+use seamline_flow::hold::Ports;
 use seamline_flow::intake::{Intake, IntakeError};
 use seamline_flow::lease::Leases;
 use seamline_flow::log::Log;
@@ -215,7 +215,7 @@ impl Agent {
     async fn is_empty(&self, topic: &str) -> Result<bool, PortError> {
         let Some(topic) = self.log.topic(topic).await? else { return Ok(false) };
         for partition in 0..topic.partitions {
-            let ends = ends(self.log.as_ref(), &topic, partition).await?;
+            let ends = self.log.ends(&topic, partition).await?;
             if ends.is_some_and(|(_, end)| end > 0) {
                 return Ok(false);
             }

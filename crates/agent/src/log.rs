@@ -127,6 +127,10 @@ impl Log for SiteLog {
         either!(self, log => log.append(fence, records))
     }
 
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        either!(self, log => log.ends(topic, partition))
+    }
+
     async fn decided(&self, topic: &TopicIdentity, partition: u32) -> Result<bool, PortError> {
         either!(self, log => log.decided(topic, partition))
     }

@@ -8,7 +8,6 @@ use seamline_agent::log::SiteLog;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
 use seamline_flow::errand::Errands;
-use seamline_flow::hold::ends;
 use seamline_flow::job::JobStage;
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
@@ -162,8 +161,7 @@ pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
             let lane = Lane { subscription: subscription.clone(), topic: name.to_owned(), partition };
             let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
             let position = found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
-            let Some((start, end)) = ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?
-            else {
+            let Some((start, end)) = agent.log.ends(&topic, partition).await.map_err(no_answer)? else {
                 continue;
             };
             let from = position.unwrap_or(start);

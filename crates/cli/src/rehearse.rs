@@ -12,7 +12,6 @@ use seamline_agent::site::Site;
 use seamline_contract::channel::Replay;
 use seamline_contract::id::SubscriptionRef;
 use seamline_contract::subscription::Role;
-use seamline_flow::hold::ends;
 use seamline_flow::intake::{Intake, StateLane};
 use seamline_flow::job::orders::{RehearseOrders, write};
 use seamline_flow::job::{JobKind, Jobs, NewJob};
@@ -333,7 +332,7 @@ async fn size(agent: &Agent, state: &StateLane) -> Result<Option<Size>> {
     let mut size = Size { offsets: 0, partitions: topic.partitions.into(), bytes: 0, seconds: 0.0 };
     let (mut sampled, mut bytes, mut took) = (0_u64, 0_usize, Duration::ZERO);
     for partition in 0..topic.partitions {
-        let found = ends(agent.log.as_ref(), &topic, partition).await.map_err(no_answer)?;
+        let found = agent.log.ends(&topic, partition).await.map_err(no_answer)?;
         let Some((start, end)) = found else { continue };
         size.offsets += end - start;
         if sampled >= SAMPLE as u64 {

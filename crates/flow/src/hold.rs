@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::flood::{Flood, lane_case};
 use crate::hold::elsewhere::other_topic;
 use crate::intake::Intake;
-use crate::log::{Fetched, Incoming, Log};
+use crate::log::{Incoming, Log};
 use crate::port::PortError;
 use crate::position::{Accounting, Position, TopicIdentity};
 use crate::store::{Batch, Committed, Grip, Gripped, Lane, LaneState, Projection, Store};
@@ -214,7 +214,7 @@ impl Hold {
                 })
             }
             None => {
-                let Some((oldest, end)) = ends(ports.log, &hold.topic, hold.lane.partition).await? else {
+                let Some((oldest, end)) = ports.log.ends(&hold.topic, hold.lane.partition).await? else {
                     return Ok(Take::NoTopic);
                 };
                 let offset = if start == Start::End { end } else { oldest };
@@ -463,22 +463,6 @@ pub fn lost(hold: &Hold) -> String {
 /// Returns when the first of some records was written at its source, as its header says.
 pub fn written_first(records: &[Incoming]) -> Option<Timestamp> {
     std::str::from_utf8(records.first()?.headers.get(envelope::TIME)?).ok()?.parse().ok()
-}
-
-/// Returns the oldest offset of a partition and its end; none where there is no such partition.
-///
-/// # Errors
-/// The log's.
-pub async fn ends<L: Log>(
-    log: &L,
-    topic: &TopicIdentity,
-    partition: u32,
-) -> Result<Option<(u64, u64)>, PortError> {
-    Ok(match log.fetch(topic, partition, 0, 1).await? {
-        Fetched::Records(fetch) => Some((fetch.start, fetch.end)),
-        Fetched::OutOfRange { start, end } => Some((start, end)),
-        Fetched::NoTopic => None,
-    })
 }
 
 /// Returns the details of a case about a lane: its topic and partition, and more facts.

@@ -153,6 +153,15 @@ pub trait Log: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Fetched, PortError>> + Send;
 
+    /// Returns the oldest offset of a partition and its end, as the log itself says now: what was `decided` before the call lies before
+    /// the end, and a `fetch` after it takes no earlier offset for the end. None where there is no such partition, or the topic was made
+    /// anew.
+    fn ends(
+        &self,
+        topic: &TopicIdentity,
+        partition: u32,
+    ) -> impl Future<Output = Result<Option<(u64, u64)>, PortError>> + Send;
+
     /// Waits until all that was appended to a partition before the call is decided: aborted, or committed and seen by whoever
     /// reads from then on. Returns false where that takes longer than a while; at once where appends are seen at once.
     fn decided(

@@ -45,11 +45,7 @@ impl Sweep {
     /// # Errors
     /// The log's; `NotApplied` with `WentAway` when there is no such topic.
     pub async fn begin<L: Log>(log: &L, topic: &TopicIdentity, partition: u32) -> Result<Sweep, PortError> {
-        let (start, end) = match log.fetch(topic, partition, 0, 1).await? {
-            Fetched::Records(fetch) => (fetch.start, fetch.end),
-            Fetched::OutOfRange { start, end } => (start, end),
-            Fetched::NoTopic => return Err(went_away(topic)),
-        };
+        let Some((start, end)) = log.ends(topic, partition).await? else { return Err(went_away(topic)) };
         Ok(Sweep { topic: topic.clone(), partition, start, end, next: start, standstills: 0 })
     }
 

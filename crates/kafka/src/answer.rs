@@ -26,3 +26,12 @@ pub(crate) struct Described {
     /// We may write to it, as far as the broker says.
     pub(crate) may_write: bool,
 }
+
+/// Returns whether the broker says that there is no such topic or partition.
+pub(crate) fn is_absent(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
+    )
+}

@@ -3,6 +3,7 @@
 pub mod access;
 mod answer;
 mod aside;
+mod ends;
 pub mod log;
 pub mod open;
 mod producer;

@@ -1,9 +1,10 @@
 //! The port to the log on Apache Kafka.
 
-use crate::answer::{Described, Failed};
+use crate::answer::{Described, Failed, is_absent};
 use crate::aside::Aside;
+use crate::ends::KnownEnds;
 use crate::open::{OpenError, PATIENCE};
-use crate::producer::{Ends, Handle};
+use crate::producer::Handle;
 use crate::properties::{Properties, Quiet, Reading, reading, serve, why};
 use crate::raw;
 use crate::reader::{Lost, Place, Reader, Readers, Unreadable, offsets};
@@ -56,8 +57,8 @@ struct Inner {
     /// One description of topics at a time: who comes meanwhile finds its answer there.
     describing: tokio::sync::Mutex<()>,
     producers: Mutex<BTreeMap<String, (u64, Handle)>>,
-    /// Where each partition ends at least: our own transactions are seen by whoever reads after them.
-    written: Mutex<Ends>,
+    /// Our own transactions, and what the broker said, are seen by whoever reads after them.
+    ends: KnownEnds,
 }
 
 /// The log on Apache Kafka.
@@ -124,7 +125,7 @@ impl KafkaLog {
             known: Mutex::default(),
             describing: tokio::sync::Mutex::default(),
             producers: Mutex::default(),
-            written: Mutex::default(),
+            ends: KnownEnds::default(),
         });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
@@ -215,7 +216,7 @@ impl Inner {
         let id = now.described.as_ref().map(|topic| topic.id.clone());
         let before = locked(&self.known).insert(name.clone(), now).and_then(|known| known.described);
         if before.is_some_and(|before| Some(before.id) != id) {
-            locked(&self.written).remove(&name);
+            self.ends.forget(&name);
             self.readers.close_others(&name, id.as_deref());
         }
     }
@@ -246,11 +247,6 @@ impl Inner {
         }
     }
 
-    fn written(&self, place: &Place) -> u64 {
-        let written = locked(&self.written);
-        written.get(&place.topic).and_then(|ends| ends.get(&place.partition)).copied().unwrap_or(0)
-    }
-
     /// Makes a reader, or says why there is none.
     async fn reader(
         self: &Arc<Inner>,
@@ -265,7 +261,7 @@ impl Inner {
         let made = blocking(move || {
             let offsets = offsets(it.asking.client(), &place, PATIENCE);
             let (start, end) = offsets.map_err(Lost::Failed)?;
-            let end = end.max(it.written(&place));
+            let end = end.max(it.ends.of(&place));
             if at < start || at > end {
                 return Ok(Err(Fetched::OutOfRange { start, end }));
             }
@@ -295,7 +291,7 @@ impl Inner {
                 tokio::time::sleep(Duration::from_micros(500)).await;
                 continue;
             }
-            if reader.has_news(self.written(place)) || Instant::now() > until {
+            if reader.has_news(self.ends.of(place)) || Instant::now() > until {
                 return Ok(());
             }
             tokio::time::sleep(wait).await;
@@ -320,14 +316,6 @@ impl Inner {
         let (it, place) = (Arc::clone(self), place.clone());
         blocking(move || it.readers.end(&place, reader)).await
     }
-}
-
-fn is_absent(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
-    )
 }
 
 impl Log for KafkaLog {
@@ -411,15 +399,24 @@ impl Log for KafkaLog {
             }
             appended => appended,
         };
-        let mut written = locked(&self.0.written);
-        for (topic, ends) in ends {
-            let known = written.entry(topic).or_default();
-            for (partition, end) in ends {
-                let known = known.entry(partition).or_default();
-                *known = end.max(*known);
-            }
-        }
+        self.0.ends.learn(ends);
         Ok(appended)
+    }
+
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        if topic.cluster != self.0.cluster || partition >= topic.partitions {
+            return Ok(None);
+        }
+        let place = Place { id: topic.id.clone(), topic: topic.name.clone(), partition };
+        let asked = place.clone();
+        let listed = self.ask(move |client| offsets(client, &asked, PATIENCE)).await?;
+        // Asked after the offsets: they are of this topic or of none.
+        if !self.0.is_same(&place, true).await? {
+            return Ok(None);
+        }
+        let (start, end) = listed.map_err(not_applied)?;
+        self.0.ends.learn(BTreeMap::from([(place.topic, BTreeMap::from([(partition, end)]))]));
+        Ok(Some((start, end)))
     }
 
     async fn decided(&self, topic: &TopicIdentity, partition: u32) -> Result<bool, PortError> {
@@ -488,7 +485,7 @@ impl Log for KafkaLog {
                     return Err(error);
                 }
             }
-            let taken = reader.hand_over(limit, self.0.written(&place));
+            let taken = reader.hand_over(limit, self.0.ends.of(&place));
             let (records, next, start, end) = (taken.records, taken.next, taken.start, taken.end);
             return Ok(Fetched::Records(Fetch { records, next, start, end }));
         }

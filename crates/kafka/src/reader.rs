@@ -149,12 +149,12 @@ impl Reader {
     }
 
     /// Returns whether a read has something to say: records, a later offset, or that this is the end.
-    pub(crate) fn has_news(&self, written: u64) -> bool {
-        !self.pending.is_empty() || self.examined > self.at || self.examined >= self.end_now(written)
+    pub(crate) fn has_news(&self, known: u64) -> bool {
+        !self.pending.is_empty() || self.examined > self.at || self.examined >= self.end_now(known)
     }
 
-    fn end_now(&self, written: u64) -> u64 {
-        let known = self.end.max(self.examined).max(written);
+    fn end_now(&self, known: u64) -> u64 {
+        let known = self.end.max(self.examined).max(known);
         if self.ended || self.examined < self.end {
             return known;
         }
@@ -164,7 +164,7 @@ impl Reader {
     }
 
     /// Hands over at most `limit` records.
-    pub(crate) fn hand_over(&mut self, limit: usize, written: u64) -> Taken {
+    pub(crate) fn hand_over(&mut self, limit: usize, known: u64) -> Taken {
         let count = limit.min(self.pending.len());
         let records: Vec<Incoming> = self.pending.drain(..count).collect();
         self.bytes -= records.iter().map(value_bytes).sum::<usize>();
@@ -176,7 +176,7 @@ impl Reader {
         (self.last, self.at, self.used) = (self.at, next, Instant::now());
         let low = self.partition.as_ref().and_then(|partition| partition.watermarks().0);
         self.start = self.start.max(low.unwrap_or(0)).min(next);
-        Taken { records, next, start: self.start, end: self.end_now(written).max(next) }
+        Taken { records, next, start: self.start, end: self.end_now(known).max(next) }
     }
 }
 
@@ -373,5 +373,31 @@ fn seat(taken: &mut Vec<Seat>, place: &Place, at: u64) -> Result<usize, Lost> {
         }
         (_, Some(client)) => Ok(client),
         (None, None) => Err(Lost::Gone(RDKafkaErrorCode::Conflict)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_whose_client_said_end_waits_for_a_later_end_that_is_known() {
+        let mut reader = Reader {
+            partition: None,
+            pending: VecDeque::new(),
+            bytes: 0,
+            at: 716,
+            last: 700,
+            examined: 716,
+            end: 716,
+            ended: true,
+            told_end: Some(716),
+            start: 0,
+            used: Instant::now(),
+        };
+        assert!(reader.has_news(0), "at the end as it knows it, it answers at once");
+        assert!(!reader.has_news(723), "before an end that others know, it waits");
+        let taken = reader.hand_over(10, 723);
+        assert_eq!((taken.records.len(), taken.next, taken.end), (0, 716, 723));
     }
 }

@@ -242,6 +242,15 @@ impl Log for SimLog {
     ) -> Result<Fetched, PortError> {
         self.world.call("log.fetch", || self.fetch_now(topic, partition, from, limit)).await
     }
+
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        let found = || {
+            let state = self.state();
+            let found = state.topics.get(&topic.name).filter(|found| found.id == topic.id)?;
+            Some((0, found.partitions.get(partition as usize)?.next))
+        };
+        self.world.call("log.ends", found).await
+    }
 }
 
 fn identity(topic: &Topic) -> TopicIdentity {

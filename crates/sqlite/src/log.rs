@@ -256,6 +256,15 @@ impl Log for EmbeddedLog {
         let mut reader = self.file.readers().acquire().await.map_err(not_applied)?;
         fetch(&mut reader, topic, partition, from, limit).await.map_err(not_applied)
     }
+
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        Ok(match self.fetch(topic, partition, 0, 0).await? {
+            Fetched::Records(Fetch { start, end, .. }) | Fetched::OutOfRange { start, end } => {
+                Some((start, end))
+            }
+            Fetched::NoTopic => None,
+        })
+    }
 }
 
 async fn make(conn: &mut SqliteConnection, spec: &TopicSpec) -> Result<(), sqlx::Error> {

@@ -203,6 +203,14 @@ async fn places_that_are_not_there_are_answers<F: LogFixture>(fixture: &F) {
     assert_eq!(sure(log.fetch(&topic, 1, 0, 10).await), Fetched::NoTopic);
     let unknown = TopicIdentity { name: "nowhere".to_owned(), ..topic.clone() };
     assert_eq!(sure(log.fetch(&unknown, 0, 0, 10).await), Fetched::NoTopic);
+    assert_eq!(sure(log.ends(&topic, 0).await), Some((0, 0)));
+    assert_eq!(sure(log.ends(&topic, 1).await), None);
+    assert_eq!(sure(log.ends(&unknown, 0).await), None);
+    let fence = sure(log.fence("relay").await);
+    done(&log, &fence, vec![record("orders", "k", Some("1"))]).await;
+    assert!(sure(log.decided(&topic, 0).await));
+    let (start, end) = sure(log.ends(&topic, 0).await).expect("it is there");
+    assert!(start == 0 && end >= 1, "what is decided is before the end");
     let Fetched::OutOfRange { end, .. } = sure(log.fetch(&topic, 0, 1_000, 10).await) else {
         panic!("there is nothing that far")
     };
@@ -267,5 +275,6 @@ async fn a_topic_made_anew_is_another<F: LogFixture>(fixture: &F) {
     let new = sure(log.create(&kept("orders")).await);
     assert_ne!(new.id, old.id);
     assert_eq!(sure(log.fetch(&old, 0, 0, 10).await), Fetched::NoTopic, "the old one is gone");
+    assert_eq!(sure(log.ends(&old, 0).await), None, "nor has it ends");
     assert!(read_all(&log, &new, 0).await.is_empty());
 }

@@ -2,7 +2,7 @@
 //! merge. Nothing of it grows with the number of keys.
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Ports, ends, written_first};
+use crate::hold::{DigestEpoch, Ports, written_first};
 use crate::intake::Intake;
 use crate::job::decide::{held, over};
 use crate::job::merge::{Judged, judged, parts_done};
@@ -146,7 +146,7 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
         let lanes = self.ports.store.lanes(&self.intake.subscription).await?;
         let mut reaches = Vec::new();
         for partition in 0..topic.partitions {
-            let Some((start, end)) = ends(self.ports.log, topic, partition).await? else {
+            let Some((start, end)) = self.ports.log.ends(topic, partition).await? else {
                 let why = format!("partition {partition} of `{}` is not there", topic.name);
                 return self.wait(job, before, why).await;
             };
@@ -266,7 +266,7 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
         topic: &TopicIdentity,
     ) -> Result<Stepped, PortError> {
         for reach in &mut at.reaches {
-            let Some((_, end)) = ends(self.ports.log, topic, reach.partition).await? else {
+            let Some((_, end)) = self.ports.log.ends(topic, reach.partition).await? else {
                 return self.begin(job, &at, topic).await;
             };
             reach.fence = end.max(reach.end);

@@ -1,7 +1,7 @@
 //! Brings the lanes of a subscription to the ends of their partitions, so that what they hold can be compared.
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Hold, Ports, Step, Take, ends, lost};
+use crate::hold::{DigestEpoch, Hold, Ports, Step, Take, lost};
 use crate::intake::Intake;
 use crate::log::Log;
 use crate::port::PortError;
@@ -62,7 +62,7 @@ async fn to_end<S: Store, L: Log, C: Clock>(
     projector: &mut Projector<'_, S, L, C>,
     lane: &str,
 ) -> Result<Option<String>, PortError> {
-    let Some((_, end)) = ends(ports.log, &projector.hold.topic, projector.hold.lane.partition).await? else {
+    let Some((_, end)) = ports.log.ends(&projector.hold.topic, projector.hold.lane.partition).await? else {
         return Ok(Some(format!("{lane} is not there")));
     };
     let mut taken = 0;

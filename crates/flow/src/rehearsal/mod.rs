@@ -1,7 +1,7 @@
 //! The rehearsal: deriving anew from the log what a projection should hold, up to an end fixed at the start.
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Hold, Ports, ends, keep};
+use crate::hold::{DigestEpoch, Hold, Ports, keep};
 use crate::intake::Intake;
 use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
@@ -160,7 +160,7 @@ async fn read<S: Store, L: Log, C: Clock>(
     rehearsal: &mut Rehearsal,
 ) -> Result<Option<String>, PortError> {
     let (partition, end) = (holds[idx].lane.partition, holds[idx].offset());
-    let Some((start, _)) = ends(ports.log, topic, partition).await? else {
+    let Some((start, _)) = ports.log.ends(topic, partition).await? else {
         rehearsal.gaps.push(format!("partition {partition} of `{}` is not there", topic.name));
         return Ok(None);
     };

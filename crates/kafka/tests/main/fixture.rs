@@ -117,6 +117,16 @@ impl Log for Named {
         let topic = TopicIdentity { name: self.named(&topic.name), ..topic.clone() };
         self.log.fetch(&topic, partition, from, limit).await
     }
+
+    async fn decided(&self, topic: &TopicIdentity, partition: u32) -> Result<bool, PortError> {
+        let topic = TopicIdentity { name: self.named(&topic.name), ..topic.clone() };
+        self.log.decided(&topic, partition).await
+    }
+
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        let topic = TopicIdentity { name: self.named(&topic.name), ..topic.clone() };
+        self.log.ends(&topic, partition).await
+    }
 }
 
 fn client() -> ClientConfig {

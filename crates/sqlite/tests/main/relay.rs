@@ -61,6 +61,10 @@ impl Log for Mute {
     ) -> Result<Fetched, PortError> {
         self.log.fetch(topic, partition, from, limit).await
     }
+
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        self.log.ends(topic, partition).await
+    }
 }
 
 async fn records(log: &Mute, topic: &str) -> usize {
