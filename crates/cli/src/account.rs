@@ -150,7 +150,7 @@ pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
 pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     let mut accounts = Vec::new();
     let read = agent.intakes.iter().flat_map(|intake| {
-        let state = intake.state.as_ref().map(|state| state.topic.as_str());
+        let state = intake.table().map(|table| table.topic.as_str());
         let events = intake.events.as_ref().map(|events| events.topic.as_str());
         state.into_iter().chain(events).map(|topic| (&intake.subscription, topic))
     });

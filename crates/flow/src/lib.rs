@@ -2,6 +2,7 @@
 
 pub mod auditor;
 pub mod backfill;
+pub mod cadence;
 pub mod case;
 pub mod clock;
 pub mod custody;
@@ -19,6 +20,7 @@ pub mod lease;
 pub mod ledger;
 pub mod log;
 pub mod outlet;
+pub mod pen;
 pub mod points;
 pub mod port;
 pub mod position;
@@ -27,6 +29,7 @@ pub mod quarantine;
 pub mod reactor;
 pub mod rebase;
 pub mod reconcile;
+pub mod reference;
 pub mod rehearsal;
 pub mod relay;
 pub mod source;

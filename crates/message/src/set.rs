@@ -155,7 +155,11 @@ impl Manifest {
         let text = |member: &str| json.get(member).and_then(serde_json::Value::as_str);
         let number = |member: &str| text(member).and_then(|it| it.parse::<u64>().ok());
         if number("format").ok_or_else(|| bad("format"))? > FORMAT {
-            return Err(Violation::new(Rule::Schema, "format", "a manifest of a later form than is read here"));
+            return Err(Violation::new(
+                Rule::Schema,
+                "format",
+                "a manifest of a later form than is read here",
+            ));
         }
         let slots = json.get("slots").and_then(serde_json::Value::as_object).ok_or_else(|| bad("slots"))?;
         let slot = |(slot, places): (&String, &serde_json::Value)| {

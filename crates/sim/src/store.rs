@@ -12,7 +12,7 @@ use seamline_flow::port::PortError;
 use seamline_flow::position::Accounting;
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Grip, Gripped, InboxRow, Lane, LaneState, LiveRow, Marker,
-    Markers, Projection, Rehearsed, RehearsedBy, RowWrite, Store,
+    Markers, Projection, Rehearsed, RehearsedBy, RowWrite, Store, TakenSet,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -57,6 +57,7 @@ struct State {
     tables: BTreeMap<SubscriptionRef, Table>,
     chains: BTreeMap<(SubscriptionRef, String, RecordKey), Sequence>,
     aside: BTreeMap<(Lane, u64), AsideRecord>,
+    sets: BTreeMap<SubscriptionRef, TakenSet>,
     cases: CaseTable,
 }
 
@@ -171,6 +172,9 @@ impl State {
         }
         for offset in &batch.released {
             self.aside.remove(&(batch.lane.clone(), *offset));
+        }
+        if let Some(set) = &batch.set {
+            self.sets.insert(subscription.clone(), set.clone());
         }
         for case in &batch.cases {
             self.cases.raise(case, now);
@@ -472,6 +476,10 @@ impl Store for SimStore {
             lanes.filter(|(lane, _)| lane.subscription == *subscription).collect::<Vec<_>>()
         };
         self.world.call("store.lanes", read).await
+    }
+
+    async fn taken(&self, subscription: &SubscriptionRef) -> Result<Option<TakenSet>, PortError> {
+        self.world.call("store.taken", || self.state().sets.get(subscription).cloned()).await
     }
 }
 

@@ -150,6 +150,7 @@ fn empty(topic: &str, grip: &Grip) -> Batch {
         aside: Vec::new(),
         released: Vec::new(),
         received_aside: Vec::new(),
+        set: None,
         cases: Vec::new(),
     }
 }
