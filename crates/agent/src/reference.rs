@@ -14,7 +14,7 @@ use seamline_flow::clock::Clock;
 use seamline_flow::hold::Step;
 use seamline_flow::intake::Intake;
 use seamline_flow::port::PortError;
-use seamline_flow::reference::send::{self, Sender};
+use seamline_flow::reference::send::{self, CHUNK, Sender};
 use seamline_flow::reference::take::{self, Taker};
 use seamline_flow::reference::{Outflow, late, late_case};
 use seamline_flow::store::Store;
@@ -36,11 +36,11 @@ pub(crate) fn taken(intakes: &[Intake]) -> impl Iterator<Item = &str> {
 }
 
 /// Sends the sets of a contract, as one of a database's workers.
-pub(crate) struct SendWork<'a>(Sender<'a, Database, SiteLog, SystemClock>);
+pub(crate) struct SendWork<'a>(Sender<'a, Database, Database, SiteLog, SystemClock>);
 
 impl<'a> SendWork<'a> {
     pub(crate) fn new(ports: SitePorts<'a>, outflow: &'a Outflow) -> Self {
-        SendWork(Sender::new(ports, outflow))
+        SendWork(Sender::new(ports.store, ports, outflow, CHUNK))
     }
 
     /// Sends the set that is due.

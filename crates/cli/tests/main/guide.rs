@@ -154,6 +154,11 @@ fn an_old_estate_is_adopted_as_the_guide_says() {
 }
 
 #[test]
+fn reference_data_travels_as_the_guide_says() {
+    follow("reference-data.md");
+}
+
+#[test]
 #[cfg_attr(not(git_here), ignore = "not run: there is no git program")]
 fn two_repositories_are_joined_as_the_guide_says() {
     follow("two-repositories.md");

@@ -19,6 +19,7 @@ mod killed;
 mod outputs;
 mod pull;
 mod readme;
+mod reference;
 mod refusals;
 mod revisions;
 mod round_trip;

@@ -217,3 +217,132 @@ impl Gather {
         self.whole(last, Whole { number, version, taken, manifest, rows: open.rows.into_values().collect() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Gather, Judged};
+    use crate::log::Incoming;
+    use jiff::Timestamp;
+    use seamline_message::set::{Manifest, Part, SetDigest, SetRecord};
+    use std::collections::BTreeMap;
+
+    /// What is in a topic, in order.
+    #[derive(Debug, Clone, Copy)]
+    enum In {
+        /// A row of a set: its number, its place and its text.
+        Row(u64, u64, &'static str),
+        /// The manifest of a set: its number, and the texts of its rows.
+        Manifest(u64, &'static [&'static str]),
+        /// A place that was emptied.
+        Empty,
+        /// A record of another contract.
+        Other,
+    }
+
+    fn record(offset: u64, what: In) -> Incoming {
+        let (number, part, value) = match what {
+            In::Row(number, place, text) => (
+                number,
+                Part::Row { place, key_text: format!("[\"{text}\"]") },
+                Some(text.as_bytes().to_vec()),
+            ),
+            In::Manifest(number, texts) => {
+                let mut digest = SetDigest::default();
+                texts.iter().for_each(|text| digest.add(&format!("[\"{text}\"]"), text.as_bytes()));
+                let (rows, digest) = (texts.len() as u64, digest.finish());
+                let manifest = Manifest { rows, digest, hour: None, slot: 0, slots: BTreeMap::new() };
+                (number, Part::Manifest, Some(manifest.to_json()))
+            }
+            In::Empty => (0, Part::Manifest, None),
+            In::Other => (1, Part::Manifest, Some(b"{}".to_vec())),
+        };
+        let contract = if matches!(what, In::Other) { "bank/other@1" } else { "bank/rate@1" };
+        let contract = contract.parse().unwrap();
+        let (version, taken) = ("1.0.0".parse().unwrap(), Timestamp::UNIX_EPOCH);
+        let headers = SetRecord { contract, version, number, taken, part }.to_headers().into();
+        Incoming { offset, leader_epoch: 0, time: Timestamp::UNIX_EPOCH, key: None, headers, value }
+    }
+
+    fn judged(topic: &[In]) -> Option<Judged> {
+        let mut gather = Gather::new("bank/rate@1".parse().unwrap());
+        (0..).zip(topic).for_each(|(offset, what)| gather.take(record(offset, *what)));
+        gather.judged(0, topic.len() as u64)
+    }
+
+    /// The number of the set that is taken, why others are not, and behind which offset.
+    fn check(topic: &[In], whole: Option<u64>, broken: &[&str], next: Option<u64>) {
+        let judged = judged(topic);
+        let at = judged.as_ref().map(|it| it.next);
+        let judged = judged.unwrap_or_default();
+        let why: Vec<&str> = judged.broken.iter().map(|it| it.why.as_str()).collect();
+        assert_eq!(judged.whole.map(|it| it.number), whole, "{topic:?}");
+        assert_eq!((why, at), (broken.to_vec(), next), "{topic:?}");
+    }
+
+    const AB: &[&str] = &["a", "b"];
+
+    #[test]
+    fn a_set_is_taken_when_it_is_whole() {
+        use In::{Empty, Manifest, Row};
+        check(&[Row(1, 0, "a"), Row(1, 1, "b"), Manifest(1, AB)], Some(1), &[], Some(3));
+        check(&[Manifest(1, &[])], Some(1), &[], Some(1));
+        check(&[Row(1, 1, "b"), Row(1, 0, "a"), Empty, Manifest(1, AB)], Some(1), &[], Some(4));
+        check(&[Row(1, 0, "a"), Row(1, 0, "a"), Row(1, 1, "b"), Manifest(1, AB)], Some(1), &[], Some(4));
+    }
+
+    #[test]
+    fn the_position_stays_before_a_set_that_is_not_ended() {
+        use In::{Manifest, Row};
+        check(&[Row(1, 0, "a"), Row(1, 1, "b")], None, &[], None);
+        let begun = [Row(1, 0, "a"), Row(1, 1, "b"), Manifest(1, AB), Row(2, 0, "c")];
+        check(&begun, Some(1), &[], Some(3));
+        // Who began it died: nobody waits for its end, and nobody is told.
+        let begun_anew = [Row(1, 0, "x"), Row(2, 0, "a"), Row(2, 1, "b"), Row(1, 1, "y"), Manifest(2, AB)];
+        check(&begun_anew, Some(2), &[], Some(5));
+    }
+
+    #[test]
+    fn a_set_that_is_not_as_its_manifest_says_is_broken() {
+        use In::{Manifest, Other, Row};
+        let missing = "1 of its rows are there, and its manifest says 2";
+        check(&[Row(1, 0, "a"), Manifest(1, AB)], None, &[missing], Some(2));
+        check(&[Row(1, 1, "b"), Manifest(1, AB)], None, &[missing], Some(2));
+        let more = [Row(1, 0, "a"), Row(1, 1, "b"), Row(1, 2, "c"), Manifest(1, AB)];
+        check(&more, None, &["3 of its rows are there, and its manifest says 2"], Some(4));
+        let holes = [Row(1, 0, "a"), Row(1, 2, "b"), Manifest(1, AB)];
+        check(&holes, None, &["2 of its rows are there, and its manifest says 2"], Some(3));
+        let forged = [Row(1, 0, "a"), Row(1, 1, "x"), Manifest(1, AB)];
+        check(&forged, None, &["its rows have another digest than its manifest says"], Some(3));
+        let twice = [Row(1, 0, "a"), Row(1, 0, "x"), Row(1, 1, "b"), Manifest(1, AB)];
+        check(&twice, None, &["place 0 has two rows"], Some(4));
+        check(&[Manifest(1, AB)], None, &["0 of its rows are there, and its manifest says 2"], Some(1));
+        check(&[Other], None, &["a record is of `bank/other@1`"], Some(1));
+    }
+
+    #[test]
+    fn of_several_sets_the_newest_whole_one_counts() {
+        use In::{Manifest, Row};
+        let two = [Row(1, 0, "x"), Manifest(1, &["x"]), Row(2, 0, "a"), Row(2, 1, "b"), Manifest(2, AB)];
+        check(&two, Some(2), &[], Some(5));
+        // What compaction left of an older set is no case once a newer one is whole.
+        let compacted = [Manifest(1, AB), Row(2, 0, "a"), Row(2, 1, "b"), Manifest(2, AB)];
+        check(&compacted, Some(2), &[], Some(4));
+        let broken_behind =
+            [Row(1, 0, "a"), Row(1, 1, "b"), Manifest(1, AB), Row(2, 0, "a"), Manifest(2, AB)];
+        check(&broken_behind, Some(1), &["1 of its rows are there, and its manifest says 2"], Some(5));
+    }
+
+    #[test]
+    fn records_are_counted_once() {
+        let mut gather = Gather::new("bank/rate@1".parse().unwrap());
+        let topic = [In::Row(1, 0, "a"), In::Row(1, 1, "b"), In::Manifest(1, AB), In::Row(2, 0, "a")];
+        (0..).zip(topic).for_each(|(offset, what)| gather.take(record(offset, what)));
+        assert_eq!(gather.judged(0, 4).map(|it| (it.next, it.handed)), Some((3, 3)));
+        assert_eq!(gather.judged(3, 4), None);
+        (4..)
+            .zip([In::Row(2, 1, "b"), In::Manifest(2, AB)])
+            .for_each(|(offset, what)| gather.take(record(offset, what)));
+        assert_eq!(gather.judged(3, 9).map(|it| (it.next, it.handed)), Some((9, 3)));
+        assert_eq!(gather.judged(9, 12).map(|it| (it.next, it.handed)), Some((12, 0)), "holes are passed");
+    }
+}

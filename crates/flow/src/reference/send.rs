@@ -22,7 +22,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// How many records are appended at once.
-const CHUNK: usize = 500;
+pub const CHUNK: usize = 500;
 
 /// How many records are read at once where the last manifest is looked for.
 const LOOK: usize = 1_000;
@@ -56,11 +56,13 @@ struct Known {
 
 /// Sends the sets of one contract.
 #[derive(Debug)]
-pub struct Sender<'a, S, L, C> {
+pub struct Sender<'a, Q, S, L, C> {
+    source: &'a Q,
     ports: Ports<'a, S, L, C>,
     outflow: &'a Outflow,
     pen: Pen,
     known: Option<Known>,
+    chunk: usize,
 }
 
 /// Returns the lane whose lease says who sends the sets of a contract.
@@ -75,11 +77,11 @@ struct Written {
     known: Known,
 }
 
-impl<'a, S: Store + Source + Sets + Cases, L: Log, C: Clock> Sender<'a, S, L, C> {
-    /// Returns the sender of a contract's sets, not yet at work.
-    pub fn new(ports: Ports<'a, S, L, C>, outflow: &'a Outflow) -> Self {
+impl<'a, Q: Source, S: Store + Sets + Cases, L: Log, C: Clock> Sender<'a, Q, S, L, C> {
+    /// Returns the sender of a contract's sets, not yet at work; `chunk` is how many records are appended at once.
+    pub fn new(source: &'a Q, ports: Ports<'a, S, L, C>, outflow: &'a Outflow, chunk: usize) -> Self {
         let pen = Pen::new(lease(&outflow.contract.name.context, outflow));
-        Sender { ports, outflow, pen, known: None }
+        Sender { source, ports, outflow, pen, known: None, chunk: chunk.max(1) }
     }
 
     /// Sends the set that is due. Cancel safe: what was not sent whole is sent again under another number.
@@ -117,7 +119,7 @@ impl<'a, S: Store + Source + Sets + Cases, L: Log, C: Clock> Sender<'a, S, L, C>
         let number = self.ports.store.draw(contract, known.number).await?;
         stop::here("set-drawn");
         let taken = self.ports.clock.now();
-        let rows = self.ports.store.scan(contract, None, SET_ROWS_MAX + 1).await?;
+        let rows = self.source.scan(contract, None, SET_ROWS_MAX + 1).await?;
         let set = SentSet {
             number,
             rows: rows.len() as u64,
@@ -139,7 +141,7 @@ impl<'a, S: Store + Source + Sets + Cases, L: Log, C: Clock> Sender<'a, S, L, C>
     async fn append(&mut self, mut fence: Fence, written: Written) -> Result<Step, PortError> {
         let mut left = written.records;
         while !left.is_empty() {
-            let behind = left.split_off(left.len().min(CHUNK));
+            let behind = left.split_off(left.len().min(self.chunk));
             match self.ports.log.append(&fence, std::mem::replace(&mut left, behind)).await? {
                 Appended::Done => {}
                 Appended::Fenced => {
@@ -170,7 +172,7 @@ impl<'a, S: Store + Source + Sets + Cases, L: Log, C: Clock> Sender<'a, S, L, C>
 }
 
 /// Returns for which hour a set is due; within, none where the service asked for it.
-fn due(outflow: &Outflow, sending: &Sending, now: Timestamp) -> Option<Option<Timestamp>> {
+pub fn due(outflow: &Outflow, sending: &Sending, now: Timestamp) -> Option<Option<Timestamp>> {
     let hour = outflow.hours.as_ref().map(|hours| hours.last(now));
     let last = sending.last.as_ref();
     if let Some(hour) = hour.filter(|hour| last.is_none_or(|last| last.taken < *hour)) {
