@@ -73,7 +73,7 @@ impl<'a> TakeWork<'a> {
     /// The ports'; it is safe to go on.
     pub(crate) async fn step(&mut self) -> Result<Pace, PortError> {
         Ok(match self.0.step().await? {
-            Step::Moved(moved) => Pace::Moved(moved.handed),
+            Step::Moved(moved) => Pace::Moved(moved.handed.max(1)),
             Step::Idle | Step::Fenced | Step::Waiting => Pace::Idle,
             Step::Busy { until } => Pace::Busy(until),
             Step::NoTopic => Pace::NoTopic,

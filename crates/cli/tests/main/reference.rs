@@ -10,10 +10,11 @@ status: active
 meaning: What a currency is worth.
 key: currency
 attributes:
-  currency: { type: string, meaning: 'The currency.' }
+  currency: { type: string, meaning: 'What prices are told in.' }
   rate: { type: integer, min: 1, meaning: 'What it is worth.' }
 reference: { cadence: CADENCE }
 guarantees: { reference: { freshness: 1s } }
+reconciliation: { every: 1d, page: 1 row, runbook: runbooks/order.md }
 ";
 
 const PUBLICATION: &str = "apiVersion: seamline/v1
@@ -22,7 +23,6 @@ id: rate
 contract: rate
 system: orders-db
 table: rates
-feed: snapshot
 ";
 
 const SUBSCRIPTION: &str = "apiVersion: seamline/v1
@@ -37,6 +37,7 @@ into:
   system: delivery-db
   table: rates
   columns: { currency: currency, rate: rate }
+reconciliation: { every: 1d, page: 1 row }
 ";
 
 /// Returns an estate with reference data, installed; its tables hold three rates.

@@ -1,5 +1,6 @@
 //! Reference data: whole, numbered sets with a manifest, from the source view of their owner to the tables of consumers.
 
+pub mod compare;
 pub mod gather;
 pub mod send;
 pub mod take;

@@ -155,25 +155,25 @@ impl<'a, S: Store, L: Log, C: Clock> Taker<'a, S, L, C> {
             raise(&mut batch.cases, broken_case(self.intake, &lane, broken));
         }
         let now = self.ports.clock.now();
-        let mut outcome = Outcome { quarantined: judged.broken.len() as u64, ..Outcome::default() };
+        let mut outcome = Outcome { refused: judged.broken.len() as u64, ..Outcome::default() };
         let mut has_rows = false;
         match judged.whole.map(|whole| decide(whole, there.as_ref())) {
             None => {}
-            Some(Verdict::Duplicate) => outcome.duplicates = judged.handed - outcome.quarantined,
+            Some(Verdict::Duplicate) => outcome.duplicates = judged.handed - outcome.refused,
             Some(Verdict::Refused(broken)) => {
-                outcome.quarantined = judged.handed;
+                outcome.refused = judged.handed;
                 raise(&mut batch.cases, broken_case(self.intake, &lane, &broken));
             }
             Some(Verdict::Take(whole)) => match self.rows(&whole) {
                 Ok(rows) => {
-                    outcome.applied = (rows.len() as u64 + 1).min(judged.handed - outcome.quarantined);
+                    outcome.applied = (rows.len() as u64 + 1).min(judged.handed - outcome.refused);
                     let live = self.live().await?;
                     replace(&mut batch, self.sets.table.projection.keep_ended, whole.number, rows, live);
                     batch.set = Some(taken_set(&whole, now));
                     has_rows = true;
                 }
                 Err(broken) => {
-                    outcome.quarantined = judged.handed;
+                    outcome.refused = judged.handed;
                     raise(&mut batch.cases, broken_case(self.intake, &lane, &broken));
                 }
             },
@@ -181,7 +181,7 @@ impl<'a, S: Store, L: Log, C: Clock> Taker<'a, S, L, C> {
         outcome.add(&mut batch.next.accounting, judged.handed);
         stop::here("set-gathered");
         let projection = has_rows.then_some(&self.sets.table.projection);
-        let moved = Moved { handed: judged.handed, aside: outcome.quarantined, behind, ..Moved::default() };
+        let moved = Moved { handed: judged.handed, aside: outcome.refused, behind, ..Moved::default() };
         Ok(match held.hold.commit(self.ports, projection, batch).await? {
             Committed::Done => {
                 stop::here("set-taken");
@@ -307,15 +307,16 @@ fn taken_set(whole: &Whole, now: Timestamp) -> TakenSet {
 struct Outcome {
     applied: u64,
     duplicates: u64,
-    quarantined: u64,
+    refused: u64,
 }
 
 impl Outcome {
     fn add(&self, counts: &mut Accounting, handed: u64) {
         counts.applied += self.applied;
         counts.duplicates += self.duplicates;
-        counts.quarantined += self.quarantined;
-        counts.superseded += handed - self.applied - self.duplicates - self.quarantined;
+        // Nothing of it waits for a decision: the next set comes whole.
+        counts.conflicts += self.refused;
+        counts.superseded += handed - self.applied - self.duplicates - self.refused;
     }
 }
 
