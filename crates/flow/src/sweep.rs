@@ -5,7 +5,7 @@ use crate::port::PortError;
 use crate::position::TopicIdentity;
 
 /// How often in a row a read may come back without progress before the end.
-const STANDSTILLS_MAX: u32 = 16;
+pub(crate) const STANDSTILLS_MAX: u32 = 16;
 
 /// The topic is gone, or another one of its name took its place, while it was read.
 #[derive(Debug, thiserror::Error)]
