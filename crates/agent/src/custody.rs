@@ -84,7 +84,8 @@ impl Agent {
         let now = Timestamp::now();
         for outlet in self.outlets.iter().flat_map(|outlets| outlets.all()) {
             // What an ended major held stays as it was at its end, and nobody promises more.
-            if !outlet.is_alive(now) {
+            // What has no channel is told by sets, and its source is read anew for each.
+            if !outlet.is_alive(now) || outlet.channels.is_empty() {
                 continue;
             }
             if wanted(&outlet.contract.to_string()) && self.has_all_of(&outlet.contract.name.contract) {

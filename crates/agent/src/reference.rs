@@ -8,6 +8,7 @@ use crate::lane::SitePorts;
 use crate::log::SiteLog;
 use crate::site::Site;
 use crate::workers::Pace;
+use jiff::{SignedDuration, Timestamp};
 use seamline_contract::id::ContextId;
 use seamline_flow::case::Cases;
 use seamline_flow::clock::Clock;
@@ -82,9 +83,20 @@ impl<'a> TakeWork<'a> {
     }
 }
 
+/// How long a set must be seen to be late before it is told: who just began takes it in that time.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
+
 /// Tells of sets that are late, each hour of a subscription once.
 #[derive(Debug, Default)]
-pub(crate) struct Told(BTreeMap<String, jiff::Timestamp>);
+pub(crate) struct Told(BTreeMap<String, Late>);
+
+/// A set that is late.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    due: Timestamp,
+    since: Timestamp,
+    told: bool,
+}
 
 impl Told {
     /// Raises the cases of what is late and was not told of.
@@ -96,10 +108,18 @@ impl Told {
             let Some(sets) = &intake.reference else { continue };
             let (name, now) = (intake.subscription.to_string(), ports.clock.now());
             let there = ports.store.taken(&intake.subscription).await?;
-            let Some(due) = late(sets, there.as_ref(), now) else { continue };
-            if self.0.get(&name) != Some(&due) {
+            let Some(due) = late(sets, there.as_ref(), now) else {
+                self.0.remove(&name);
+                continue;
+            };
+            let first = Late { due, since: now, told: false };
+            let seen = self.0.entry(name).or_insert(first);
+            if seen.told && seen.due != due {
+                *seen = Late { due, ..first };
+            }
+            if !seen.told && now.duration_since(seen.since) >= GRACE {
                 ports.store.raise(&late_case(intake, due), now).await?;
-                self.0.insert(name, due);
+                seen.told = true;
             }
         }
         Ok(())
