@@ -241,7 +241,7 @@ impl Agent {
     }
 
     /// Returns whether all rows of a contract that it publishes are in its own database.
-    pub(crate) fn has_all_of(&self, contract: &ContractId) -> bool {
+    pub fn has_all_of(&self, contract: &ContractId) -> bool {
         let of = |it: &&Published| &it.contract.contract.name.contract == contract;
         self.published.iter().find(of).is_some_and(|it| it.whole)
     }

@@ -245,10 +245,10 @@ pub(crate) enum Ahead {
 #[cfg(test)]
 mod tests {
     use super::ErasureId;
-    use seamline_contract::id::AttributeIdentity;
+    use seamline_contract::id::{AttributeIdentity, ContractName};
 
     fn identity(path: &str) -> AttributeIdentity {
-        let contract = "crm/customer".parse().unwrap();
+        let contract = ContractName { context: "crm".parse().unwrap(), contract: "customer".parse().unwrap() };
         AttributeIdentity { contract, path: path.parse().unwrap() }
     }
 
