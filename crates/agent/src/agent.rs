@@ -281,6 +281,7 @@ impl Agent {
                 self.database.grip(&lane, &self.holder, now, at_once, false).await?;
             }
         }
+        self.release_jobs().await?;
         errand::release(self.ports(), &self.context, &self.errands).await?;
         self.database.attend(&self.holder, now, at_once).await?;
         Ok(())

@@ -56,6 +56,17 @@ impl Agent {
         take(&self.database, job, self.holder(), Timestamp::now(), self.lease).await
     }
 
+    /// Gives back the jobs that it works, so that the next one need not wait for the ends of their leases.
+    pub(crate) async fn release_jobs(&self) -> Result<(), PortError> {
+        for job in self.jobs().await? {
+            if job.holder.as_ref().is_some_and(|(holder, _)| holder == self.holder()) {
+                // One that was changed meanwhile is not ours any more.
+                self.database.change(&Job { stage: JobStage::Waiting, holder: None, ..job }).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Brings a job that was taken one step further. Rows of a projection are merged by the loops of its lanes. `digest` is
     /// kept between the steps of one job.
     ///

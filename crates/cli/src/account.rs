@@ -206,8 +206,9 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
     }
     for agent in agents {
         let open = agent.jobs().await.map_err(no_answer)?.into_iter();
-        // An erasure that says why it waits, waits for services.
-        let waits = |job: &Job| job.filed.kind == JobKind::Erase && !job.note.is_empty();
+        // An erasure that was looked at here and says why it waits, waits for services.
+        let looked = |job: &Job| job.holder.as_ref().is_some_and(|(holder, _)| holder == agent.holder());
+        let waits = |job: &Job| job.filed.kind == JobKind::Erase && !job.note.is_empty() && looked(job);
         let ours = |job: &&Job| job.stage != JobStage::Paused && !waits(job) && agent.can_work(job);
         left.jobs += open.filter(|job| ours(&job)).count() as u64;
         left.behind += lanes(agent).await?.iter().map(|it| it.behind).sum::<u64>();

@@ -106,8 +106,7 @@ impl Inbox for Database {
     ) -> Result<Purged, PortError> {
         let keys: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
         let mut transaction = self.begin().await?;
-        let gone =
-            "DELETE FROM seamline.inbox WHERE subscription = $1 AND key = ANY($2) AND state = 'done'";
+        let gone = "DELETE FROM seamline.inbox WHERE subscription = $1 AND key = ANY($2) AND state = 'done'";
         let gone = sqlx::query(gone).bind(subscription.to_string()).bind(&keys);
         let gone = gone.execute(&mut *transaction).await.map_err(not_applied)?.rows_affected();
         let open = "SELECT count(*) FROM seamline.inbox WHERE subscription = $1 AND key = ANY($2)";

@@ -264,7 +264,8 @@ async fn filed(agent: &Agent, orders: &EraseOrders, keys: &Keys) -> Result<Optio
     }
     let ours = keys.iter().filter(|(name, _)| names.contains(*name));
     let subject = Subject::of(ours.map(|(name, keys)| (name.clone(), keys.clone())).collect());
-    let new = NewJob { kind: JobKind::Erase, subject: format!("erasure/{}", orders.id), orders: write(orders) };
+    let new =
+        NewJob { kind: JobKind::Erase, subject: format!("erasure/{}", orders.id), orders: write(orders) };
     let filed = Jobs::file(&agent.database, &new, Timestamp::now()).await.map_err(no_answer)?;
     let (Filed::New(id) | Filed::Busy(id)) = filed;
     stop::here("erase-numbered");

@@ -47,7 +47,10 @@ impl Plan<'_> {
         println!("erasure {} of one subject by {}", self.id, self.of);
         for contract in self.owned() {
             let n_keys = keys.get(&contract.name.to_string()).map_or(0, |keys| keys.len() as u64);
-            println!("  {contract}: {}, published once more when its service has erased", counted(n_keys, "key"));
+            println!(
+                "  {contract}: {}, published once more when its service has erased",
+                counted(n_keys, "key")
+            );
             for channel in channels(agents, contract) {
                 println!("    {}: {}", channel.topic, self.keeps(channel));
             }

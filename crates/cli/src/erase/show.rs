@@ -131,7 +131,9 @@ fn print(site: &Site, it: &Erasure) {
             println!("    {contract}: {}", source(proof));
             for (topic, at) in &proof.topics {
                 let leaves = match at.leaves {
-                    Some(_) | None if site.is_embedded() => "the embedded log removes nothing by itself".to_owned(),
+                    Some(_) | None if site.is_embedded() => {
+                        "the embedded log removes nothing by itself".to_owned()
+                    }
                     Some(by) => format!("what was written before has left it by {by}"),
                     None => "what was written before stays in it".to_owned(),
                 };

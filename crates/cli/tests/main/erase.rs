@@ -146,7 +146,9 @@ fn a_person_is_erased_everywhere_and_it_is_open_until_each_consumer_confirmed() 
     }
     let proof = shown(&place, &id, 0);
     let text = proof.to_string();
-    for part in ["\"stage\":\"done\"", "crm/policies", "portal/my-policies", "\"quarantine\":1", "\"inbox\":1"] {
+    for part in
+        ["\"stage\":\"done\"", "crm/policies", "portal/my-policies", "\"quarantine\":1", "\"inbox\":1"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     place.run(&["job", "list", "--over"]).exits(0).says("erase");
@@ -275,8 +277,11 @@ fn a_person_is_erased_on_postgresql() {
     );
     for context in CONTEXTS {
         if context == "billing" {
-            place.sql(context, "CREATE TABLE receivable_current (contract_ref TEXT PRIMARY KEY, billing_status TEXT,
-              delinquency TEXT, outstanding TEXT, paid_to TEXT)");
+            place.sql(
+                context,
+                "CREATE TABLE receivable_current (contract_ref TEXT PRIMARY KEY, billing_status TEXT,
+              delinquency TEXT, outstanding TEXT, paid_to TEXT)",
+            );
         }
         place.run(&["install", context, "--yes"]).exits(0);
     }

@@ -61,7 +61,7 @@ pub(crate) async fn step<D: Store + Inbox + Jobs, L: Log, C: Clock>(
     if purged.open > 0 {
         let name = &intake.subscription;
         return Ok(Ahead::Waits(format!(
-            "{name}: {} reactions of these keys are not done; see `seamline inbox list`",
+            "{name}: {} reactions of these keys are not done, see `seamline inbox list`",
             purged.open
         )));
     }
@@ -85,7 +85,8 @@ impl<D: Store + Inbox + Jobs, L: Log, C: Clock> Desk<'_, D, L, C> {
             };
             after = after.max(mark.after);
             for (partition, end) in &mark.ends {
-                let lane = lanes.iter().find(|(lane, _)| lane.topic == *topic && lane.partition == *partition);
+                let lane =
+                    lanes.iter().find(|(lane, _)| lane.topic == *topic && lane.partition == *partition);
                 let position = lane.and_then(|(_, state)| state.position.as_ref());
                 let position = position.filter(|position| position.topic_id == mark.topic_id);
                 let read = position.map_or(0, |position| position.offset);
@@ -115,7 +116,7 @@ impl<D: Store + Inbox + Jobs, L: Log, C: Clock> Desk<'_, D, L, C> {
                     }
                     Treated::Refused(why) | Treated::StillInvalid(why) => return Ok(Ahead::Waits(why)),
                     Treated::StillBroken => {
-                        return Ok(Ahead::Waits("a chain is broken; see `seamline case list`".to_owned()));
+                        return Ok(Ahead::Waits("a chain is broken, see `seamline case list`".to_owned()));
                     }
                 }
             }
@@ -148,11 +149,11 @@ impl<D: Store + Inbox + Jobs, L: Log, C: Clock> Desk<'_, D, L, C> {
         if older > 0 {
             let table = &state.projection.table;
             let why = if state.projection.keep_ended {
-                "it keeps rows of keys that ended (`onDelete: mark`); its service deletes them"
+                "it keeps rows of keys that ended (`onDelete: mark`) until its service deletes them"
             } else {
                 "see `seamline quarantine list`"
             };
-            return Ok(Some(format!("{name}: {older} rows of `{table}` are from before the erasure; {why}")));
+            return Ok(Some(format!("{name}: {older} rows of `{table}` are from before the erasure: {why}")));
         }
         let open = self.ports.store.jobs(false).await?.into_iter();
         let mut others = open.filter(|job| job.filed.kind != JobKind::Erase && job.filed.subject == name);

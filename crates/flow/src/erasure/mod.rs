@@ -248,7 +248,8 @@ mod tests {
     use seamline_contract::id::{AttributeIdentity, ContractName};
 
     fn identity(path: &str) -> AttributeIdentity {
-        let contract = ContractName { context: "crm".parse().unwrap(), contract: "customer".parse().unwrap() };
+        let contract =
+            ContractName { context: "crm".parse().unwrap(), contract: "customer".parse().unwrap() };
         AttributeIdentity { contract, path: path.parse().unwrap() }
     }
 

@@ -41,7 +41,7 @@ pub(crate) async fn step<S: Source, L: Log, C: Clock>(
     let aside = facts.iter().filter(|facts| facts.aside).count();
     if aside > 0 {
         return Ok(Ahead::Waits(format!(
-            "{name}: what is published of {aside} keys is in quarantine; see `seamline quarantine list`"
+            "{name}: what is published of {aside} keys is in quarantine, see `seamline quarantine list`"
         )));
     }
     if facts.iter().any(|facts| facts.waiting) {
@@ -89,7 +89,7 @@ async fn erased<S: Source>(
     if left > 0 {
         let (name, all) = (&outlet.contract.name, facts.len());
         return Ok(Ahead::Waits(format!(
-            "{name}: the source still holds personal data under {left} of {all} keys; its service erases it, or deletes the rows"
+            "{name}: the source still holds personal data under {left} of {all} keys, which its service erases there, or deletes the rows"
         )));
     }
     // What comes after it has a higher sequence: all keys of a source draw from one row of numbers.

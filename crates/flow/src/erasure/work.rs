@@ -55,7 +55,7 @@ where
     }
     let part = ports.store.parts(job.id).await?.into_iter().find(|part| part.part == KEYS);
     let Some(part) = part else {
-        let why = "nobody said which keys: the command that filed it was ended; run it again";
+        let why = "nobody said which keys: the command that filed it was ended, run it again";
         return wait(ports, job, &at, why).await;
     };
     let subject = match read::<Subject>(&part.progress) {
@@ -119,7 +119,13 @@ async fn scrubbed<D: Jobs + Scrub, L: Log, C: Clock>(
     at: &Erasing,
 ) -> Result<Stepped, PortError> {
     if !ports.store.scrub().await? {
-        return wait(ports, job, at, "others use the database file; what was deleted is not out of it yet").await;
+        return wait(
+            ports,
+            job,
+            at,
+            "others use the database file, and what was deleted is not out of it yet",
+        )
+        .await;
     }
     stop::here("erase-scrubbed");
     finish(ports, job, JobStage::Done, "").await
