@@ -251,7 +251,7 @@ impl Agent {
     }
 
     /// Returns whether all rows of a contract that it publishes are in its own database.
-    pub(crate) fn has_all_of(&self, contract: &ContractId) -> bool {
+    pub fn has_all_of(&self, contract: &ContractId) -> bool {
         let of = |it: &&Published| &it.contract.contract.name.contract == contract;
         self.published.iter().find(of).is_some_and(|it| it.whole)
     }
@@ -291,6 +291,7 @@ impl Agent {
                 self.database.grip(&lane, &self.holder, now, at_once, false).await?;
             }
         }
+        self.release_jobs().await?;
         errand::release(self.ports(), &self.context, &self.errands).await?;
         reference::release(self.ports(), &self.context, &self.outflows, &self.intakes).await?;
         self.database.attend(&self.holder, now, at_once).await?;

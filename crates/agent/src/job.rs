@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use seamline_contract::id::ContractId;
 use seamline_flow::case::{CaseKind, CaseStage, Cases};
 use seamline_flow::digest_key;
+use seamline_flow::erasure::work::{self as erasure, Here};
 use seamline_flow::hold::DigestEpoch;
 use seamline_flow::intake::Intake;
 use seamline_flow::job::rehearse::{Stepped, is_for};
@@ -16,6 +17,7 @@ use seamline_flow::port::PortError;
 enum Subject<'a> {
     Projection(&'a Intake),
     Source(&'a ContractId),
+    Person,
 }
 
 impl Agent {
@@ -29,6 +31,7 @@ impl Agent {
                 let outlet = outlets.find(|outlet| outlet.contract.to_string() == job.filed.subject)?;
                 Some(Subject::Source(&outlet.contract.name.contract))
             }
+            JobKind::Erase => Some(Subject::Person),
         }
     }
 
@@ -51,6 +54,17 @@ impl Agent {
     /// The database's; it is safe to repeat.
     pub async fn take_job(&self, job: &mut Job) -> Result<bool, PortError> {
         take(&self.database, job, self.holder(), Timestamp::now(), self.lease).await
+    }
+
+    /// Gives back the jobs that it works, so that the next one need not wait for the ends of their leases.
+    pub(crate) async fn release_jobs(&self) -> Result<(), PortError> {
+        for job in self.jobs().await? {
+            if job.holder.as_ref().is_some_and(|(holder, _)| holder == self.holder()) {
+                // One that was changed meanwhile is not ours any more.
+                self.database.change(&Job { stage: JobStage::Waiting, holder: None, ..job }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings a job that was taken one step further. Rows of a projection are merged by the loops of its lanes. `digest` is
@@ -76,6 +90,11 @@ impl Agent {
             Some(Subject::Source(contract)) => {
                 let worker = (self.holder(), self.lease);
                 publish::step(&self.database, &SystemClock, worker, contract, job).await?
+            }
+            Some(Subject::Person) => {
+                let outlets: Vec<_> = self.outlets.iter().flat_map(|outlets| outlets.iter()).collect();
+                let here = Here { outlets: &outlets, intakes: &self.intakes };
+                erasure::step(self.ports(), here, job).await?
             }
             None => Stepped::Lost,
         };

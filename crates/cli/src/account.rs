@@ -8,7 +8,7 @@ use seamline_agent::log::SiteLog;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
 use seamline_flow::errand::Errands;
-use seamline_flow::job::JobStage;
+use seamline_flow::job::{Job, JobKind, JobStage};
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
 use seamline_flow::reference::send::due;
@@ -246,7 +246,11 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
     }
     for agent in agents {
         let open = agent.jobs().await.map_err(no_answer)?.into_iter();
-        left.jobs += open.filter(|job| job.stage != JobStage::Paused && agent.can_work(job)).count() as u64;
+        // An erasure that was looked at here and says why it waits, waits for services.
+        let looked = |job: &Job| job.holder.as_ref().is_some_and(|(holder, _)| holder == agent.holder());
+        let waits = |job: &Job| job.filed.kind == JobKind::Erase && !job.note.is_empty() && looked(job);
+        let ours = |job: &&Job| job.stage != JobStage::Paused && !waits(job) && agent.can_work(job);
+        left.jobs += open.filter(|job| ours(&job)).count() as u64;
         left.behind += lanes(agent).await?.iter().map(|it| it.behind).sum::<u64>();
     }
     Ok(left)

@@ -9,6 +9,7 @@ pub mod custody;
 pub mod digest_key;
 pub mod drift;
 pub mod era;
+pub mod erasure;
 pub mod errand;
 pub mod flood;
 pub mod hold;

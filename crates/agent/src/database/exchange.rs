@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use seamline_contract::id::{ContractId, SubscriptionRef};
 use seamline_flow::case::NewCase;
 use seamline_flow::errand::{Answer, Errands, Letter, Overdue, Refused};
-use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
+use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState, Purged};
 use seamline_flow::port::PortError;
 use seamline_flow::reference::{Sending, SentSet, Sets};
+use seamline_message::key::RecordKey;
 use std::time::Duration;
 
 impl Errands for Database {
@@ -107,6 +108,14 @@ impl Inbox for Database {
 
     async fn inbox_counts(&self) -> Result<Vec<InboxCount>, PortError> {
         either!(self, it => Inbox::inbox_counts(it))
+    }
+
+    async fn purge_done(
+        &self,
+        subscription: &SubscriptionRef,
+        keys: &[RecordKey],
+    ) -> Result<Purged, PortError> {
+        either!(self, it => Inbox::purge_done(it, subscription, keys))
     }
 
     async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {

@@ -203,7 +203,7 @@ fn phase(job: &Job) -> String {
     match far(job) {
         Far::Rehearsal(_, at) if at.phase != Phase::Begin => at.phase.word().to_owned(),
         Far::Backfill(..) => "publishes".to_owned(),
-        Far::Rehearsal(..) | Far::Unknown => String::new(),
+        Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => String::new(),
     }
 }
 
@@ -215,7 +215,7 @@ fn line(job: &Job) -> String {
             let began = at.began.unwrap_or(job.since);
             bar("publishes", (at.rows, orders.rows.max(at.rows)), "rows", began)
         }
-        Far::Rehearsal(..) | Far::Unknown => tell::doing(job),
+        Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => tell::doing(job),
     }
 }
 

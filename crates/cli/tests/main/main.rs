@@ -10,6 +10,7 @@ mod ci;
 mod compare;
 mod demo;
 mod doctor;
+mod erase;
 mod fixture;
 #[path = "../../../estate/tests/main/git.rs"]
 mod git;

@@ -21,11 +21,14 @@ pub enum JobKind {
     Replay,
     /// The current state of all keys of a contract is published once more.
     Backfill,
+    /// The personal data of one subject goes. It is kept when it is over: it is the proof.
+    Erase,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [JobKind; 4] = [JobKind::Rehearse, JobKind::Bootstrap, JobKind::Replay, JobKind::Backfill];
+    pub const ALL: [JobKind; 5] =
+        [JobKind::Rehearse, JobKind::Bootstrap, JobKind::Replay, JobKind::Backfill, JobKind::Erase];
 
     /// Returns the word under which it is stored and printed.
     pub fn word(self) -> &'static str {
@@ -34,6 +37,7 @@ impl JobKind {
             JobKind::Bootstrap => "bootstrap",
             JobKind::Replay => "replay",
             JobKind::Backfill => "backfill",
+            JobKind::Erase => "erase",
         }
     }
 }
@@ -146,7 +150,8 @@ pub const KEPT: u64 = 50;
 
 /// The jobs of a context, in its own database.
 pub trait Jobs: Send + Sync {
-    /// Files a job, unless its subject has one that is not over. Forgets the oldest of those that are over, beyond `KEPT`.
+    /// Files a job, unless its subject has one that is not over. Forgets the oldest of those that are over, beyond `KEPT`; those of
+    /// erasures never, nor do they count.
     fn file(&self, new: &NewJob, now: Timestamp) -> impl Future<Output = Result<Filed, PortError>> + Send;
 
     /// Returns the jobs by number; those that are over only when asked for.

@@ -1,5 +1,6 @@
 //! How a job is to be done, and how far it is: what its texts in the database hold. Both carry a version.
 
+use crate::erasure::{EraseOrders, Erasing, Subject};
 use crate::job::tally::Tally;
 use crate::position::{Position, TopicIdentity};
 use jiff::Timestamp;
@@ -269,7 +270,7 @@ macro_rules! versioned {
     };
 }
 
-versioned!(RehearseOrders, BackfillOrders, Rehearsing, Merging, Publishing);
+versioned!(RehearseOrders, BackfillOrders, EraseOrders, Rehearsing, Merging, Publishing, Erasing, Subject);
 
 /// Reads a text.
 ///

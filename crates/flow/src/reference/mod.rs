@@ -9,7 +9,7 @@ use crate::cadence::{CadenceError, Hours};
 use crate::case::{CaseKind, NewCase};
 use crate::intake::{Intake, StateLane};
 use crate::log::{Cleanup, TopicSpec};
-use crate::outlet::TOMBSTONES;
+use crate::outlet::{MAX_LAG, TOMBSTONES};
 use crate::port::PortError;
 use crate::store::TakenSet;
 use jiff::Timestamp;
@@ -134,7 +134,11 @@ impl Outflow {
             name: reference_topic(template, &reference),
             partitions: 1,
             // A record stays until its slot is written again, which is as many sets later as are kept: no lag is needed.
-            cleanup: Cleanup::Compact { tombstones: TOMBSTONES, min_lag: Duration::ZERO },
+            cleanup: Cleanup::Compact {
+                tombstones: TOMBSTONES,
+                min_lag: Duration::ZERO,
+                max_lag: contract.carries_personal(None).then_some(MAX_LAG),
+            },
             value_bytes_max: terms.limit_bytes,
         };
         Ok(Some(Outflow { contract: reference, codec, topic, hours, slots: kept.max(1) + 1 }))
