@@ -29,6 +29,7 @@ attributes:
   turn: { type: integer, meaning: 'How often all rates were set anew.' }
 reference: { for: [desk] }
 guarantees: { reference: { freshness: 1m } }
+reconciliation: { every: 1d, page: 1 row, runbook: runbooks/copies.md }
 ";
 
 const PUBLICATION: &str = "{ apiVersion: seamline/v1, kind: Publication, contract: rate, system: SYSTEM, feed: outbox, table: rate }\n";
@@ -52,14 +53,14 @@ const TABLES: &str = "DO $$ BEGIN
   CREATE TABLE rate_told (turn bigint PRIMARY KEY, rows bigint NOT NULL);
   CREATE FUNCTION next_rates() RETURNS text LANGUAGE plpgsql AS $f$
   DECLARE
-    next bigint := 1 + coalesce((SELECT max(turn) FROM rate_told), 0);
-    many bigint := ROWS + 37 * (next % 5);
+    told bigint := 1 + coalesce((SELECT max(turn) FROM rate_told), 0);
+    many bigint := ROWS + 37 * (told % 5);
   BEGIN
     DELETE FROM rate;
-    INSERT INTO rate SELECT 'C' || n, next FROM generate_series(1, many) n;
-    INSERT INTO rate_told VALUES (next, many);
+    INSERT INTO rate SELECT 'C' || n, told FROM generate_series(1, many) n;
+    INSERT INTO rate_told VALUES (told, many);
     PERFORM seamline.publish_set('rate');
-    RETURN next || ' ' || many;
+    RETURN told || ' ' || many;
   END $f$;
 END $$";
 

@@ -335,3 +335,122 @@ fn broken_case(intake: &Intake, lane: &Lane, broken: &Broken) -> NewCase {
         details: details(lane, &[("set", number)]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, decide, replace, taken_set};
+    use crate::hold::Hold;
+    use crate::position::TopicIdentity;
+    use crate::reference::gather::Whole;
+    use crate::store::{Grip, Had, Lane, LaneState, LiveRow, Marker, RowWrite};
+    use jiff::Timestamp;
+    use seamline_contract::value::Value;
+    use seamline_message::digest::Digest;
+    use seamline_message::key::RecordKey;
+    use seamline_message::sequence::Sequence;
+    use seamline_message::set::Manifest;
+    use std::collections::BTreeMap;
+
+    fn whole(number: u64, digest: u128) -> Whole {
+        let slots = BTreeMap::new();
+        Whole {
+            number,
+            version: "1.0.0".parse().unwrap(),
+            taken: Timestamp::UNIX_EPOCH,
+            manifest: Manifest { rows: 0, digest: Digest(digest), hour: None, slot: 0, slots },
+            rows: Vec::new(),
+        }
+    }
+
+    fn check(number: u64, digest: u128, expected: &str) {
+        let there = taken_set(&whole(5, 7), Timestamp::UNIX_EPOCH);
+        let said = match decide(whole(number, digest), Some(&there)) {
+            Verdict::Take(_) => "taken".to_owned(),
+            Verdict::Duplicate => "there".to_owned(),
+            Verdict::Refused(broken) => broken.why,
+        };
+        assert_eq!(said, expected, "{number} {digest}");
+    }
+
+    #[test]
+    fn numbers_only_rise_and_one_stands_for_one_content() {
+        check(6, 7, "taken");
+        check(5, 7, "there");
+        check(5, 8, "a set of that number has other rows");
+        check(4, 8, "it is older than set 5, which is here");
+        assert!(matches!(decide(whole(1, 1), None), Verdict::Take(_)));
+    }
+
+    fn key(text: &str) -> RecordKey {
+        RecordKey::from_texts(&[text.to_owned()])
+    }
+
+    fn marker(sequence: u64) -> Marker {
+        Marker { sequence: Sequence(sequence), offset: 0, received: Digest(0), written: Digest(0) }
+    }
+
+    fn live(text: &str, marker: Option<Marker>, ended: bool) -> LiveRow {
+        let values = vec![Ok(Value::String(text.to_owned()))];
+        LiveRow { key: Some(key(text)), cursor: text.to_owned(), values, marker, ended }
+    }
+
+    #[test]
+    fn what_is_not_in_the_set_goes_whoever_wrote_it() {
+        for keep_ended in [false, true] {
+            let topic = TopicIdentity {
+                cluster: "c".to_owned(),
+                name: "t".to_owned(),
+                id: "t".to_owned(),
+                partitions: 1,
+            };
+            let lane =
+                Lane { subscription: "shop/rates".parse().unwrap(), topic: "t".to_owned(), partition: 0 };
+            let of = Hold::held(lane.clone(), topic.clone(), grip(), Timestamp::UNIX_EPOCH).first(0, 0, 0);
+            let hold = Hold::held(lane, topic, Grip { epoch: 1, state: of.clone() }, Timestamp::UNIX_EPOCH);
+            let mut batch = hold.batch(of);
+            let write = |text: &str| {
+                let row =
+                    RowWrite { key: key(text), values: Vec::new(), marker: marker(6), had: Had::Nothing };
+                (key(text), row)
+            };
+            let there = vec![
+                live("kept", Some(marker(5)), false),
+                live("by hand", None, false),
+                live("of another channel", Some(marker(900)), false),
+                live("returns", Some(marker(4)), true),
+                live("gone", Some(marker(5)), false),
+                live("gone by hand", None, false),
+            ];
+            let rows = ["new", "kept", "by hand", "of another channel", "returns"].map(write);
+            replace(&mut batch, keep_ended, 6, BTreeMap::from(rows), there);
+            let had: BTreeMap<String, Had> =
+                batch.rows.iter().map(|row| (row.key.texts().remove(0), row.had)).collect();
+            let expected = [
+                ("new", Had::Nothing),
+                ("kept", Had::Row),
+                ("by hand", Had::More),
+                ("of another channel", Had::More),
+                ("returns", Had::More),
+            ];
+            assert_eq!(had, expected.map(|(text, had)| (text.to_owned(), had)).into());
+            let purged: Vec<String> = batch.purge.iter().map(|(key, _)| key.texts().remove(0)).collect();
+            let ended: Vec<String> = batch.ended.iter().map(|end| end.key.texts().remove(0)).collect();
+            match keep_ended {
+                false => assert_eq!(purged, ["of another channel", "gone", "gone by hand"]),
+                true => assert_eq!(purged, ["of another channel", "gone by hand"]),
+            }
+            assert_eq!(ended, if keep_ended { vec!["gone"] } else { Vec::new() });
+        }
+    }
+
+    fn grip() -> Grip {
+        let state = LaneState {
+            position: None,
+            bootstrap_end: None,
+            sums: seamline_message::sums::Sums::new(),
+            digest_epoch: 0,
+            accounting: crate::position::Accounting::default(),
+        };
+        Grip { epoch: 1, state }
+    }
+}
