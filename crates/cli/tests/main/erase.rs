@@ -22,8 +22,8 @@ const HOLDING: [&str; 4] = ["policy-administration", "crm", "portal", "document-
 fn insurer() -> Place {
     let place = Place::example("insurer");
     place.edit(POLICY, "key: policyId\n", "key: policyId\nsubject: holderId\n");
-    let holder = "  holderId: { type: string, meaning: 'Identifies the holder for life.' }\n  holderName: {";
-    place.edit(POLICY, "  holderName: {", holder);
+    let holder = "  holderId: { type: string, meaning: 'Identifies the holder for life.' }\n  holderName:\n";
+    place.edit(POLICY, "  holderName:\n", holder);
     place
 }
 
@@ -59,10 +59,11 @@ fn settled() -> Place {
         place.sql("policy-administration", &bound);
     }
     place.run(&["agent", "policy-administration", "--until-idle"]).exits(0);
-    let type_of = "holderName: { type: string, ";
-    place.edit(POLICY, type_of, "holderName: { type: string, length: 20, ");
+    let (wide, narrow) =
+        ("  holderName:\n    type: string\n", "  holderName:\n    type: string\n    length: 20\n");
+    place.edit(POLICY, wide, narrow);
     place.run(&["agent", "crm", "document-management", "--until-idle"]);
-    place.edit(POLICY, "holderName: { type: string, length: 20, ", type_of);
+    place.edit(POLICY, narrow, wide);
     let broken = "UPDATE policy_current SET cover_to = '2020-01-01' WHERE policy_no = 'P-00000002'";
     let broken = format!("{broken}; {}", publish(2, "PolicyRenewed"));
     place.sql("policy-administration", &broken);
