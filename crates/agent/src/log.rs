@@ -3,6 +3,7 @@
 use crate::meter::Timer;
 use prometheus_client::metrics::histogram::Histogram;
 use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::plain;
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
 use seamline_sqlite::log::EmbeddedLog;
@@ -143,6 +144,8 @@ impl Log for SiteLog {
         limit: usize,
     ) -> Result<Fetched, PortError> {
         let _timer = Timer::start(self.fetches.get());
-        either!(self, log => log.fetch(topic, partition, from, limit))
+        let mut fetched = either!(self, log => log.fetch(topic, partition, from, limit))?;
+        plain::settle(&mut fetched);
+        Ok(fetched)
     }
 }

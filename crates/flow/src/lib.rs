@@ -19,6 +19,7 @@ pub mod lease;
 pub mod ledger;
 pub mod log;
 pub mod outlet;
+pub mod plain;
 pub mod points;
 pub mod port;
 pub mod position;

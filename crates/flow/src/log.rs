@@ -4,6 +4,7 @@ use crate::port::PortError;
 use crate::position::TopicIdentity;
 use jiff::Timestamp;
 use seamline_message::headers::Headers;
+use seamline_message::violation::Violation;
 use std::time::Duration;
 
 /// What a topic keeps.
@@ -66,6 +67,8 @@ pub struct Incoming {
     pub headers: Headers,
     /// None is a tombstone.
     pub value: Option<Vec<u8>>,
+    /// Why it could not be brought into the form in which messages are read: then it is as it was sent.
+    pub fault: Option<Violation>,
 }
 
 /// What a read found: committed records only.

@@ -11,6 +11,7 @@ mod payload;
 mod plan;
 mod read;
 mod scalar;
+pub mod structured;
 mod write;
 
 use crate::key::{RecordKey, partition};

@@ -72,11 +72,11 @@ pub(crate) const SUBJECT: &str = "ce_subject";
 pub const TIME: &str = "ce_time";
 pub(crate) const DATA_SCHEMA: &str = "ce_dataschema";
 pub(crate) const PARTITION_KEY: &str = "ce_partitionkey";
-const SEQUENCE: &str = "ce_sequence";
-const PREVIOUS: &str = "ce_previous";
+pub(crate) const SEQUENCE: &str = "ce_sequence";
+pub(crate) const PREVIOUS: &str = "ce_previous";
 pub(crate) const CORRELATION: &str = "ce_correlationid";
 pub(crate) const CAUSATION: &str = "ce_causationid";
-const EFFECTIVE: &str = "ce_effectivetime";
+pub(crate) const EFFECTIVE: &str = "ce_effectivetime";
 pub(crate) const TRACE_PARENT: &str = "traceparent";
 
 /// What comes before contract and version in `ce_dataschema`.

@@ -7,6 +7,7 @@ mod fixture;
 mod change;
 mod payload;
 mod source;
+mod structured;
 
 mod properties;
 mod sums;

@@ -175,7 +175,7 @@ fn open(hearing: &Hearing, record: &Incoming) -> Opened {
     };
     match read(hearing, record) {
         Ok(opened) => opened,
-        Err(violation) => broken(violation),
+        Err(violation) => broken(record.fault.clone().unwrap_or(violation)),
     }
 }
 

@@ -57,7 +57,10 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
     };
     let (typed, sequence, major) = match identify_state(intake, record) {
         Ok(identified) => identified,
-        Err(violation) => return Opened::Foreign { digest: raw(), violation },
+        Err(violation) => {
+            let violation = record.fault.clone().unwrap_or(violation);
+            return Opened::Foreign { digest: raw(), violation };
+        }
     };
     let key = typed.key.clone();
     let Some(value) = &record.value else {
