@@ -30,6 +30,7 @@ pub mod rebase;
 pub mod reconcile;
 pub mod rehearsal;
 pub mod relay;
+pub mod schemas;
 pub mod source;
 pub mod stop;
 pub mod store;

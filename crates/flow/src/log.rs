@@ -3,6 +3,7 @@
 use crate::port::PortError;
 use crate::position::TopicIdentity;
 use jiff::Timestamp;
+use seamline_message::codec::avro::SchemaId;
 use seamline_message::headers::Headers;
 use seamline_message::violation::Violation;
 use std::time::Duration;
@@ -98,6 +99,8 @@ pub enum Fetched {
     },
     /// There is no such topic or partition, or the topic was made anew.
     NoTopic,
+    /// The next record names an Avro schema that is not to be had.
+    NoSchema(SchemaId),
 }
 
 /// The right of one producer to append, until the next one with its name takes it.

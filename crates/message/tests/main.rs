@@ -4,6 +4,7 @@
 
 mod fixture;
 
+mod avro;
 mod change;
 mod payload;
 mod source;

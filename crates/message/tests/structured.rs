@@ -140,7 +140,9 @@ fn what_is_not_one_event_as_json_is_refused() {
         assert!(told.starts_with(begins), "{format}: {told}");
     }
     let deep = format!("{{\"data\":{}{}}}", "[".repeat(100), "]".repeat(100));
-    assert!(read(&[content_type(EVENT_JSON)], Some(deep.as_bytes())).unwrap_err().contains("nested too deep"));
+    assert!(
+        read(&[content_type(EVENT_JSON)], Some(deep.as_bytes())).unwrap_err().contains("nested too deep")
+    );
 }
 
 #[test]

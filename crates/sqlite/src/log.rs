@@ -262,7 +262,7 @@ impl Log for EmbeddedLog {
             Fetched::Records(Fetch { start, end, .. }) | Fetched::OutOfRange { start, end } => {
                 Some((start, end))
             }
-            Fetched::NoTopic => None,
+            Fetched::NoTopic | Fetched::NoSchema(_) => None,
         })
     }
 }

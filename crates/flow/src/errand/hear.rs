@@ -3,7 +3,9 @@
 use super::{Answer, Errands, Route};
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
-use crate::hold::{Hold, Moved, Ports, Step, Take, details, raise, range_lost, written_first};
+use crate::hold::{
+    Hold, Moved, Ports, Step, Take, details, raise, range_lost, schema_missing, written_first,
+};
 use crate::log::{Fetch, Fetched, Incoming, Log};
 use crate::port::PortError;
 use crate::position::Accounting;
@@ -114,6 +116,10 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Hearer<'a, S, L, C> {
             Fetched::Records(fetch) => self.apply(&fetch).await,
             Fetched::OutOfRange { .. } => {
                 let case = range_lost(&self.hold.lane);
+                self.hold.stop(self.ports, case).await
+            }
+            Fetched::NoSchema(id) => {
+                let case = schema_missing(&self.hold.lane, id);
                 self.hold.stop(self.ports, case).await
             }
             Fetched::NoTopic => {

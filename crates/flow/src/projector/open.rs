@@ -68,6 +68,9 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
         let content = Content::End(written(secret, key.as_bytes(), &[]));
         return Opened::Known { key, sequence, digest: received, content };
     };
+    if let Some(fault) = &record.fault {
+        return Opened::Known { key, sequence, digest: raw(), content: Content::Invalid(fault.clone()) };
+    }
     let (row, state) = match intake.decode_state(major, typed, value) {
         Ok(read) => read,
         Err(violation) => {

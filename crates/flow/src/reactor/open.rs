@@ -90,6 +90,9 @@ fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelop
     let Some(value) = &record.value else {
         return Reaction::Invalid(Violation::new(Rule::Json, "", "an event without a value"));
     };
+    if let Some(fault) = &record.fault {
+        return Reaction::Invalid(fault.clone());
+    }
     let major = envelope.contract.major;
     let (message, payload) = match intake.decode_event(major, record.key.as_deref(), value) {
         Ok(read) => read,

@@ -9,6 +9,7 @@ use crate::position::TopicIdentity;
 use crate::projector::decide::{Verdict, decide, in_sums, speaking};
 use crate::projector::open::{Content, Opened, open};
 use crate::projector::{STEP_RECORDS, state_of};
+use crate::schemas::missing;
 use crate::store::{Marker, Markers, Rehearsed, Store};
 use seamline_contract::value::Value;
 use seamline_message::canonical;
@@ -168,6 +169,10 @@ async fn read<S: Store, L: Log, C: Clock>(
     while at < end {
         let fetch = match ports.log.fetch(topic, partition, at, STEP_RECORDS).await? {
             Fetched::Records(fetch) if fetch.next > at => fetch,
+            Fetched::NoSchema(id) => {
+                rehearsal.gaps.push(missing(&topic.name, id));
+                break;
+            }
             Fetched::Records(_) | Fetched::OutOfRange { .. } | Fetched::NoTopic => {
                 let gap =
                     format!("partition {partition} of `{}` cannot be read from offset {at}", topic.name);
