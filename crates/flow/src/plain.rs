@@ -33,7 +33,7 @@ pub async fn fetch<L: Log>(
         let mut schema = known.get(&topic.name, id);
         if schema.is_none() && !has_learned {
             has_learned = true;
-            if !known.learn(log, &topic.name).await? {
+            if !known.learn(log, &topic.name, id).await? {
                 let message = "Avro on a topic that has no schemas";
                 read.fault = Some(Violation::new(Rule::Encoding, "", message));
                 continue;

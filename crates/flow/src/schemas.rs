@@ -8,7 +8,7 @@ use crate::sweep::Sweep;
 use seamline_message::codec::avro::{Schema, SchemaId};
 use seamline_message::headers::Headers;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// What the keys of their records begin with; the id follows.
 const PREFIX: &str = "schema/";
@@ -119,27 +119,35 @@ pub async fn texts<L: Log>(log: &L, topic: &str) -> Result<Option<BTreeMap<Schem
 
 /// The schemas that a reader has met, by topic.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<BTreeMap<String, BTreeMap<SchemaId, Arc<Schema>>>>);
+pub struct Known {
+    met: std::sync::Mutex<BTreeMap<String, BTreeMap<SchemaId, Arc<Schema>>>>,
+    /// Held while a ledger topic is read: a log reads one partition at a few places at once, and all lanes want the same.
+    learning: futures_util::lock::Mutex<()>,
+}
 
 impl Known {
     /// Returns a schema of a topic; none where it was not met yet.
     pub fn get(&self, topic: &str, id: SchemaId) -> Option<Arc<Schema>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(topic)?.get(&id).cloned()
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.get(topic)?.get(&id).cloned()
     }
 
-    /// Reads the schemas of a topic. A text that does not have the id under which it stands, or is no schema, is not one.
-    /// Returns whether the topic has any place for schemas.
+    /// Reads the schemas of a topic, unless it has the one that is asked for. A text that does not have the id under which it
+    /// stands, or is no schema, is not one. Returns whether the topic has any place for schemas.
     ///
     /// # Errors
     /// The log's.
-    pub async fn learn<L: Log>(&self, log: &L, topic: &str) -> Result<bool, PortError> {
+    pub async fn learn<L: Log>(&self, log: &L, topic: &str, id: SchemaId) -> Result<bool, PortError> {
+        let _one_at_a_time = self.learning.lock().await;
+        if self.get(topic, id).is_some() {
+            return Ok(true);
+        }
         let Some(texts) = texts(log, topic).await? else { return Ok(false) };
         let schemas = texts.into_iter().filter(|(id, text)| SchemaId::of(text) == *id);
         let schemas = schemas.filter_map(|(id, text)| Some((id, Arc::new(Schema::parse(&text).ok()?))));
         let schemas = schemas.collect();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(topic.to_owned(), schemas);
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.insert(topic.to_owned(), schemas);
         Ok(true)
     }
 }

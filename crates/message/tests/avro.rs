@@ -3,9 +3,14 @@
 use crate::fixture::{everything, policy, policy_row};
 use crate::properties::rows;
 use proptest::prelude::*;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use seamline_contract::channel::{ChannelId, ChannelKind};
 use seamline_message::codec::avro::{Schema, SchemaId, Schemas};
 use seamline_message::codec::{Change, Codec};
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::process::Command;
 use std::sync::LazyLock;
 
 static CODEC: LazyLock<Codec> = LazyLock::new(everything);
@@ -190,4 +195,64 @@ fn only_schemas_that_contracts_have_are_read() {
     ] {
         assert!(Schema::parse(text).is_err(), "{text}");
     }
+}
+
+/// Returns the program that reads with fastavro, installed where that was not done for the same pins.
+fn reader() -> Command {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("avro-reader");
+    let here = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/avro_reader"));
+    let (pins, mark) = (std::fs::read(here.join("requirements.txt")).unwrap(), home.join("installed"));
+    if std::fs::read(&mark).ok().as_ref() != Some(&pins) {
+        let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
+        let mut pip = Command::new(home.join("bin/pip"));
+        done(pip.args(["install", "--quiet", "-r"]).arg(here.join("requirements.txt")));
+        std::fs::write(mark, pins).unwrap();
+    }
+    let mut command = Command::new(home.join("bin/python"));
+    command.arg("-B").arg(here.join("read.py"));
+    command
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(digits: &str) -> Vec<u8> {
+    let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(pair).collect()
+}
+
+#[test]
+#[cfg_attr(not(servers_here), ignore = "not run: installs fastavro; `cargo x test` does")]
+fn fastavro_reads_what_is_written_here_and_what_it_writes_is_read() {
+    let mut runner = TestRunner::deterministic();
+    let mut file = tempfile::tempfile().unwrap();
+    writeln!(file, "{}", STATE.text()).unwrap();
+    let mut payloads: Vec<String> = Vec::new();
+    while payloads.len() < 2_000 {
+        let row = rows().new_tree(&mut runner).unwrap().current();
+        let payload = CODEC.encode_state(None, &row, None);
+        let text = String::from_utf8(payload.clone()).unwrap();
+        // Python knows no year 0.
+        if text.contains("\"0000-") {
+            continue;
+        }
+        writeln!(file, "{}", digits(&STATE.write(&payload).unwrap())).unwrap();
+        payloads.push(text);
+    }
+    file.rewind().unwrap();
+    let output = reader().arg("lines").stdin(file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let mut theirs = Vec::new();
+    for (line, ours) in printed.lines().zip(&payloads) {
+        let (read, written) = line.split_once('\t').unwrap();
+        assert_eq!(json(read), json(ours));
+        assert_eq!(String::from_utf8(STATE.read(&bytes(written)).unwrap()).unwrap(), *ours);
+        theirs.push(json(read));
+    }
+    assert_eq!(theirs.len(), payloads.len());
+    assert_ne!(theirs[0], json(&payloads[1]), "rows differ, so that equal ones say something");
 }
