@@ -5,7 +5,7 @@ use crate::digest_key;
 use crate::log::{Cleanup, Log, TopicSpec};
 use crate::port::PortError;
 use crate::relay::batch;
-use crate::schemas;
+use crate::schemas::{self, SchemasError};
 use jiff::Timestamp;
 use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, topic_name};
 use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId};
@@ -209,7 +209,10 @@ impl Outlet {
             let topic = log.create(&channel.spec).await?;
             digest_key::ensure(log, entropy, &channel.topic, topic.partitions).await?;
             if let Some(schemas) = &channel.schemas {
-                schemas::publish(log, &channel.topic, schemas.all()).await?;
+                if let Some(reason) = schemas::publish(log, &channel.topic, schemas.all()).await? {
+                    let topic = channel.topic.clone();
+                    return Err(PortError::NotApplied(Box::new(SchemasError::NotTaken { topic, reason })));
+                }
             }
         }
         Ok(())

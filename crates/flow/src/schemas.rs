@@ -19,20 +19,10 @@ const READ_MAX: usize = 500;
 /// Why a topic's schemas are not to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemasError {
-    /// Another text has the id.
-    #[error(
-        "`{topic}` holds another schema under the id {id}; change a word of the contract's meaning, so that it gets another"
-    )]
-    Taken {
-        /// The ledger topic.
-        topic: String,
-        /// The id.
-        id: SchemaId,
-    },
-    /// The topic refuses, or another program is at it: ask again.
-    #[error("the ledger topic `{topic}` did not take the schemas: {reason}")]
+    /// The topic does not take them, or another program is at it: ask again.
+    #[error("the schemas of `{topic}` were not taken: {reason}")]
     NotTaken {
-        /// The ledger topic.
+        /// The topic.
         topic: String,
         /// Why.
         reason: String,
@@ -50,33 +40,37 @@ pub enum SchemasError {
 /// Says what is missing, and what to do.
 pub fn missing(topic: &str, id: SchemaId) -> String {
     format!(
-        "`{topic}` holds a record of the Avro schema {id}, which is not in `{}`: `seamline install` of the context that \
-         published it, from the estate that it ran with, puts it there",
+        "`{topic}` holds a record of the Avro schema {id}, which is not in `{}`: the agent that published it, or `seamline \
+         install` from the estate that it ran with, puts it there",
         ledger_topic(topic)
     )
 }
 
-/// Puts schemas into the ledger topic of a topic, where it has not got them. For the producer.
+/// Puts schemas into the ledger topic of a topic, where it has not got them; returns why it does not take them. Where there is no
+/// ledger topic, nothing is done. For the producer.
 ///
 /// # Errors
-/// The log's; `NotApplied` with `SchemasError`. Safe to repeat.
+/// The log's. Safe to repeat.
 pub async fn publish<'s, L: Log>(
     log: &L,
     topic: &str,
     schemas: impl Iterator<Item = &'s Schema> + Send,
-) -> Result<(), PortError> {
+) -> Result<Option<String>, PortError> {
     let wanted: BTreeMap<SchemaId, &Schema> = schemas.map(|schema| (schema.id(), schema)).collect();
-    let name = ledger_topic(topic);
-    let there = texts(log, topic).await?.unwrap_or_default();
+    let Some(there) = texts(log, topic).await? else { return Ok(None) };
     let mut records = Vec::new();
     for (id, schema) in wanted {
         match there.get(&id) {
             Some(text) if text == schema.text() => {}
             Some(_) => {
-                return Err(PortError::NotApplied(Box::new(SchemasError::Taken { topic: name, id })));
+                let reason = format!(
+                    "`{}` holds another schema under the id {id}: change a word of a meaning, so that it gets another",
+                    ledger_topic(topic)
+                );
+                return Ok(Some(reason));
             }
             None => records.push(Outgoing {
-                topic: name.clone(),
+                topic: ledger_topic(topic),
                 partition: 0,
                 key: Some(format!("{PREFIX}{id}").into_bytes()),
                 headers: Headers::default(),
@@ -85,15 +79,14 @@ pub async fn publish<'s, L: Log>(
         }
     }
     if records.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let fence = log.fence(&producer_name(topic)).await?;
-    let reason = match log.append(&fence, records).await? {
-        Appended::Done => return Ok(()),
-        Appended::Fenced => "another program writes to it".to_owned(),
-        Appended::Refused { reason, .. } => reason,
-    };
-    Err(PortError::NotApplied(Box::new(SchemasError::NotTaken { topic: name, reason })))
+    Ok(match log.append(&fence, records).await? {
+        Appended::Done => None,
+        Appended::Fenced => Some("another program writes to its ledger topic".to_owned()),
+        Appended::Refused { reason, .. } => Some(reason),
+    })
 }
 
 /// Returns the texts of a topic's schemas by id, whoever wrote them; none where it has no ledger topic.

@@ -124,7 +124,8 @@ async fn a_record_of_an_unknown_schema_waits_for_it_and_poisons_nothing() {
     let there = number(&mut claims, "SELECT count(*) FROM policy_eligibility").await;
     assert!(there < 19, "its partition waits: {there}");
 
-    schemas::publish(insurer.place.log.as_ref(), STATE, [&schema].into_iter()).await.unwrap();
+    let taken = schemas::publish(insurer.place.log.as_ref(), STATE, [&schema].into_iter()).await;
+    assert_eq!(taken.unwrap(), None);
     settle(&insurer.agents).await;
     assert_eq!(number(&mut claims, closed).await, 1, "read by its writer's schema");
     assert_eq!(number(&mut claims, "SELECT count(*) FROM policy_eligibility").await, 19);
@@ -206,7 +207,6 @@ async fn a_schema_has_one_text_under_its_id() {
     for (id, text) in texts {
         assert_eq!(SchemaId::of(&text), id);
     }
-    let again = insurer.agent("policy-administration").install().await;
-    again.unwrap();
+    insurer.agent("policy-administration").install().await.unwrap();
     assert_eq!(raw(&insurer, &format!("{STATE}.ledger")).await.len(), 2, "the digest key and one schema");
 }
