@@ -62,9 +62,21 @@ pub fn record(record: &mut Incoming) {
     }
 }
 
+/// Brings a record that waits in quarantine into the form in which it is read. One in Avro could not be read when it came.
+pub fn waiting(read: &mut Incoming) {
+    record(read);
+    if read.fault.is_none() && read.value.is_some() && is_avro(read) {
+        read.fault = Some(Violation::new(Rule::Encoding, "", "no Avro of its schema, when it came"));
+    }
+}
+
+fn is_avro(record: &Incoming) -> bool {
+    record.headers.get(envelope::CONTENT_TYPE) == Some(avro::CONTENT_TYPE.as_bytes())
+}
+
 /// Returns the id of the schema of a record in Avro; none for others. One that names none says so.
 fn schema_of(record: &mut Incoming) -> Option<SchemaId> {
-    if record.headers.get(envelope::CONTENT_TYPE) != Some(avro::CONTENT_TYPE.as_bytes()) {
+    if !is_avro(record) {
         return None;
     }
     match SchemaId::named_in(record.value.as_deref()?) {

@@ -1,12 +1,13 @@
 //! Channels in Avro and records in structured mode: what arrives, what is compared and what goes aside is what it is in JSON.
 
-use crate::fixture::{assert_conserved, number, records, rows, settle};
+use crate::fixture::{assert_conserved, intake, number, records, rows, settle};
 use crate::insurer::{CONTEXTS, Insurer, key};
-use crate::quarantine::{EVENTS, STATE, inject, kinds_of_cases, last, waiting_at_claims};
+use crate::quarantine::{EVENTS, STATE, digest_of, inject, kinds_of_cases, last, waiting_at_claims};
 use seamline_contract::channel::Encoding;
 use seamline_contract::estate::Estate;
 use seamline_flow::case::CaseKind;
 use seamline_flow::log::{Fetched, Log};
+use seamline_flow::quarantine::{Treated, redrive};
 use seamline_flow::schemas;
 use seamline_flow::store::AsideCause;
 use seamline_message::codec::avro::{Schema, SchemaId};
@@ -150,6 +151,10 @@ async fn avro_that_cannot_be_read_goes_aside_until_the_next_state_of_its_key() {
             "{record:?}"
         );
         assert!(record.key.is_some() && record.value.is_some(), "it waits with its key, as it was sent");
+        let claims = insurer.agent("claims");
+        let (intake, digest) = (intake(claims, "policy-eligibility"), digest_of(&insurer, STATE).await);
+        let again = redrive(claims.ports(), intake, digest, &record.lane, record.offset).await.unwrap();
+        assert!(matches!(&again, Treated::StillInvalid(it) if it.starts_with("ENCODING")), "{again:?}");
     }
     insurer.suspend(1).await;
     insurer.suspend(2).await;

@@ -110,7 +110,7 @@ pub(crate) async fn waiting_at_claims(insurer: &Insurer) -> Vec<AsideRecord> {
     list(&claims.database, intake(claims, "policy-eligibility"), 10).await.unwrap()
 }
 
-async fn digest_of(insurer: &Insurer, topic: &str) -> DigestEpoch {
+pub(crate) async fn digest_of(insurer: &Insurer, topic: &str) -> DigestEpoch {
     let found = seamline_flow::digest_key::current(insurer.place.log.as_ref(), topic).await.unwrap();
     let (epoch, key) = found.unwrap();
     DigestEpoch { epoch, key }

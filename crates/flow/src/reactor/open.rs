@@ -134,6 +134,6 @@ pub fn as_read(record: &AsideRecord) -> Incoming {
         value: record.value.clone(),
         fault: None,
     };
-    plain::record(&mut read);
+    plain::waiting(&mut read);
     read
 }
