@@ -208,11 +208,11 @@ impl Outlet {
         for channel in self.all().flat_map(|outlet| &outlet.channels) {
             let topic = log.create(&channel.spec).await?;
             digest_key::ensure(log, entropy, &channel.topic, topic.partitions).await?;
-            if let Some(schemas) = &channel.schemas {
-                if let Some(reason) = schemas::publish(log, &channel.topic, schemas.all()).await? {
-                    let topic = channel.topic.clone();
-                    return Err(PortError::NotApplied(Box::new(SchemasError::NotTaken { topic, reason })));
-                }
+            if let Some(schemas) = &channel.schemas
+                && let Some(reason) = schemas::publish(log, &channel.topic, schemas.all()).await?
+            {
+                let topic = channel.topic.clone();
+                return Err(PortError::NotApplied(Box::new(SchemasError::NotTaken { topic, reason })));
             }
         }
         Ok(())

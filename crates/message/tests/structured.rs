@@ -1,6 +1,6 @@
 //! Events in structured mode: what they say is what the same record says in binary mode, and what cannot be read is told.
 
-use seamline_message::codec::structured::to_binary;
+use seamline_message::codec::structured::{Binary, to_binary};
 use seamline_message::envelope::{Envelope, Header, MessageKind};
 use seamline_message::headers::Headers;
 use seamline_message::sequence::Sequence;
@@ -43,7 +43,7 @@ fn event(data: &Value) -> Value {
     event.into()
 }
 
-fn read(headers: &[Header], value: Option<&[u8]>) -> Result<Option<(Headers, Option<Vec<u8>>)>, String> {
+fn read(headers: &[Header], value: Option<&[u8]>) -> Result<Option<Binary>, String> {
     let told = |violation: seamline_message::violation::Violation| {
         format!("{} {}: {}", violation.rule, violation.path, violation.message)
     };
