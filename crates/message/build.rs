@@ -1,9 +1,15 @@
-//! Tells the tests whether the program `python3` is here: without it those that start it are reported as not run.
+//! Tells the tests whether the program `python3` is here, and whether they may install what they need: without it those that
+//! do are reported as not run.
 
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(python3_here)");
+    println!("cargo::rustc-check-cfg=cfg(servers_here)");
+    println!("cargo::rerun-if-env-changed=SEAMLINE_SERVICES");
+    if std::env::var_os("SEAMLINE_SERVICES").is_some_and(|value| value == "1") {
+        println!("cargo::rustc-cfg=servers_here");
+    }
     println!("cargo::rerun-if-env-changed=PATH");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found: Option<PathBuf> =

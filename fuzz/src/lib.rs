@@ -1,14 +1,19 @@
 //! What must hold whatever the bytes: one function a target, which says whether the bytes got through to what it is about. The
 //! tests of the rules run them on any compiler, too.
 
+use seamline_contract::channel::{ChannelId, ChannelKind};
 use seamline_contract::estate::Estate;
+use seamline_contract::id::ViewId;
 use seamline_contract::path::DocumentId;
 use seamline_contract::resolve::{ResolvedContract, resolve, resolve_all};
 use seamline_contract::value::Value;
 use seamline_expr::program::compile;
 use seamline_expr::scope::Scope;
 use seamline_lang::estate::{Reading, read_estate};
+use seamline_message::codec::avro::{Schema, Schemas};
+use seamline_message::codec::structured::to_binary;
 use seamline_message::codec::{Codec, Writing};
+use seamline_message::headers::Headers;
 use seamline_rules::diff::impact::impacts;
 use seamline_rules::diff::verdict::findings;
 use seamline_rules::diff::{Sides, diff as differences};
@@ -101,12 +106,17 @@ pub fn payload(bytes: &[u8]) -> bool {
     let contract = &codec.contract().contract;
     let views = contract.views.iter().map(|view| Some(&view.id));
     for view in std::iter::once(None).chain(views) {
+        encodings(&schema(view), bytes);
         for writing in [Writing::Source, Writing::Wire] {
             if let Ok(row) = codec.examine_state(view, writing, bytes) {
                 is_sound = true;
                 let written = codec.encode_state(view, &row, None);
                 let again = codec.examine_state(view, Writing::Wire, &written);
                 assert_eq!(again.as_ref(), Ok(&row), "{}", String::from_utf8_lossy(&written));
+                let schema = schema(view);
+                let avro =
+                    schema.write(&written).expect("a row that keeps its contract has a place in its schema");
+                assert_eq!(schema.read(&avro), Ok(written));
             }
             for event in contract.events.iter().flat_map(|events| &events.events) {
                 is_sound |= codec.examine_event(view, &event.name, writing, bytes).is_ok();
@@ -114,6 +124,24 @@ pub fn payload(bytes: &[u8]) -> bool {
         }
     }
     is_sound
+}
+
+fn schema(view: Option<&ViewId>) -> Schema {
+    let channel = ChannelId { view: view.cloned(), kind: ChannelKind::State };
+    Schemas::of(codec(), &channel).get(None).expect("the contract has states").clone()
+}
+
+/// Reads bytes as Avro, and as an event in structured mode.
+fn encodings(schema: &Schema, bytes: &[u8]) {
+    let framed = [&[0][..], &schema.id().0.to_be_bytes(), bytes].concat();
+    if let Ok(read) = schema.read(&framed) {
+        assert!(std::str::from_utf8(&read).is_ok(), "a payload is UTF-8");
+    }
+    let mut headers = Headers::default();
+    headers.push("content-type", Some(b"application/cloudevents+json"));
+    if let Ok(binary) = to_binary(&headers, Some(bytes)) {
+        assert!(binary.is_some(), "it is in structured mode");
+    }
 }
 
 fn codec() -> &'static Codec {

@@ -3,8 +3,10 @@
 use crate::meter::Timer;
 use prometheus_client::metrics::histogram::Histogram;
 use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::plain;
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
+use seamline_flow::schemas::Known;
 use seamline_sqlite::log::EmbeddedLog;
 use std::sync::OnceLock;
 use tokio::sync::Mutex;
@@ -15,6 +17,7 @@ pub struct SiteLog {
     at: At,
     /// Held while a digest key is read: a log reads one partition at a few places at once, and all lanes want the same.
     pub(crate) keys: Mutex<()>,
+    schemas: Known,
     appends: OnceLock<Histogram>,
     fetches: OnceLock<Histogram>,
 }
@@ -39,7 +42,13 @@ impl SiteLog {
     }
 
     fn new(at: At) -> SiteLog {
-        SiteLog { at, keys: Mutex::new(()), appends: OnceLock::new(), fetches: OnceLock::new() }
+        SiteLog {
+            at,
+            keys: Mutex::new(()),
+            schemas: Known::default(),
+            appends: OnceLock::new(),
+            fetches: OnceLock::new(),
+        }
     }
 
     /// Returns the log in a file, when it is one.
@@ -143,6 +152,6 @@ impl Log for SiteLog {
         limit: usize,
     ) -> Result<Fetched, PortError> {
         let _timer = Timer::start(self.fetches.get());
-        either!(self, log => log.fetch(topic, partition, from, limit))
+        either!(self, log => plain::fetch(log, &self.schemas, (topic, partition), from, limit))
     }
 }

@@ -37,6 +37,7 @@ mod rehearse;
 mod rule_pages;
 mod rules;
 mod schema;
+mod schemas;
 mod show;
 mod site;
 mod status;

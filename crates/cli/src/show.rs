@@ -3,6 +3,7 @@
 use crate::agreement;
 use crate::exit::{Exit, unreachable, usage};
 use crate::opened::{Named, named, opened};
+use crate::schemas;
 use crate::terminal::columns;
 use anyhow::Result;
 use seamline_contract::attribute::{Type, Unit};
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// contract: a page for each of its consumers.
     #[arg(long, conflicts_with = "resolved", requires = "reference")]
     agreement: bool,
+    /// The Avro schema of each channel of a contract, with its id.
+    #[arg(long, conflicts_with_all = ["resolved", "agreement"], requires = "reference")]
+    avro: bool,
     /// How to speak.
     #[arg(long, value_enum, default_value = "text")]
     format: Form,
@@ -63,6 +67,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             "only an agreement is shown as Markdown",
             "add `--agreement`, or leave the format out",
         ));
+    }
+    if args.avro {
+        let Some(Named::Contract(reference)) = named else {
+            return Err(usage("a subscription has no schemas", "name the contract that it reads"));
+        };
+        return schemas::show(&resolved_contract(estate, &reference)?, args.format == Form::Json);
     }
     let document = match named {
         None => list(estate),

@@ -18,6 +18,7 @@ pub mod publication;
 pub mod resolve;
 pub mod served;
 pub mod shared;
+pub mod size;
 pub mod standard;
 pub mod subscription;
 pub mod value;

@@ -118,6 +118,7 @@ fn record(
         key: Some(key(number).as_bytes().to_vec()),
         headers: envelope.to_headers().into(),
         value,
+        fault: None,
     }
 }
 

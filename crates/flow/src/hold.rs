@@ -2,7 +2,7 @@
 
 mod elsewhere;
 
-pub use elsewhere::{out_of_range, range_lost};
+pub use elsewhere::{out_of_range, range_lost, schema_missing};
 
 use crate::case::NewCase;
 use crate::clock::Clock;

@@ -3,7 +3,9 @@
 use crate::port::PortError;
 use crate::position::TopicIdentity;
 use jiff::Timestamp;
+use seamline_message::codec::avro::SchemaId;
 use seamline_message::headers::Headers;
+use seamline_message::violation::Violation;
 use std::time::Duration;
 
 /// What a topic keeps.
@@ -68,6 +70,8 @@ pub struct Incoming {
     pub headers: Headers,
     /// None is a tombstone.
     pub value: Option<Vec<u8>>,
+    /// Why it could not be brought into the form in which messages are read: then it is as it was sent.
+    pub fault: Option<Violation>,
 }
 
 /// What a read found: committed records only.
@@ -97,6 +101,8 @@ pub enum Fetched {
     },
     /// There is no such topic or partition, or the topic was made anew.
     NoTopic,
+    /// The next record names an Avro schema that is not to be had.
+    NoSchema(SchemaId),
 }
 
 /// The right of one producer to append, until the next one with its name takes it.

@@ -5,11 +5,13 @@ use crate::digest_key;
 use crate::log::{Cleanup, Log, TopicSpec};
 use crate::port::PortError;
 use crate::relay::batch;
+use crate::schemas::{self, SchemasError};
 use jiff::Timestamp;
-use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, topic_name};
+use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, topic_name};
 use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::served::chain_name;
+use seamline_message::codec::avro::Schemas;
 use seamline_message::codec::{Codec, CompileError, Row};
 use seamline_message::era::{Descent, EraError};
 use seamline_message::violation::Violation;
@@ -76,6 +78,8 @@ pub struct OutChannel {
     pub spec: TopicSpec,
     /// The name of its chains in rows of the newest major.
     pub chain: String,
+    /// The schemas of what it carries, where that is written in Avro.
+    pub schemas: Option<Schemas>,
 }
 
 /// A contract with its channels, ready to be written.
@@ -150,7 +154,9 @@ impl Outlet {
                 value_bytes_max: codec.value_bytes_max(id.kind).unwrap_or_default(),
             };
             let chain = chain_name(newest, reference.major, &id);
-            OutChannel { name: id.to_string(), id, topic, spec, chain }
+            let is_avro = codec.encoding(id.kind) == Encoding::Avro;
+            let schemas = is_avro.then(|| Schemas::of(&codec, &id));
+            OutChannel { name: id.to_string(), id, topic, spec, chain, schemas }
         };
         let channels = contract.channels().into_iter().map(channel).collect();
         let template = template.to_owned();
@@ -205,6 +211,12 @@ impl Outlet {
         for channel in self.all().flat_map(|outlet| &outlet.channels) {
             let topic = log.create(&channel.spec).await?;
             digest_key::ensure(log, entropy, &channel.topic, topic.partitions).await?;
+            if let Some(schemas) = &channel.schemas
+                && let Some(reason) = schemas::publish(log, &channel.topic, schemas.all()).await?
+            {
+                let topic = channel.topic.clone();
+                return Err(PortError::NotApplied(Box::new(SchemasError::NotTaken { topic, reason })));
+            }
         }
         Ok(())
     }

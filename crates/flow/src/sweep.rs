@@ -3,6 +3,7 @@
 use crate::log::{Fetched, Incoming, Log};
 use crate::port::PortError;
 use crate::position::TopicIdentity;
+use crate::schemas::SchemasError;
 
 /// How often in a row a read may come back without progress before the end.
 pub(crate) const STANDSTILLS_MAX: u32 = 16;
@@ -74,6 +75,10 @@ impl Sweep {
                 self.next = self.next.max(start);
                 self.start = self.start.max(start);
                 Vec::new()
+            }
+            Fetched::NoSchema(id) => {
+                let missing = SchemasError::Missing { topic: self.topic.name.clone(), id };
+                return Err(PortError::NotApplied(Box::new(missing)));
             }
             Fetched::NoTopic => return Err(went_away(&self.topic)),
         };

@@ -459,6 +459,7 @@ unsafe fn polled(message: *const sys::rd_kafka_message_t) -> Polled {
             key: bytes(it.key.cast(), it.key_len),
             headers: headers(message),
             value: bytes(it.payload.cast(), it.len),
+            fault: None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The codec of one version of a contract: compiled once, it reads, judges and writes rows and payloads.
 //! `docs/reference/wire.md` is normative.
 
+pub mod avro;
 mod change;
 pub mod errand;
 mod examine;
@@ -11,13 +12,14 @@ mod payload;
 mod plan;
 mod read;
 mod scalar;
+pub mod structured;
 mod write;
 
 use crate::key::{RecordKey, partition};
 use crate::violation::{Rule, Violation};
 use jiff::Timestamp;
 use plan::Plan;
-use seamline_contract::channel::ChannelKind;
+use seamline_contract::channel::{ChannelKind, Encoding};
 use seamline_contract::id::{EventName, InvariantName, Reason, ViewId};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::value::Value;
@@ -216,6 +218,16 @@ impl Codec {
             ChannelKind::Events => contract.events.as_ref().map(|events| events.terms.limit_bytes),
             ChannelKind::State => contract.state.as_ref().map(|state| state.limit_bytes),
         }
+    }
+
+    /// Returns how values are written on a channel of events or of state.
+    pub fn encoding(&self, channel: ChannelKind) -> Encoding {
+        let contract = &self.plan.contract.contract;
+        let terms = match channel {
+            ChannelKind::Events => contract.events.as_ref().map(|events| &events.terms),
+            ChannelKind::State => contract.state.as_ref(),
+        };
+        terms.map(|terms| terms.encoding).unwrap_or_default()
     }
 
     /// Returns whether a value is too large for a channel of events or of state.

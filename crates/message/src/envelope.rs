@@ -1,7 +1,7 @@
 //! The envelope: what travels in the headers of a record, as CloudEvents 1.0 for Kafka in binary mode.
 
 use crate::canonical;
-use crate::codec;
+use crate::codec::{self, avro};
 use crate::headers::Headers;
 use crate::sequence::Sequence;
 use crate::violation::{Rule, Violation};
@@ -61,8 +61,10 @@ pub struct Envelope {
     pub traceparent: Option<String>,
 }
 
-pub(crate) const CONTENT_TYPE: &str = "content-type";
-pub(crate) const JSON: &str = "application/json";
+/// The header that says how the value is written.
+pub const CONTENT_TYPE: &str = "content-type";
+/// The content type of canonical JSON.
+pub const JSON: &str = "application/json";
 pub(crate) const SPEC_VERSION: &str = "ce_specversion";
 pub(crate) const ID: &str = "ce_id";
 pub(crate) const SOURCE: &str = "ce_source";
@@ -75,10 +77,10 @@ pub(crate) const PARTITION_KEY: &str = "ce_partitionkey";
 /// The place of a row in its set.
 pub(crate) const PLACE: &str = "ce_place";
 pub(crate) const SEQUENCE: &str = "ce_sequence";
-const PREVIOUS: &str = "ce_previous";
+pub(crate) const PREVIOUS: &str = "ce_previous";
 pub(crate) const CORRELATION: &str = "ce_correlationid";
 pub(crate) const CAUSATION: &str = "ce_causationid";
-const EFFECTIVE: &str = "ce_effectivetime";
+pub(crate) const EFFECTIVE: &str = "ce_effectivetime";
 pub(crate) const TRACE_PARENT: &str = "traceparent";
 
 /// What comes before contract and version in `ce_dataschema`.
@@ -86,6 +88,8 @@ pub(crate) const SCHEMA_PREFIX: &str = "urn:seamline:";
 
 /// What travels in the headers, as who writes it has it.
 pub struct Heading<'a> {
+    /// How the value is written.
+    pub content_type: &'a str,
     /// The id of the message, unique in its source.
     pub id: &'a dyn fmt::Display,
     /// Who says it, `/context`.
@@ -127,7 +131,7 @@ impl Heading<'_> {
     pub fn headers(&self) -> Headers {
         let (context, contract) = (self.name.context.as_str(), self.name.contract.as_str());
         let mut headers = Headers::with_capacity(ROOM);
-        headers.push_texts(CONTENT_TYPE, &[JSON]);
+        headers.push_texts(CONTENT_TYPE, &[self.content_type]);
         headers.push_texts(SPEC_VERSION, &["1.0"]);
         headers.push_printed(ID, format_args!("{}", self.id));
         headers.push_texts(SOURCE, &[self.source]);
@@ -161,6 +165,7 @@ impl Envelope {
     pub fn to_headers(&self) -> Vec<Header> {
         let time = canonical::text(&Value::Timestamp(self.time)).expect("an instant has a text");
         let heading = Heading {
+            content_type: JSON,
             id: &self.id,
             source: &self.source,
             kind: match &self.kind {
@@ -368,7 +373,7 @@ impl<'a> Reading<'a> {
         if self.text(SPEC_VERSION)? != "1.0" {
             return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
         }
-        if !matches!(self.optional(CONTENT_TYPE)?, None | Some(JSON)) {
+        if !matches!(self.optional(CONTENT_TYPE)?, None | Some(JSON | avro::CONTENT_TYPE)) {
             return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
         }
         let no_schema = || wrong(DATA_SCHEMA, "not a contract with a version");

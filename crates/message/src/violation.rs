@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Rule {
     /// The bytes are one JSON value, in UTF-8, without duplicate keys.
     Json,
+    /// The bytes are a value in the encoding that the content type names.
+    Encoding,
     /// The members that are due are there, and of the source's, no others.
     Shape,
     /// A value has the type that is declared.
@@ -51,6 +53,7 @@ impl Rule {
     pub fn as_str(&self) -> &'static str {
         match self {
             Rule::Json => "JSON",
+            Rule::Encoding => "ENCODING",
             Rule::Shape => "SHAPE",
             Rule::Type => "TYPE",
             Rule::Required => "REQUIRED",

@@ -4,9 +4,11 @@
 
 mod fixture;
 
+mod avro;
 mod change;
 mod payload;
 mod source;
+mod structured;
 
 mod properties;
 mod sums;

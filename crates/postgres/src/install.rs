@@ -6,6 +6,7 @@ pub(crate) mod inbox;
 pub mod producer;
 pub(crate) mod publish;
 pub(crate) mod set;
+pub(crate) mod size;
 pub(crate) mod source_view;
 pub(crate) mod table;
 pub(crate) mod table_consumer;

@@ -164,6 +164,7 @@ impl Partition {
             key: record.key,
             headers: record.headers,
             value: record.value,
+            fault: None,
         });
         self.next += 1;
     }

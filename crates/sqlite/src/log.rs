@@ -262,7 +262,7 @@ impl Log for EmbeddedLog {
             Fetched::Records(Fetch { start, end, .. }) | Fetched::OutOfRange { start, end } => {
                 Some((start, end))
             }
-            Fetched::NoTopic => None,
+            Fetched::NoTopic | Fetched::NoSchema(_) => None,
         })
     }
 }
@@ -422,6 +422,7 @@ fn incoming(row: &SqliteRow) -> Result<Incoming, sqlx::Error> {
         key: row.get(2),
         headers: headers_of(row.get(3)).map_err(corrupt)?.into(),
         value: row.get(4),
+        fault: None,
     })
 }
 

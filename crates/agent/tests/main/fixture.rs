@@ -5,6 +5,7 @@ use seamline_agent::custody::Conclusion;
 use seamline_agent::log::SiteLog;
 use seamline_agent::site::Site;
 use seamline_agent::workers::Workers;
+use seamline_contract::estate::Estate;
 use seamline_contract::id::{ContextId, ContractId};
 use seamline_flow::drift::Outcome;
 use seamline_flow::intake::Intake;
@@ -33,10 +34,16 @@ pub(crate) fn example(name: &str) -> PathBuf {
 impl Place {
     /// Opens an example on its laptop environment, with all files in a new folder.
     pub(crate) async fn new(name: &str) -> Place {
+        Place::of(name, |_| {}).await
+    }
+
+    /// The same, with the estate changed before it is placed.
+    pub(crate) async fn of(name: &str, change: impl FnOnce(&mut Estate)) -> Place {
         let opened = seamline_estate::open::open(&example(name)).unwrap();
         assert!(opened.reading.findings.is_empty(), "{:?}", opened.reading.findings);
         let directory = tempfile::tempdir().unwrap();
-        let estate = opened.reading.estate;
+        let mut estate = opened.reading.estate;
+        change(&mut estate);
         let environment = estate.environments.iter().find(|it| it.id.as_str() == "laptop").unwrap().clone();
         let site = Site { root: directory.path().to_owned(), estate, environment };
         let log = Arc::new(site.log(true).await.unwrap());

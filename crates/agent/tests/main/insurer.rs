@@ -2,6 +2,7 @@
 
 use crate::fixture::{Place, assert_conserved, counts, intake, number, records, rows, run, settle};
 use seamline_agent::agent::Agent;
+use seamline_contract::estate::Estate;
 use seamline_flow::digest_key;
 use seamline_flow::hold::{DigestEpoch, Step, Take};
 use seamline_flow::projector::Projector;
@@ -30,7 +31,12 @@ pub(crate) struct Insurer {
 
 impl Insurer {
     pub(crate) async fn new() -> Insurer {
-        let place = Place::new("insurer").await;
+        Insurer::of(|_| {}).await
+    }
+
+    /// The same, with the estate changed before it is placed.
+    pub(crate) async fn of(change: impl FnOnce(&mut Estate)) -> Insurer {
+        let place = Place::of("insurer", change).await;
         let mut core = place.service("policy-administration").await;
         run(&mut core, CORE).await;
         run(&mut place.service("billing").await, LEDGER).await;

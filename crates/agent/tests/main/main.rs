@@ -5,6 +5,7 @@
 mod chinook;
 mod crash;
 mod crew;
+mod encodings;
 mod errand;
 mod fixture;
 mod insurer;

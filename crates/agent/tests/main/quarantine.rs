@@ -14,8 +14,8 @@ use seamline_flow::store::{AsideCause, AsideRecord};
 use seamline_message::envelope::{Envelope, Header};
 use seamline_message::sequence::Sequence;
 
-const STATE: &str = "policy-administration.policy.v2.eligibility.state";
-const EVENTS: &str = "policy-administration.policy.v2.eligibility.events";
+pub(crate) const STATE: &str = "policy-administration.policy.v2.eligibility.state";
+pub(crate) const EVENTS: &str = "policy-administration.policy.v2.eligibility.events";
 
 /// Returns the sequences in quarantine at the source, each with the rule that it breaks.
 async fn aside(agent: &Agent) -> Vec<(Sequence, Option<String>)> {
@@ -23,7 +23,7 @@ async fn aside(agent: &Agent) -> Vec<(Sequence, Option<String>)> {
     rows.into_iter().map(|row| (row.sequence, row.violation.map(|(rule, ..)| rule))).collect()
 }
 
-async fn kinds_of_cases(agent: &Agent) -> Vec<CaseKind> {
+pub(crate) async fn kinds_of_cases(agent: &Agent) -> Vec<CaseKind> {
     agent.database.cases(false).await.unwrap().iter().map(|case| case.raised.kind).collect()
 }
 
@@ -86,13 +86,13 @@ async fn a_discarded_change_leaves_a_void_and_what_followed_goes_on() {
 }
 
 /// Returns the last record of a policy on a topic.
-async fn last(insurer: &Insurer, topic: &str, policy: u32) -> (u32, Incoming) {
+pub(crate) async fn last(insurer: &Insurer, topic: &str, policy: u32) -> (u32, Incoming) {
     let all = records(&insurer.place.log, topic).await;
     let of_policy = |(_, record): &(u32, Incoming)| record.key.as_deref() == Some(key(policy).as_bytes());
     all.into_iter().rev().find(of_policy).unwrap()
 }
 
-async fn inject(insurer: &Insurer, topic: &str, policy: u32, headers: Vec<Header>, value: &[u8]) {
+pub(crate) async fn inject(insurer: &Insurer, topic: &str, policy: u32, headers: Vec<Header>, value: &[u8]) {
     let (partition, _) = last(insurer, topic, policy).await;
     let key = Some(key(policy).into_bytes());
     let record = Outgoing {
@@ -105,12 +105,12 @@ async fn inject(insurer: &Insurer, topic: &str, policy: u32, headers: Vec<Header
     insurer.place.log.file().unwrap().inject(record).await.unwrap();
 }
 
-async fn waiting_at_claims(insurer: &Insurer) -> Vec<AsideRecord> {
+pub(crate) async fn waiting_at_claims(insurer: &Insurer) -> Vec<AsideRecord> {
     let claims = insurer.agent("claims");
     list(&claims.database, intake(claims, "policy-eligibility"), 10).await.unwrap()
 }
 
-async fn digest_of(insurer: &Insurer, topic: &str) -> DigestEpoch {
+pub(crate) async fn digest_of(insurer: &Insurer, topic: &str) -> DigestEpoch {
     let found = seamline_flow::digest_key::current(insurer.place.log.as_ref(), topic).await.unwrap();
     let (epoch, key) = found.unwrap();
     DigestEpoch { epoch, key }

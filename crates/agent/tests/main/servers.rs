@@ -1,6 +1,7 @@
 //! Contexts on real servers: PostgreSQL for each of them, Apache Kafka between.
 
 use crate::crew::{lanes_held, until};
+use crate::encodings::in_avro;
 use crate::fixture::{assert_conserved, example};
 use seamline_agent::agent::Agent;
 use seamline_agent::crew;
@@ -12,6 +13,9 @@ use seamline_contract::environment::{LogPlace, Place};
 use seamline_contract::estate::Estate;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -208,5 +212,87 @@ async fn a_command_goes_to_its_owner_and_its_outcome_comes_back() {
     let text = metrics.text();
     assert!(text.contains("seamline_errands_total{context=\"fraud\",worker=\"post\"} 1"), "{text}");
     drop(agents);
+    servers.gone().await;
+}
+
+/// Returns what fastavro and a client of nobody of ours read of a topic, by key.
+fn read_by_others(topic: &str) -> BTreeMap<String, serde_json::Value> {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("avro-reader");
+    let here = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../message/tests/avro_reader"));
+    let (pins, mark) = (std::fs::read(here.join("requirements.txt")).unwrap(), home.join("installed"));
+    if std::fs::read(&mark).ok().as_ref() != Some(&pins) {
+        let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
+        let mut pip = Command::new(home.join("bin/pip"));
+        done(pip.args(["install", "--quiet", "-r"]).arg(here.join("requirements.txt")));
+        std::fs::write(mark, pins).unwrap();
+    }
+    let mut read = Command::new(home.join("bin/python"));
+    read.arg("-B").arg(here.join("read.py")).args([
+        "topic",
+        &std::env::var("SEAMLINE_KAFKA").unwrap(),
+        topic,
+    ]);
+    let output = read.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let record = |line: &str| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        (record["key"].as_str().unwrap().to_owned(), record["payload"].take())
+    };
+    lines.lines().map(record).collect()
+}
+
+#[tokio::test]
+#[cfg_attr(
+    not(servers_here),
+    ignore = "not run: needs PostgreSQL and Apache Kafka; `cargo x test` starts them"
+)]
+async fn a_channel_in_avro_is_read_by_others_and_by_us_to_the_same_values() {
+    let mut estate = seamline_estate::open::open(&example("insurer")).unwrap().reading.estate;
+    in_avro(&mut estate);
+    let servers = Servers::of(estate, "policy-administration").await;
+    let mut core = servers.service("policy-administration").await;
+    sqlx::raw_sql(CORE).execute(&mut core).await.unwrap();
+    let agents = [servers.agents("policy-administration").await, servers.agents("claims").await];
+    for agent in &agents {
+        agent.install().await.unwrap();
+    }
+    let (metrics, pulse) = (Metrics::new(), Pulse::default());
+    let (stop, told) = watch::channel(false);
+    let story = async {
+        let bind = "INSERT INTO policy_current SELECT 'P-' || lpad(i::text, 8, '0'), 'eligible', '2026-01-01', \
+            CASE WHEN i % 2 = 0 THEN date '2026-12-31' END, 'Motor Plus', 'Harbour Logistics', 100.05 + i \
+            FROM generate_series(1, 20) i; \
+            SELECT seamline.publish('policy', 'PolicyBound', '[\"P-' || lpad(i::text, 8, '0') || '\"]') \
+            FROM generate_series(1, 20) i; \
+            UPDATE policy_current SET claims_status = 'ineligible' WHERE policy_no = 'P-00000007'; \
+            SELECT seamline.publish('policy', 'PolicySuspended', '[\"P-00000007\"]', reason => 'FRAUD_REVIEW')";
+        sqlx::raw_sql(bind).execute(&mut core).await.unwrap();
+        let rows = "SELECT count(*) FROM policy_eligibility";
+        until("all rows", async || servers.number("claims", rows).await == 20).await;
+        let inbox = "SELECT count(*) FROM seamline.inbox WHERE event = 'PolicySuspended'";
+        until("the reaction", async || servers.number("claims", inbox).await == 1).await;
+        stop.send(true).unwrap();
+    };
+    let (drained, ()) = tokio::join!(crew::run(&agents, &metrics, &pulse, told), story);
+    assert!(drained, "what was under way was finished");
+    for agent in &agents {
+        agent.release().await.unwrap();
+        assert_conserved(agent).await;
+    }
+    let topic = |channel| format!("{}.policy-administration.policy.v2.{channel}", servers.name);
+    let read = read_by_others(&topic("state"));
+    let held = "SELECT '[\"' || policy_no || '\"]', json_strip_nulls(json_build_object('claimsStatus', claims_status, \
+        'coverFrom', cover_from::text, 'coverTo', cover_to::text, 'product', product, 'holderName', holder_name, \
+        'annualPremium', annual_premium::text))::text FROM policy_current";
+    let held: Vec<(String, String)> = sqlx::query_as(held).fetch_all(&mut core).await.unwrap();
+    assert_eq!(read.len(), held.len());
+    for (key, state) in held {
+        assert_eq!(read[&key]["state"], serde_json::from_str::<serde_json::Value>(&state).unwrap(), "{key}");
+    }
+    let events = read_by_others(&topic("eligibility.events"));
+    assert_eq!(events["[\"P-00000007\"]"]["reason"], "FRAUD_REVIEW");
+    drop((agents, core));
     servers.gone().await;
 }

@@ -176,6 +176,12 @@ fn two_systems_are_compared_as_the_guide_says() {
 }
 
 #[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
+fn a_channel_is_written_in_avro_as_the_guide_says() {
+    follow("avro.md");
+}
+
+#[test]
 fn what_is_shown_is_held_against_what_is_printed() {
     assert!(matches(&["a", "b", "c"], &["a", "...", "c"]));
     assert!(matches(&["a"], &["...", "a", "..."]));

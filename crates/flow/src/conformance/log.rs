@@ -76,6 +76,7 @@ pub async fn read_all<L: Log>(log: &L, topic: &TopicIdentity, partition: u32) ->
         Fetched::Records(fetch) => fetch.start,
         Fetched::OutOfRange { start, .. } => start,
         Fetched::NoTopic => panic!("`{}` is there", topic.name),
+        Fetched::NoSchema(_) => panic!("a log knows of no schemas"),
     };
     loop {
         let Fetched::Records(fetch) = sure(log.fetch(topic, partition, from, 3).await) else {

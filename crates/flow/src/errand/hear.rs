@@ -3,7 +3,9 @@
 use super::{Answer, Errands, Route};
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
-use crate::hold::{Hold, Moved, Ports, Step, Take, details, raise, range_lost, written_first};
+use crate::hold::{
+    Hold, Moved, Ports, Step, Take, details, raise, range_lost, schema_missing, written_first,
+};
 use crate::log::{Fetch, Fetched, Incoming, Log};
 use crate::port::PortError;
 use crate::position::Accounting;
@@ -116,6 +118,10 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Hearer<'a, S, L, C> {
                 let case = range_lost(&self.hold.lane);
                 self.hold.stop(self.ports, case).await
             }
+            Fetched::NoSchema(id) => {
+                let case = schema_missing(&self.hold.lane, id);
+                self.hold.stop(self.ports, case).await
+            }
             Fetched::NoTopic => {
                 self.hold.grip = None;
                 Ok(Step::NoTopic)
@@ -175,7 +181,7 @@ fn open(hearing: &Hearing, record: &Incoming) -> Opened {
     };
     match read(hearing, record) {
         Ok(opened) => opened,
-        Err(violation) => broken(violation),
+        Err(violation) => broken(record.fault.clone().unwrap_or(violation)),
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{details, reads_state};
 use crate::case::{CaseKind, NewCase};
 use crate::intake::Intake;
+use crate::schemas::missing;
 use crate::store::Lane;
+use seamline_message::codec::avro::SchemaId;
 
 /// The position is in a topic that is not this one, though it has the same name.
 pub(super) fn other_topic(lane: &Lane, is_state: bool) -> NewCase {
@@ -19,6 +21,12 @@ pub fn out_of_range(intake: &Intake, lane: &Lane) -> NewCase {
 /// The same of a lane of errands, which fills no table.
 pub fn range_lost(lane: &Lane) -> NewCase {
     topic_case(lane, false, "range", RANGE_LOST)
+}
+
+/// Returns the case of a lane whose next record cannot be read, since its schema is not to be had: the lane waits for it.
+pub fn schema_missing(lane: &Lane, id: SchemaId) -> NewCase {
+    let summary = missing(&lane.topic, id);
+    NewCase { summary, ..topic_case(lane, false, &format!("schema/{id}"), "") }
 }
 
 const RANGE_LOST: &str = "does not hold the position any more; records may have been missed";

@@ -14,6 +14,7 @@ use crate::port::PortError;
 use crate::position::TopicIdentity;
 use crate::projector::open::{Content, Opened, open};
 use crate::projector::{STEP_RECORDS, state_of};
+use crate::schemas::missing;
 use crate::stop;
 use crate::store::{Lane, LaneState, Marker, Projection, Rehearsed, RehearsedBy, Store};
 use seamline_message::digest::Digest;
@@ -184,6 +185,7 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
                 let why = format!("partition {partition} of `{}` is not readable yet", topic.name);
                 return self.wait(job, &at, why).await;
             }
+            Fetched::NoSchema(id) => return self.wait(job, &at, missing(&topic.name, id)).await,
             Fetched::OutOfRange { .. } | Fetched::NoTopic => return self.begin(job, &at, topic).await,
         };
         let mut rows: BTreeMap<RecordKey, Rehearsed> = BTreeMap::new();

@@ -6,7 +6,7 @@ pub mod fresh;
 pub mod open;
 
 use crate::clock::Clock;
-use crate::hold::{DigestEpoch, Hold, Moved, Ports, Start, Step, Take, out_of_range};
+use crate::hold::{DigestEpoch, Hold, Moved, Ports, Start, Step, Take, out_of_range, schema_missing};
 use crate::intake::{Intake, StateLane};
 use crate::log::{Fetch, Fetched, Log};
 use crate::points::{Point, Points};
@@ -96,6 +96,10 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
             Fetched::Records(fetch) => self.apply(&fetch).await,
             Fetched::OutOfRange { .. } => {
                 let case = out_of_range(self.intake, &self.hold.lane);
+                self.hold.stop(self.ports, case).await
+            }
+            Fetched::NoSchema(id) => {
+                let case = schema_missing(&self.hold.lane, id);
                 self.hold.stop(self.ports, case).await
             }
             Fetched::NoTopic => {

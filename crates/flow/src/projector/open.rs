@@ -57,7 +57,10 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
     };
     let (typed, sequence, major) = match identify_state(intake, record) {
         Ok(identified) => identified,
-        Err(violation) => return Opened::Foreign { digest: raw(), violation },
+        Err(violation) => {
+            let violation = record.fault.clone().unwrap_or(violation);
+            return Opened::Foreign { digest: raw(), violation };
+        }
     };
     let key = typed.key.clone();
     let Some(value) = &record.value else {
@@ -65,6 +68,9 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
         let content = Content::End(written(secret, key.as_bytes(), &[]));
         return Opened::Known { key, sequence, digest: received, content };
     };
+    if let Some(fault) = &record.fault {
+        return Opened::Known { key, sequence, digest: raw(), content: Content::Invalid(fault.clone()) };
+    }
     let (row, state) = match intake.decode_state(major, typed, value) {
         Ok(read) => read,
         Err(violation) => {

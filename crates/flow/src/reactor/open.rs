@@ -2,6 +2,7 @@
 
 use crate::intake::{EventLane, Intake};
 use crate::log::Incoming;
+use crate::plain;
 use crate::projector::open::identify;
 use crate::store::{AsideRecord, InboxRow};
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
@@ -52,10 +53,10 @@ pub enum Reaction {
 pub fn open(intake: &Intake, lane: &EventLane, secret: &DigestKey, record: &Incoming) -> OpenedEvent {
     let raw_key = record.key.as_deref().unwrap_or_default();
     let value = record.value.as_deref().unwrap_or_default();
-    let foreign = |violation| OpenedEvent::Foreign {
+    let foreign = |violation: Violation| OpenedEvent::Foreign {
         key: intake.codec.decode_key(record.key.as_deref()).ok(),
         digest: digest(secret, Domain::Raw, raw_key, value),
-        violation,
+        violation: record.fault.clone().unwrap_or(violation),
     };
     let (key, envelope) = match identify(intake, record) {
         Ok(identified) => identified,
@@ -89,6 +90,9 @@ fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelop
     let Some(value) = &record.value else {
         return Reaction::Invalid(Violation::new(Rule::Json, "", "an event without a value"));
     };
+    if let Some(fault) = &record.fault {
+        return Reaction::Invalid(fault.clone());
+    }
     let major = envelope.contract.major;
     let (message, payload) = match intake.decode_event(major, record.key.as_deref(), value) {
         Ok(read) => read,
@@ -121,12 +125,15 @@ fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelop
 
 /// Returns a record in quarantine as it was read; its time is that of being set aside.
 pub fn as_read(record: &AsideRecord) -> Incoming {
-    Incoming {
+    let mut read = Incoming {
         offset: record.offset,
         leader_epoch: -1,
         time: record.since,
         key: record.raw_key.clone(),
         headers: record.headers.as_slice().into(),
         value: record.value.clone(),
-    }
+        fault: None,
+    };
+    plain::waiting(&mut read);
+    read
 }

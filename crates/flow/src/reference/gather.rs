@@ -260,7 +260,15 @@ mod tests {
         let contract = contract.parse().unwrap();
         let (version, taken) = ("1.0.0".parse().unwrap(), Timestamp::UNIX_EPOCH);
         let headers = SetRecord { contract, version, number, taken, part }.to_headers().into();
-        Incoming { offset, leader_epoch: 0, time: Timestamp::UNIX_EPOCH, key: None, headers, value }
+        Incoming {
+            offset,
+            leader_epoch: 0,
+            time: Timestamp::UNIX_EPOCH,
+            key: None,
+            headers,
+            value,
+            fault: None,
+        }
     }
 
     fn judged(topic: &[In]) -> Option<Judged> {

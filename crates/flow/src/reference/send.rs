@@ -200,7 +200,8 @@ async fn known_in<L: Log>(log: &L, topic: &TopicIdentity) -> Result<Known, PortE
                     }
                     at = fetch.next;
                 }
-                Fetched::OutOfRange { .. } | Fetched::NoTopic => break,
+                // Whatever stands there is no record of a set.
+                Fetched::OutOfRange { .. } | Fetched::NoTopic | Fetched::NoSchema(_) => break,
             }
         }
         if known.slot.is_some() || from <= start {

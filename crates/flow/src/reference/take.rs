@@ -7,7 +7,7 @@ use super::gather::{Broken, Gather, Judged, Whole};
 use super::{PARTITION, ReferenceLane};
 use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
-use crate::hold::{Hold, Moved, NOT_DIGESTED, Ports, Step, details, raise};
+use crate::hold::{Hold, Moved, NOT_DIGESTED, Ports, Step, details, raise, schema_missing};
 use crate::intake::Intake;
 use crate::log::{Fetched, Log};
 use crate::port::PortError;
@@ -130,6 +130,10 @@ impl<'a, S: Store, L: Log, C: Clock> Taker<'a, S, L, C> {
                     Committed::Done => Step::Idle,
                     Committed::Fenced => Step::Fenced,
                 })
+            }
+            Fetched::NoSchema(id) => {
+                let case = schema_missing(&held.hold.lane, id);
+                held.hold.stop(self.ports, case).await
             }
             Fetched::NoTopic => {
                 held.hold.grip = None;

@@ -9,6 +9,7 @@ use crate::position::TopicIdentity;
 use crate::projector::decide::{Verdict, decide, in_sums, speaking};
 use crate::projector::open::{Content, Opened, open};
 use crate::projector::{STEP_RECORDS, state_of};
+use crate::schemas::missing;
 use crate::store::{Marker, Markers, Rehearsed, Store};
 use crate::sweep::STANDSTILLS_MAX;
 use seamline_contract::value::Value;
@@ -174,6 +175,7 @@ async fn read<S: Store, L: Log, C: Clock>(
                 }
                 continue;
             }
+            Fetched::NoSchema(id) => return Ok(Some(missing(&topic.name, id))),
             Fetched::Records(_) | Fetched::OutOfRange { .. } | Fetched::NoTopic => {
                 let name = &topic.name;
                 return Ok(Some(format!(

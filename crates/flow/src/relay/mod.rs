@@ -14,12 +14,13 @@ use crate::clock::Clock;
 use crate::digest_key;
 use crate::flood::{Flood, source_case};
 use crate::log::{Appended, Fence, Log};
-use crate::outlet::OutletSet;
+use crate::outlet::{OutChannel, OutletSet};
 use crate::port::PortError;
 use crate::relay::batch::{Agreement, agree};
 use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
 use crate::relay::last::last_batch;
 use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
+use crate::schemas;
 use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
 use futures_util::future::join;
@@ -454,11 +455,22 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                         );
                         refused.push((&channel.topic, why));
                     }
-                    (Some(there), _) => drop(self.partitions.insert(channel.topic.clone(), there)),
+                    (Some(there), _) => match self.publish_schemas(channel).await? {
+                        Some(why) => refused.push((&channel.topic, why)),
+                        None => drop(self.partitions.insert(channel.topic.clone(), there)),
+                    },
                 }
             }
         }
         Ok(refused.iter().map(|(topic, why)| self.park(topic, why, now)).collect())
+    }
+
+    /// Puts the schemas of a channel where its readers find them, before anything is written by them. Returns why that failed.
+    async fn publish_schemas(&self, channel: &OutChannel) -> Result<Option<String>, PortError> {
+        match &channel.schemas {
+            Some(schemas) => schemas::publish(self.ports.log, &channel.topic, schemas.all()).await,
+            None => Ok(None),
+        }
     }
 
     /// Parks the contracts that write to a topic; all of them, when it is that of the batch records or nobody's.

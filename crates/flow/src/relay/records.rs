@@ -4,12 +4,12 @@ use crate::log::Outgoing;
 use crate::outlet::{OutChannel, Outlet};
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::{ContractRef, SystemId};
+use seamline_contract::id::{ContractRef, EventName, SystemId};
 use seamline_contract::served::chain_name;
 use seamline_contract::value::Value;
 use seamline_message::canonical;
-use seamline_message::codec::{Before, Change, Row};
-use seamline_message::envelope::{Heading, STATE, VOID};
+use seamline_message::codec::{Before, Change, Row, avro};
+use seamline_message::envelope::{Heading, JSON, STATE, VOID};
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
@@ -262,8 +262,7 @@ impl Writer<'_> {
             // What it carries cannot be judged by a state that is not there, only by what readers will make of it.
             codec.decode_event(view, Some(self.key.as_bytes()), &value)?;
         }
-        self.fits(channel, &value)?;
-        Ok(value)
+        self.encoded(channel, Some(&change.event), value)
     }
 
     /// Adds the records of all state channels: a state, or a tombstone without one.
@@ -272,9 +271,7 @@ impl Writer<'_> {
         for channel in outlet.channels_of(ChannelKind::State) {
             let view = channel.id.view.as_ref();
             let value = row.map(|row| outlet.codec.encode_state(view, row, effective));
-            if let Some(value) = &value {
-                self.fits(channel, value)?;
-            }
+            let value = value.map(|value| self.encoded(channel, None, value)).transpose()?;
             let said = Said { kind: STATE, sequence: self.row.sequence, previous: None, effective };
             self.record(channel, &said, value);
         }
@@ -300,8 +297,21 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn fits(&self, channel: &OutChannel, value: &[u8]) -> Result<(), Violation> {
-        self.outlet.codec.judge_size(channel.id.kind, value).map_or(Ok(()), Err)
+    /// Returns a payload as its channel writes it, when that is not too large.
+    fn encoded(
+        &self,
+        channel: &OutChannel,
+        event: Option<&EventName>,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, Violation> {
+        let value = match &channel.schemas {
+            None => payload,
+            Some(schemas) => {
+                let none = || Violation::new(Rule::Encoding, "", "the channel has no schema of it");
+                schemas.get(event).ok_or_else(none)?.write(&payload)?
+            }
+        };
+        self.outlet.codec.judge_size(channel.id.kind, &value).map_or(Ok(value), Err)
     }
 
     fn record(&mut self, channel: &OutChannel, said: &Said<'_>, value: Option<Vec<u8>>) {
@@ -313,7 +323,9 @@ impl Writer<'_> {
             sequence: said.sequence,
             is_void: said.kind == VOID,
         };
+        let is_avro = channel.schemas.is_some() && value.is_some();
         let heading = Heading {
+            content_type: if is_avro { avro::CONTENT_TYPE } else { JSON },
             id: &id,
             source: &outlet.source,
             kind: said.kind,

@@ -34,6 +34,21 @@ pub(crate) fn terms<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ChannelT
     Some(terms_of(reader, &fields))
 }
 
+/// Reads what a channel says whose messages travel as JSON only.
+pub(crate) fn json_terms<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ChannelTerms> {
+    let terms = terms(reader, at)?;
+    refuse_avro(reader, at, &terms);
+    Some(terms)
+}
+
+fn refuse_avro<'n>(reader: &mut Reader<'n>, at: &At<'n>, terms: &ChannelTerms) {
+    if terms.encoding == Encoding::Avro {
+        let message = "only `events` and `state` can be written in Avro";
+        let finding = Finding::new(rule::VALUE, at.path.clone().key("encoding"), message);
+        reader.report(finding.help("leave `encoding` out: this channel travels as JSON"));
+    }
+}
+
 fn terms_of<'n>(reader: &mut Reader<'n>, fields: &Fields<'n>) -> ChannelTerms {
     let default = ChannelTerms::default();
     ChannelTerms {
@@ -204,6 +219,7 @@ fn flags<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<Vec<Flag>> {
 pub(crate) fn commands<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<(ChannelTerms, Vec<Command>)> {
     let declared = declared(reader, at, "`commands`");
     let terms = terms_of(reader, &Fields { at: at.clone() });
+    refuse_avro(reader, at, &terms);
     let mut commands = Vec::with_capacity(declared.len());
     for (key, at) in declared {
         if let Some(name) = name(reader, key, &at) {

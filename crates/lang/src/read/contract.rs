@@ -1,7 +1,7 @@
 //! Reads contracts.
 
 use super::attribute::attributes;
-use super::channel::{commands, events, guarantees, reconciliation, terms, views};
+use super::channel::{commands, events, guarantees, json_terms, reconciliation, terms, views};
 use super::header::file_name;
 use super::{At, Fields, One, Reader};
 use crate::rule;
@@ -65,8 +65,8 @@ pub(crate) fn contract<'n>(
         invariants: named(reader, &fields, "invariants"),
         events: reader.opt(&fields, "events", events),
         state: reader.opt(&fields, "state", terms),
-        reference: reader.opt(&fields, "reference", terms),
-        requests: reader.opt(&fields, "requests", terms),
+        reference: reader.opt(&fields, "reference", json_terms),
+        requests: reader.opt(&fields, "requests", json_terms),
         commands,
         command_terms,
         views: reader.opt(&fields, "views", views).unwrap_or_default(),

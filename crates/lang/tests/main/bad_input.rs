@@ -289,3 +289,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_events_and_states_are_written_in_avro() {
+    for (channel, is_found) in [
+        ("state: { encoding: avro }", false),
+        ("requests: { encoding: avro }", true),
+        ("reference: { encoding: avro }", true),
+        ("commands: { encoding: avro }", true),
+    ] {
+        let lines = found("state: {}", channel);
+        let told = lines.iter().any(|line| line.contains("only `events` and `state` can be written in Avro"));
+        assert_eq!(told, is_found, "{channel}: {lines:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Publishing by key on PostgreSQL: `SELECT seamline.publish(…)`, inside the service's own transaction.
 
 use super::consumer::NAME_BYTES;
-use super::{InstallError, claim, publish, set, source_view, table, table_consumer, value};
+use super::{InstallError, claim, publish, set, size, source_view, table, table_consumer, value};
 use crate::sql::{literal, quoted};
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
@@ -46,6 +46,7 @@ pub fn statements(
     ));
     statements.push(view_statement(contract, &view.statement));
     statements.extend(publish::CHECKS.iter().map(|check| (*check).to_owned()));
+    statements.push(size::CHECK.to_owned());
     statements.push(publish::state_function(contract));
     statements.push(publish::function(contract));
     statements.extend(publish::strict(contract, publication.strict));

@@ -7,6 +7,7 @@
 //! Each expression costs each publish: a busy server has the caches of many sessions to fill. So there are few of them, and
 //! no statement returns what another knows already.
 
+use super::size;
 use super::source_view::{self, MOVES, is_indexed, is_printed, key_column};
 use crate::sql::{literal, quoted};
 use seamline_contract::channel::Event;
@@ -169,7 +170,7 @@ DECLARE
   IF p_state IS NOT NULL THEN
     PERFORM seamline.check_object({id}, 'state', p_state);
   END IF;
-{early}{lock}{read}{write}{moved}{bell}  RETURN drawn;
+{early}{lock}{read}{size}{write}{moved}{bell}  RETURN drawn;
 END $seamline$",
         name = quoted(&format!("publish_{id}")),
         settings = if is_printed(contract) { PRINTED } else { "" },
@@ -182,6 +183,7 @@ END $seamline$",
         lock = lock(contract),
         early = if mutant::is(Mutant::StateBeforeLock) { read(contract) } else { String::new() },
         read = if mutant::is(Mutant::StateBeforeLock) { String::new() } else { read(contract) },
+        size = size::refusal_of(contract),
         write = write(contract),
         moved = moved(contract),
         bell = bell(),

@@ -381,3 +381,51 @@ async fn publishing_finds_the_row_by_the_index_of_its_key() {
     let rows: Vec<(String,)> = sqlx::query_as(explain).fetch_all(database.pool()).await.unwrap();
     assert!(rows.iter().any(|row| row.0.contains("Index")), "{rows:?}");
 }
+
+/// A thing whose state takes at most a kibibyte.
+const LARGE: &str = "key: thingId\nattributes:
+  thingId: { type: string, meaning: Identifies it. }
+  note: { type: string, optional: true, meaning: What is said. }
+  blob: { type: bytes, optional: true, meaning: What it looks like. }
+  lines: { type: list, of: string, optional: true, meaning: What it has. }
+state: { limit: 1KiB }
+";
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn a_state_that_no_channel_takes_is_refused_where_it_is_published() {
+    let home = Home::new().await;
+    let table = "CREATE TABLE large (thing_id text PRIMARY KEY, note text, blob bytea, lines jsonb)";
+    let database = installed(&home, table, LARGE, "feed: outbox, table: large").await;
+    let mut service = home.service().await;
+    for (values, largest) in [
+        ("repeat('\u{fc}', 600), NULL, NULL", "note"),
+        ("'short', decode(repeat('00', 1100), 'hex'), NULL", "blob"),
+        ("NULL, NULL, jsonb_build_array(repeat('a', 1100), 'b')", "lines"),
+        ("repeat('x', 600), decode(repeat('00', 700), 'hex'), NULL", "blob"),
+    ] {
+        let insert = format!("INSERT INTO large VALUES ('a', {values})");
+        let publish = "SELECT seamline.publish('thing', NULL, '[\"a\"]')";
+        let told = run(&mut service, &format!("BEGIN; {insert}; {publish}")).await.unwrap_err();
+        let says = format!(
+            "seamline: `thing`: the state is larger than the 1024 bytes that its channel takes, most of it in `{largest}`; publish"
+        );
+        assert!(told.contains(&says), "{values}: {told}");
+        run(&mut service, "ROLLBACK").await.unwrap();
+    }
+    assert_eq!(database.waiting(10).await.unwrap(), []);
+    let given = format!(
+        "SELECT seamline.publish('thing', NULL, '[\"z\"]', state => '{{\"thingId\":\"z\",\"note\":\"{}\"}}')",
+        "x".repeat(1100)
+    );
+    let told = run(&mut service, &given).await.unwrap_err();
+    assert!(told.contains("most of it in `note`"), "{told}");
+    let fits = "INSERT INTO large VALUES ('b', NULL, decode(repeat('00', 900), 'hex'), NULL), ('c', repeat('x', 1000), NULL, NULL); \
+        SELECT seamline.publish('thing', NULL, ARRAY['[\"b\"]', '[\"c\"]'])";
+    run(&mut service, fits).await.unwrap();
+    assert_eq!(
+        database.waiting(10).await.unwrap().len(),
+        2,
+        "its source form is larger, and what travels is not"
+    );
+}

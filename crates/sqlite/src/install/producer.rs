@@ -1,7 +1,7 @@
 //! Publishing by key on SQLite: `INSERT INTO seamline_publish …`, inside the service's own transaction.
 
 use super::InstallError;
-use super::{set, source_view, table};
+use super::{set, size, source_view, table};
 use crate::file::{literal, quoted};
 use seamline_contract::attribute::Type;
 use seamline_contract::channel::Event;
@@ -118,7 +118,8 @@ fn trigger(contract: &ResolvedContract) -> String {
          SELECT {contract}, {version}, NEW.key, NEW.change, NEW.details, NEW.effective, NEW.reason, \
          (SELECT s.state FROM {view} AS s WHERE {has_key} LIMIT 1), k.moved, {previous}, \
          NEW.correlation, NEW.causation, NEW.traceparent, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')\n  \
-         FROM (SELECT 1) LEFT JOIN seamline_key AS k ON k.contract = {contract} AND k.key = NEW.key;\n  \
+         FROM (SELECT 1) LEFT JOIN seamline_key AS k ON k.contract = {contract} AND k.key = NEW.key;\n\
+         {refusals}  \
          INSERT INTO seamline_key (contract, key, sequence, chains, moved, written)\n  \
          SELECT o.contract, o.key, o.id, {first_chains}, {moved}, 1 FROM seamline_outbox AS o \
          WHERE o.id = last_insert_rowid()\n  \
@@ -128,6 +129,7 @@ fn trigger(contract: &ResolvedContract) -> String {
         contract = literal(id),
         version = literal(&contract.contract.version.to_string()),
         checks = checks.concat(),
+        refusals = size::refusals(contract),
         has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key"),
         previous = by_event(contract, "'{}'", |chains| {
             let member =

@@ -363,3 +363,50 @@ async fn a_strict_publication_is_refused_and_not_taken_for_kept() {
     let refused = database.install_producer(&contract, &publication).await.unwrap_err();
     assert!(refused.to_string().contains("`strict`"), "{refused}");
 }
+
+/// A thing whose state takes at most a kibibyte.
+const LARGE: &str = "key: thingId\nattributes:
+  thingId: { type: string, meaning: Identifies it. }
+  note: { type: string, optional: true, meaning: What is said. }
+  blob: { type: bytes, optional: true, meaning: What it looks like. }
+  lines: { type: list, of: string, optional: true, meaning: What it has. }
+state: { limit: 1KiB }
+";
+
+#[tokio::test]
+async fn a_state_that_no_channel_takes_is_refused_where_it_is_published() {
+    let files = Files::new();
+    let database = files.context().await;
+    let (contract, publication) = published(LARGE, "feed: outbox, table: large");
+    let table = "CREATE TABLE large (thing_id TEXT PRIMARY KEY, note TEXT, blob BLOB, lines TEXT)";
+    run(&mut *database.writer().await, table).await.unwrap();
+    database.install_producer(&contract, &publication).await.unwrap();
+    let mut service = files.service().await;
+    let umlauts = format!("'{}', NULL, NULL", "\u{fc}".repeat(600));
+    let lines = format!("NULL, NULL, '[\"{}\", \"b\"]'", "a".repeat(1100));
+    for (values, largest) in [
+        (umlauts.as_str(), "note"),
+        ("'short', zeroblob(1100), NULL", "blob"),
+        (&lines, "lines"),
+        ("printf('%.*c', 600, 'x'), zeroblob(700), NULL", "blob"),
+    ] {
+        let insert = format!("INSERT INTO large VALUES ('a', {values})");
+        let publish = "INSERT INTO seamline_publish (contract, key) VALUES ('thing', '[\"a\"]')";
+        let told = run(&mut service, &format!("BEGIN; {insert}; {publish}")).await.unwrap_err();
+        let begins = format!(
+            "seamline: `thing`: the state is larger than the 1024 bytes that its channel takes, most of it in `{largest}`; publish"
+        );
+        assert!(told.starts_with(&begins), "{values}: {told}");
+        run(&mut service, "ROLLBACK").await.unwrap();
+    }
+    assert_eq!(database.waiting(10).await.unwrap(), []);
+    let fits = "INSERT INTO large VALUES ('b', NULL, zeroblob(900), NULL), ('c', printf('%.*c', 1000, 'x'), NULL, NULL)";
+    let publish =
+        "INSERT INTO seamline_publish (contract, key) VALUES ('thing', '[\"b\"]'), ('thing', '[\"c\"]')";
+    run(&mut service, &format!("{fits}; {publish}")).await.unwrap();
+    assert_eq!(
+        database.waiting(10).await.unwrap().len(),
+        2,
+        "its source form is larger, and what travels is not"
+    );
+}

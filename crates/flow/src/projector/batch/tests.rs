@@ -235,3 +235,43 @@ fn without_its_tombstone_a_key_rises_again() {
     assert!(!with(None, rises));
     assert!(with(Some(Mutant::LostTombstone), rises));
 }
+
+/// Returns a record as another program sends it in structured mode, with a member of its event replaced.
+fn structured(record: &Incoming, member: &str, value: serde_json::Value) -> Incoming {
+    let mut event = serde_json::Map::new();
+    for header in record.headers.to_vec() {
+        let text = String::from_utf8(header.value.unwrap()).unwrap();
+        event.insert(header.name.trim_start_matches("ce_").to_owned(), text.into());
+    }
+    event.insert("data".to_owned(), serde_json::from_slice(record.value.as_ref().unwrap()).unwrap());
+    event.insert(member.to_owned(), value);
+    let mut headers = Headers::default();
+    headers.push("content-type", Some(b"application/cloudevents+json; charset=utf-8"));
+    let value = Some(serde_json::Value::from(event).to_string().into_bytes());
+    let mut sent = Incoming { headers, value, ..record.clone() };
+    crate::plain::record(&mut sent);
+    sent
+}
+
+#[test]
+fn a_record_in_structured_mode_is_the_one_in_binary_mode() {
+    let intake = intake();
+    let binary = state(&intake, 0, 1, 10, 5);
+    let sent = structured(&binary, "other", serde_json::Value::Null);
+    assert_eq!(open(&intake, &DIGEST.key, &sent), open(&intake, &DIGEST.key, &binary));
+}
+
+#[test]
+fn a_record_in_structured_mode_that_cannot_be_read_goes_aside_as_it_was_sent() {
+    let intake = intake();
+    let sent = structured(&state(&intake, 0, 1, 10, 5), "data_base64", "e30=".into());
+    let made = apply(&intake, &at(&intake, 0), vec![sent.clone()], HashMap::new(), 1);
+    let [aside] = made.batch.aside.as_slice() else { panic!("one record") };
+    assert_eq!((&aside.value, &aside.headers), (&sent.value, &sent.headers.to_vec()));
+    let cause = crate::store::AsideCause::Invalid {
+        rule: "HEADER".into(),
+        path: "headers.data_base64".into(),
+        message: sent.fault.unwrap().message,
+    };
+    assert_eq!(aside.cause, cause);
+}
