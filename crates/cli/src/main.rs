@@ -17,6 +17,7 @@ mod doctor;
 mod exit;
 mod fmt;
 mod graph;
+mod history;
 mod inbox;
 mod init;
 mod install;

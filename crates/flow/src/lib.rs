@@ -10,6 +10,7 @@ pub mod drift;
 pub mod era;
 pub mod errand;
 pub mod flood;
+pub mod history;
 pub mod hold;
 pub mod inbox;
 pub mod intake;

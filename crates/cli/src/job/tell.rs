@@ -4,7 +4,8 @@ use crate::exit::Exit;
 use crate::terminal::counted;
 use seamline_contract::id::ContextId;
 use seamline_flow::job::orders::{
-    BackfillOrders, Phase, Publishing, RehearseOrders, Rehearsing, read, read_progress,
+    BackfillOrders, Phase, Publishing, RedriveOrders, Redriving, RehearseOrders, Rehearsing, read,
+    read_progress,
 };
 use seamline_flow::job::tally::Tally;
 use seamline_flow::job::{Job, JobKind, JobStage};
@@ -16,6 +17,8 @@ pub(crate) enum Far {
     Rehearsal(RehearseOrders, Box<Rehearsing>),
     /// A contract is published once more.
     Backfill(BackfillOrders, Publishing),
+    /// What waited in quarantine is tried again.
+    Redrive(RedriveOrders, Redriving),
     /// Its texts are not known here.
     Unknown,
 }
@@ -34,6 +37,10 @@ pub(crate) fn far(job: &Job) -> Far {
             (Ok(orders), Ok(at)) => Far::Backfill(orders, at),
             _ => Far::Unknown,
         },
+        JobKind::Redrive => match (read(orders), read_progress(progress)) {
+            (Ok(orders), Ok(at)) => Far::Redrive(orders, at),
+            _ => Far::Unknown,
+        },
     }
 }
 
@@ -42,6 +49,10 @@ pub(crate) fn doing(job: &Job) -> String {
     let what = match far(job) {
         Far::Unknown => "of a form that is not known here".to_owned(),
         Far::Backfill(orders, at) => format!("{} of {} rows published", at.rows, orders.rows),
+        Far::Redrive(_, at) => {
+            let stayed = if at.stayed > 0 { format!(", {} stay", at.stayed) } else { String::new() };
+            format!("{} tried again{stayed}", counted(at.moved, "message"))
+        }
         Far::Rehearsal(_, at) if job.stage == JobStage::Done => found(&at),
         Far::Rehearsal(_, at) => match at.phase {
             Phase::Begin => "has not begun".to_owned(),
@@ -72,6 +83,8 @@ pub(crate) fn exit(job: &Job) -> Exit {
         JobStage::Done => match far(job) {
             Far::Unknown => Exit::Inconclusive,
             Far::Backfill(..) => Exit::Clean,
+            Far::Redrive(_, at) if at.stayed > 0 => Exit::Inconclusive,
+            Far::Redrive(..) => Exit::Clean,
             Far::Rehearsal(orders, at) => {
                 let tally = last(&at);
                 match (tally.differences(), tally.left) {
@@ -181,7 +194,7 @@ pub(crate) fn next(job: &Job, id: &str, place: &str) -> String {
         }
         JobStage::Failed | JobStage::Aborted => format!("seamline status{place}"),
         JobStage::Done => match (far(job), exit(job)) {
-            (Far::Backfill(..), _) => {
+            (Far::Backfill(..), _) | (Far::Redrive(..), Exit::Clean) => {
                 format!("seamline agent {}{place}", job.filed.subject.split('/').next().unwrap_or_default())
             }
             (Far::Rehearsal(orders, _), Exit::Drift) if !orders.merge => {

@@ -14,11 +14,13 @@ mod fixture;
 #[path = "../../../estate/tests/main/git.rs"]
 mod git;
 mod guide;
+mod history;
 mod jobs;
 mod killed;
 mod outputs;
 mod pull;
 mod readme;
+mod redrive;
 mod refusals;
 mod revisions;
 mod round_trip;
