@@ -136,7 +136,11 @@ fn bench(args: &[&str]) -> Result<()> {
         if names.is_empty() || names.contains(&name) {
             let mut call = vec!["bench", "--quiet", "--package", package, "--bench", name, "--"];
             call.extend(&flags);
-            cargo(&call)?;
+            let corpora = if name == "check" { corpora::fetched() } else { None };
+            let corpora = corpora.map(|folder| folder.to_string_lossy().into_owned());
+            let variables: Vec<_> =
+                corpora.iter().map(|folder| (corpora::VARIABLE, folder.as_str())).collect();
+            run_with("cargo", &call, &variables)?;
         }
     }
     if names.is_empty() {

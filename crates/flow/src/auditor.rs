@@ -43,7 +43,7 @@ pub struct Foreign {
 /// What a topic holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audit {
-    /// The topic's oldest offsets and the ends up to which it was read, by partition.
+    /// The topic's oldest offsets, as of the last read, and the ends up to which it was read, by partition.
     pub ranges: Vec<(u64, u64)>,
     /// Records read.
     pub records: u64,
@@ -75,8 +75,10 @@ pub async fn audit<L: Log, D: Ledger>(
     let mut audit = Audit::default();
     for partition in 0..topic.partitions {
         let sweep = Sweep::begin(log, &topic, partition).await?;
-        audit.ranges.push((sweep.start, sweep.end));
-        read(log, ledger, &Reading { outlet, channel, key, partition }, sweep, &mut audit).await?;
+        let end = sweep.end;
+        let start =
+            read(log, ledger, &Reading { outlet, channel, key, partition }, sweep, &mut audit).await?;
+        audit.ranges.push((start, end));
     }
     Ok(Some((topic, audit)))
 }
@@ -97,8 +99,8 @@ pub async fn catch_up<L: Log, D: Ledger>(
         let from = audit.ranges[partition as usize].1;
         let sweep = Sweep::begin(log, topic, partition).await?.from(from);
         let end = sweep.end.max(from);
-        read(log, ledger, &Reading { outlet, channel, key, partition }, sweep, audit).await?;
-        audit.ranges[partition as usize].1 = end;
+        let start = read(log, ledger, &Reading { outlet, channel, key, partition }, sweep, audit).await?;
+        audit.ranges[partition as usize] = (start, end);
     }
     Ok(())
 }
@@ -111,14 +113,14 @@ struct Reading<'a> {
     partition: u32,
 }
 
+/// Returns the oldest offset at the end of it.
 async fn read<L: Log, D: Ledger>(
     log: &L,
     ledger: &D,
     reading: &Reading<'_>,
     mut sweep: Sweep,
     audit: &mut Audit,
-) -> Result<(), PortError> {
-    let uncut = sweep.start == 0;
+) -> Result<u64, PortError> {
     while let Some(records) = sweep.next(log, READ_MAX).await? {
         audit.records += records.len() as u64;
         let mut read = Vec::with_capacity(records.len());
@@ -140,7 +142,9 @@ async fn read<L: Log, D: Ledger>(
         let channel = &reading.channel.chain;
         match reading.channel.id.kind {
             ChannelKind::Events => {
-                read.retain(|(entry, envelope)| link(audit, channel, &mut known, entry, envelope, uncut));
+                read.retain(|(entry, envelope)| {
+                    link(audit, channel, &mut known, entry, envelope, sweep.start)
+                });
             }
             ChannelKind::State => read.iter().for_each(|(entry, _)| meet(audit, &mut known, entry)),
         }
@@ -149,7 +153,7 @@ async fn read<L: Log, D: Ledger>(
             ledger.ledger_put(&reading.channel.topic, &entries).await?;
         }
     }
-    Ok(())
+    Ok(sweep.start)
 }
 
 /// Holds a record of a state topic against the highest one before of its key. An older one is told by its entry, if it
@@ -173,14 +177,15 @@ fn again(audit: &mut Audit, last: &Entry, entry: &Entry) {
     }
 }
 
-/// Holds a record of an events topic against the one before of its key. Returns whether it is the new last one.
+/// Holds a record of an events topic, whose oldest offset is `start`, against the one before of its key. Returns whether it is the
+/// new last one.
 fn link(
     audit: &mut Audit,
     channel: &str,
     known: &mut BTreeMap<RecordKey, Entry>,
     entry: &Entry,
     envelope: &Envelope,
-    uncut: bool,
+    start: u64,
 ) -> bool {
     let last = known.get(&entry.key);
     if envelope.kind == MessageKind::Void {
@@ -202,12 +207,17 @@ fn link(
         _ => {}
     }
     let after = last.map(|last| last.sequence);
-    let cut = after.is_none() && !uncut;
+    let cut = is_cut(last, start);
     if let Some(missing) = envelope.previous.filter(|previous| Some(*previous) != after && !cut) {
         audit.gaps.insert(Gap { channel: channel.to_owned(), key: entry.key.clone(), after, missing });
     }
     known.insert(entry.key.clone(), entry.clone());
     true
+}
+
+/// Returns whether what came after the last known record of a key may have been removed: its place is older than the oldest there is.
+pub(crate) fn is_cut(last: Option<&Entry>, start: u64) -> bool {
+    last.map_or(start > 0, |last| last.offset < start)
 }
 
 impl Reading<'_> {
@@ -263,10 +273,22 @@ mod tests {
         RecordKey::from_texts(&["a".to_owned()])
     }
 
-    /// Links records, each a sequence and the previous one it names, 0 for none; a void has a minus.
-    fn linked(records: &[(i64, u64)], uncut: bool) -> Audit {
+    /// Links records from an offset on, each a sequence and the previous one it names, 0 for none; a void has a minus.
+    fn linked(records: &[(i64, u64)], start: u64) -> Audit {
         let (mut audit, mut known) = (Audit::default(), BTreeMap::new());
-        for (sequence, previous) in records {
+        chained(&mut audit, &mut known, records, start, start);
+        audit
+    }
+
+    /// Links records that begin at an offset, when `start` is the oldest.
+    fn chained(
+        audit: &mut Audit,
+        known: &mut BTreeMap<RecordKey, Entry>,
+        records: &[(i64, u64)],
+        first: u64,
+        start: u64,
+    ) {
+        for (offset, (sequence, previous)) in (first..).zip(records) {
             let kind =
                 if *sequence < 0 { MessageKind::Void } else { MessageKind::Event("Bound".parse().unwrap()) };
             let envelope = Envelope {
@@ -287,15 +309,14 @@ mod tests {
             let entry = Entry {
                 key: key(),
                 sequence: envelope.sequence,
-                offset: 0,
+                offset,
                 last: envelope.sequence,
                 version: None,
                 digest: Digest(u128::from(*previous)),
                 ended: false,
             };
-            link(&mut audit, "events", &mut known, &entry, &envelope, uncut);
+            link(audit, "events", known, &entry, &envelope, start);
         }
-        audit
     }
 
     fn entry(sequence: u64, content: u128) -> Entry {
@@ -329,32 +350,44 @@ mod tests {
 
     #[test]
     fn a_whole_chain_has_no_gap() {
-        assert_eq!(linked(&[(1, 0), (4, 1), (5, 4)], true), Audit::default());
+        assert_eq!(linked(&[(1, 0), (4, 1), (5, 4)], 0), Audit::default());
     }
 
     #[test]
     fn a_previous_that_was_not_seen_is_a_gap() {
-        assert_eq!(linked(&[(1, 0), (5, 4), (6, 5)], true).gaps, [gap(1, 4)].into());
-        assert_eq!(linked(&[(5, 4)], true).gaps, [gap(0, 4)].into(), "at the beginning, too");
+        assert_eq!(linked(&[(1, 0), (5, 4), (6, 5)], 0).gaps, [gap(1, 4)].into());
+        assert_eq!(linked(&[(5, 4)], 0).gaps, [gap(0, 4)].into(), "at the beginning, too");
     }
 
     #[test]
     fn what_retention_cut_is_no_gap() {
-        assert_eq!(linked(&[(5, 4), (6, 5)], false).gaps, [].into());
-        assert_eq!(linked(&[(5, 4), (7, 6)], false).gaps, [gap(5, 6)].into());
+        assert_eq!(linked(&[(5, 4), (6, 5)], 8).gaps, [].into());
+        assert_eq!(linked(&[(5, 4), (7, 6)], 8).gaps, [gap(5, 6)].into());
+    }
+
+    #[test]
+    fn what_retention_cut_while_it_was_read_is_no_gap() {
+        let read = |start| {
+            let (mut audit, mut known) = (Audit::default(), BTreeMap::new());
+            chained(&mut audit, &mut known, &[(1, 0), (4, 1)], 0, 0);
+            chained(&mut audit, &mut known, &[(9, 6), (11, 10)], 30, start);
+            audit.gaps
+        };
+        assert_eq!(read(20), [gap(9, 10)].into(), "the record of 6 may have been there");
+        assert_eq!(read(1), [gap(4, 6), gap(9, 10)].into(), "what was cut lies before the last known one");
     }
 
     #[test]
     fn a_void_fills_a_gap() {
-        assert_eq!(linked(&[(1, 0), (5, 4), (-4, 1), (6, 5)], true), Audit::default());
-        assert_eq!(linked(&[(1, 0), (-4, 1), (5, 4)], true), Audit::default());
+        assert_eq!(linked(&[(1, 0), (5, 4), (-4, 1), (6, 5)], 0), Audit::default());
+        assert_eq!(linked(&[(1, 0), (-4, 1), (5, 4)], 0), Audit::default());
     }
 
     #[test]
     fn a_repetition_is_a_duplicate_and_a_fall_is_disorder() {
-        let audit = linked(&[(1, 0), (4, 1), (4, 1)], true);
+        let audit = linked(&[(1, 0), (4, 1), (4, 1)], 0);
         assert_eq!((audit.duplicates, audit.conflicts.len()), (1, 0));
-        assert_eq!(linked(&[(4, 1), (4, 2)], false).conflicts, [(key(), Sequence(4))].into());
-        assert_eq!(linked(&[(1, 0), (4, 1), (3, 1)], true).disordered, [key()].into());
+        assert_eq!(linked(&[(4, 1), (4, 2)], 8).conflicts, [(key(), Sequence(4))].into());
+        assert_eq!(linked(&[(1, 0), (4, 1), (3, 1)], 0).disordered, [key()].into());
     }
 }

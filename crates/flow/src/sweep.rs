@@ -5,7 +5,7 @@ use crate::port::PortError;
 use crate::position::TopicIdentity;
 
 /// How often in a row a read may come back without progress before the end.
-const STANDSTILLS_MAX: u32 = 16;
+pub(crate) const STANDSTILLS_MAX: u32 = 16;
 
 /// The topic is gone, or another one of its name took its place, while it was read.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub struct Standstill {
 pub struct Sweep {
     topic: TopicIdentity,
     partition: u32,
-    /// The oldest offset when it began.
+    /// The oldest offset when it began, or where it went on after what was removed meanwhile.
     pub start: u64,
     /// The end when it began; records at or after it are not handed over.
     pub end: u64,
@@ -72,6 +72,7 @@ impl Sweep {
             }
             Fetched::OutOfRange { start, .. } => {
                 self.next = self.next.max(start);
+                self.start = self.start.max(start);
                 Vec::new()
             }
             Fetched::NoTopic => return Err(went_away(&self.topic)),

@@ -2,8 +2,9 @@
 
 use crate::review::{Review, listed};
 use crate::rule::{Category, Rule};
+use crate::uses::Reading;
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::{AttributeName, ContextId};
+use seamline_contract::id::{AttributeName, ContextId, ContractRef};
 use seamline_contract::resolve::ResolvedContract;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,10 @@ fn no_shared_canonical_model(review: &Review<'_>) -> Vec<Finding> {
     if n_contexts < CANONICAL_CONTEXTS_MIN {
         return Vec::new();
     }
+    let mut readings: BTreeMap<&ContractRef, Vec<&Reading<'_>>> = BTreeMap::new();
+    for reading in &review.readings {
+        readings.entry(&reading.subscription.contract).or_default().push(reading);
+    }
     let mut findings = Vec::new();
     for resolved in review.living_resolved() {
         let contract = &resolved.contract;
@@ -33,7 +38,8 @@ fn no_shared_canonical_model(review: &Review<'_>) -> Vec<Finding> {
         if owners.len() < 2 {
             continue;
         }
-        let users = in_full(review, resolved);
+        let readings = readings.get(&contract.reference());
+        let users = in_full(readings.map_or(&[], Vec::as_slice), resolved);
         if users.len() * 2 <= n_contexts {
             continue;
         }
@@ -70,11 +76,11 @@ fn owners(resolved: &ResolvedContract) -> BTreeSet<&ContextId> {
     owners
 }
 
-/// The other contexts that use nearly all attributes, over all their subscriptions.
-fn in_full<'a>(review: &'a Review<'_>, resolved: &ResolvedContract) -> BTreeSet<&'a ContextId> {
+/// The other contexts that use nearly all attributes, over all their subscriptions to it.
+fn in_full<'a>(readings: &[&'a Reading<'_>], resolved: &ResolvedContract) -> BTreeSet<&'a ContextId> {
     let contract = &resolved.contract;
     let mut used: BTreeMap<&ContextId, BTreeSet<&AttributeName>> = BTreeMap::new();
-    for reading in review.readings.iter().filter(|it| it.subscription.contract == contract.reference()) {
+    for reading in readings {
         let context = &reading.subscription.name.context;
         if *context != contract.name.context {
             used.entry(context).or_default().extend(reading.uses.attributes.iter().map(|path| path.first()));

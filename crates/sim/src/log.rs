@@ -7,6 +7,7 @@ use seamline_flow::log::{Appended, Cleanup, Fence, Fetch, Fetched, Incoming, Log
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The simulated log.
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub struct SimLog {
     world: Arc<World>,
     state: Mutex<State>,
+    is_silent: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -43,11 +45,16 @@ struct Partition {
 impl SimLog {
     /// Returns a log without topics.
     pub fn new(world: &Arc<World>) -> SimLog {
-        SimLog { world: Arc::clone(world), state: Mutex::default() }
+        SimLog { world: Arc::clone(world), state: Mutex::default(), is_silent: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no actor panics while it holds the log")
+    }
+
+    /// Hands over nothing of the first partition of any topic, or all again: as a broker does that has no time.
+    pub fn silence(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Ordering::SeqCst);
     }
 
     /// Deletes a topic. Returns whether it was there.
@@ -128,16 +135,19 @@ impl SimLog {
     fn fetch_now(&self, topic: &TopicIdentity, partition: u32, from: u64, limit: usize) -> Fetched {
         let state = self.state();
         let found = state.topics.get(&topic.name).filter(|found| found.id == topic.id);
-        let Some(partition) = found.and_then(|found| found.partitions.get(partition as usize)) else {
+        let Some(place) = found.and_then(|found| found.partitions.get(partition as usize)) else {
             return Fetched::NoTopic;
         };
-        let (start, end) = (0, partition.next);
+        let (start, end) = (0, place.next);
         if from > end {
             return Fetched::OutOfRange { start, end };
         }
+        if partition == 0 && self.is_silent.load(Ordering::SeqCst) {
+            return Fetched::Records(Fetch { records: Vec::new(), next: from, start, end });
+        }
         let limit =
             if self.world.is_calm() { limit } else { limit.min(1 + self.world.dice(|dice| dice.below(6))) };
-        let later = partition.records.iter().filter(|record| record.offset >= from);
+        let later = place.records.iter().filter(|record| record.offset >= from);
         let mut records: Vec<Incoming> = later.take(limit + 1).cloned().collect();
         let next = if records.len() > limit { records[limit].offset } else { end };
         records.truncate(limit);

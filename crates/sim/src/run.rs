@@ -105,6 +105,7 @@ fn tell(world: &Arc<World>, options: &Options) -> Result<u64, String> {
     steps += act(&scene, options)?;
     rest(&scene)?;
     verdict::at_rest(&scene)?;
+    verdict::half_a_log_is_no_drift(&scene)?;
     verdict::hands_are_found(&scene)?;
     verdict::wrong_sums_are_found(&scene)?;
     verdict::silence_is_found(&scene)?;

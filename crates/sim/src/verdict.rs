@@ -122,6 +122,27 @@ fn tamper(scene: &Scene, consumer: usize) -> Answers {
     answers
 }
 
+/// Compares while the log hands over half of what it holds: nothing is concluded from it, and nothing is to be mended.
+pub fn half_a_log_is_no_drift(scene: &Scene) -> Result<(), String> {
+    scene.log.silence(true);
+    for (consumer, store) in scene.stores.iter().enumerate() {
+        let topic = &scene.story.intakes[consumer].state.as_ref().expect("it has a table").topic;
+        let is_long = |offset: Option<u64>| offset.is_some_and(|offset| offset > 0);
+        let hides = store.all_lanes().iter().any(|(lane, state)| {
+            lane.topic == *topic
+                && lane.partition == 0
+                && is_long(state.position.as_ref().map(|at| at.offset))
+        });
+        let found = reconciled(scene, consumer)?;
+        let concludes = |report: &Report| !matches!(report.outcome, Outcome::Inconclusive(_));
+        if !found.plan.is_empty() || (hides && found.reports.iter().any(concludes)) {
+            return Err(format!("half a log is concluded from: {found:?}"));
+        }
+    }
+    scene.log.silence(false);
+    (0..scene.stores.len()).try_for_each(|consumer| silent(scene, consumer))
+}
+
 /// Changes the sums of a lane in pairs that an exclusive or would not see, and checks that it is found, and mended.
 pub fn wrong_sums_are_found(scene: &Scene) -> Result<(), String> {
     let (store, intake) = (&scene.stores[0], &scene.story.intakes[0]);

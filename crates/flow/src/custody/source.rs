@@ -1,6 +1,6 @@
 //! Link 1: the source view against the log, each state topic and each chain of events.
 
-use crate::auditor::{Audit, Foreign, Gap, audit, catch_up};
+use crate::auditor::{Audit, Foreign, Gap, audit, catch_up, is_cut};
 use crate::case::NewCase;
 use crate::custody::cases::cases;
 use crate::custody::judge::{Found, Verdict, awaits_backfill, differing, judge};
@@ -401,7 +401,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 let at = entry.as_ref().map(|entry| entry.sequence);
                 let drawn = facts.chains.get(name).copied();
                 let partition = self.partition(&facts.key);
-                let cut = at.is_none() && self.read.ranges[partition as usize].0 > 0;
+                let cut = is_cut(entry.as_ref(), self.read.ranges[partition as usize].0);
                 if let Some(missing) = drawn.filter(|_| drawn > at && !facts.waiting && !facts.aside && !cut)
                 {
                     if undecided.contains(&partition) {

@@ -244,7 +244,7 @@ fn is_of(rehearsal: &Rehearsal, difference: &Difference) -> bool {
 
 /// What keeps a pass from saying that all is well.
 fn doubts(holds: &[Hold], rehearsal: &Rehearsal, table: &Table, digest: DigestEpoch) -> Vec<String> {
-    let mut doubts = rehearsal.gaps.clone();
+    let mut doubts = Vec::new();
     for hold in holds {
         let (partition, epoch) = (hold.lane.partition, hold.state().digest_epoch);
         if epoch != digest.epoch {

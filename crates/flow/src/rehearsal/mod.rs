@@ -10,6 +10,7 @@ use crate::projector::decide::{Verdict, decide, in_sums, speaking};
 use crate::projector::open::{Content, Opened, open};
 use crate::projector::{STEP_RECORDS, state_of};
 use crate::store::{Marker, Markers, Rehearsed, Store};
+use crate::sweep::STANDSTILLS_MAX;
 use seamline_contract::value::Value;
 use seamline_message::canonical;
 use seamline_message::digest::Digest;
@@ -29,8 +30,6 @@ pub struct Rehearsal {
     pub keys: BTreeMap<RecordKey, Kept>,
     /// The offsets that it covers, by partition: from, and to which it does not reach.
     pub ranges: BTreeMap<u32, (u64, u64)>,
-    /// Why it does not cover what it should.
-    pub gaps: Vec<String>,
 }
 
 /// What the log says of a key.
@@ -122,7 +121,8 @@ pub fn label(intake: &Intake, values: &[Value]) -> String {
 }
 
 /// Reads partitions of the state topic up to where their lanes are into the subscription's rehearsal table, made anew. Keeps
-/// the lanes meanwhile; returns why there is no rehearsal once another took one.
+/// the lanes meanwhile. Returns why there is no rehearsal where a part of the log was not read, or another took a lane: nothing can
+/// be held against the half of what the log says.
 ///
 /// # Errors
 /// The ports'. It is safe to begin again.
@@ -146,7 +146,7 @@ pub async fn rehearse<S: Store, L: Log, C: Clock>(
     }
     let took = Duration::try_from(ports.clock.now().duration_since(began)).unwrap_or_default();
     if took > COMPACTION_LAG {
-        rehearsal.gaps.push("the rehearsal took longer than the log keeps what was overtaken".to_owned());
+        return Ok(Err("the rehearsal took longer than the log keeps what was overtaken".to_owned()));
     }
     Ok(Ok(rehearsal))
 }
@@ -161,20 +161,27 @@ async fn read<S: Store, L: Log, C: Clock>(
 ) -> Result<Option<String>, PortError> {
     let (partition, end) = (holds[idx].lane.partition, holds[idx].offset());
     let Some((start, _)) = ports.log.ends(topic, partition).await? else {
-        rehearsal.gaps.push(format!("partition {partition} of `{}` is not there", topic.name));
-        return Ok(None);
+        return Ok(Some(format!("partition {partition} of `{}` is not there", topic.name)));
     };
-    let mut at = start;
+    let (mut at, mut standstills) = (start, 0);
     while at < end {
         let fetch = match ports.log.fetch(topic, partition, at, STEP_RECORDS).await? {
             Fetched::Records(fetch) if fetch.next > at => fetch,
+            Fetched::Records(_) if standstills < STANDSTILLS_MAX => {
+                standstills += 1;
+                if let Some(lost) = keep(ports, holds).await? {
+                    return Ok(Some(lost));
+                }
+                continue;
+            }
             Fetched::Records(_) | Fetched::OutOfRange { .. } | Fetched::NoTopic => {
-                let gap =
-                    format!("partition {partition} of `{}` cannot be read from offset {at}", topic.name);
-                rehearsal.gaps.push(gap);
-                break;
+                let name = &topic.name;
+                return Ok(Some(format!(
+                    "partition {partition} of `{name}` cannot be read from offset {at}"
+                )));
             }
         };
+        standstills = 0;
         let mut rows: BTreeMap<RecordKey, Rehearsed> = BTreeMap::new();
         for record in fetch.records.iter().filter(|record| record.offset < end) {
             let opened = open(intake, &digest.key, record);

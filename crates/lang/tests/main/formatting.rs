@@ -195,6 +195,15 @@ fn the_estates_of_the_repository_are_read_as_before() {
 }
 
 #[test]
+fn the_estates_of_the_repository_are_laid_out() {
+    for folder in estates().into_iter().chain([repository("proof/estate")]) {
+        for (id, text) in documents(&folder) {
+            assert_eq!(format(&text), Ok(text), "{id}: run `seamline fmt` over it");
+        }
+    }
+}
+
+#[test]
 fn the_blocks_of_the_documentation_are_read_as_before() {
     let mut n_blocks = 0;
     for page in fs::read_dir(repository("docs/reference/rules")).unwrap() {

@@ -1,5 +1,7 @@
-//! Reading and reviewing an estate, beside a bare YAML parse of the same texts; and beside itself at a tenth of the size.
+//! Reading and reviewing an estate, beside a bare YAML parse of the same texts; beside itself at a tenth of the size; and reading the
+//! slowest of many bad texts.
 
+mod corpora;
 mod estate;
 
 use seamline_contract::finding::Level;
@@ -33,14 +35,18 @@ fn checked(files: &Files) -> f64 {
     seconds
 }
 
+/// A bare YAML parse, to the first error.
+fn parse(text: &str) -> Option<()> {
+    for event in granit_parser::Parser::new_from_str(text) {
+        black_box(event.ok()?);
+    }
+    Some(())
+}
+
 /// Returns the seconds of a bare YAML parse: every event of every text, and nothing made of them.
 fn parsed(files: &Files) -> f64 {
     let begun = Instant::now();
-    for text in files.values() {
-        for event in granit_parser::Parser::new_from_str(text) {
-            black_box(event.expect("it is YAML"));
-        }
-    }
+    files.values().for_each(|text| parse(text).expect("it is YAML"));
     begun.elapsed().as_secs_f64()
 }
 
@@ -51,16 +57,16 @@ fn megabytes() -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? / 1024)
 }
 
-struct Figure {
+struct Figure<'a> {
     bench: &'static str,
     ours: f64,
     theirs: f64,
-    peer: &'static str,
+    peer: &'a str,
     unit: &'static str,
     goal: f64,
 }
 
-impl Figure {
+impl Figure<'_> {
     fn print(&self, json: bool) {
         let Figure { bench, ours, theirs, peer, unit, goal } = self;
         let (ratio, megabytes) = (ours / theirs, megabytes());
@@ -96,4 +102,21 @@ fn main() {
     let (ours, theirs) = median((0..ROUNDS).map(beside).collect());
     let (peer, unit) = ("a tenth of the size", "s a thousand contracts");
     Figure { bench: "check-growth", ours, theirs, peer, unit, goal: 1.2 }.print(json);
+    match corpora::slowest(|text| {
+        parse(text);
+    }) {
+        Some(corpora::Slowest { ours, theirs, name, texts }) => {
+            let peer = format!("a bare YAML parse of the slowest of {texts} bad texts, {name}");
+            Figure {
+                bench: "check-slowest",
+                ours: ours * 1e6,
+                theirs: theirs * 1e6,
+                peer: &peer,
+                unit: "µs",
+                goal: 20.0,
+            }
+            .print(json);
+        }
+        None => eprintln!("check-slowest: not run, the corpora of bad texts are not here"),
+    }
 }
