@@ -2,6 +2,7 @@
 
 use crate::fixture::{Home, TTL, run, things};
 use jiff::Timestamp;
+use seamline_contract::id::ContractName;
 use seamline_flow::clock::Clock;
 use seamline_flow::issue;
 use seamline_flow::job::orders::{RedriveOrders, Redriving, read_progress, write};
@@ -63,7 +64,7 @@ async fn a_redrive_of_many_keys_keeps_none_of_them_in_memory() {
     let home = Home::new().await;
     let database = things(&home).await;
     fill(&home).await;
-    let name = "making/thing".parse().unwrap();
+    let name = ContractName { context: "making".parse().unwrap(), contract: "thing".parse().unwrap() };
     let first = database.aside(1).await.unwrap();
     let asked = issue::of_row("making/thing", &first[0]);
     assert!(asked.is_some());
