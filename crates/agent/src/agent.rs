@@ -2,11 +2,12 @@
 
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::compiled::{Compiled, Published, projections};
-use crate::database::Database;
+use crate::database::{Database, Needs};
 use crate::errand::{self, ErrandPlan};
 use crate::lane::{Kind, LaneWork, readings};
 use crate::log::SiteLog;
 use crate::place::Place;
+use crate::reference;
 use crate::site::{Site, SiteError};
 use crate::workers::Workers;
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use seamline_flow::lease::Leases;
 use seamline_flow::log::Log;
 use seamline_flow::outlet::{OutletError, OutletSet};
 use seamline_flow::port::PortError;
+use seamline_flow::reference::{Outflow, OutflowError};
 use seamline_flow::source::Source;
 use seamline_flow::store::Store;
 use std::sync::Arc;
@@ -44,6 +46,9 @@ pub enum AgentError {
     /// A contract cannot be published.
     #[error(transparent)]
     Outlet(#[from] OutletError),
+    /// Reference data cannot be sent.
+    #[error(transparent)]
+    Outflow(#[from] OutflowError),
     /// A subscription cannot be run.
     #[error(transparent)]
     Intake(#[from] IntakeError),
@@ -54,7 +59,9 @@ pub enum AgentError {
     #[error(transparent)]
     Postgres(#[from] seamline_postgres::install::InstallError),
     /// The publication's feed is not the outbox.
-    #[error("the publication of `{0}` has a feed other than the outbox, which this version has not")]
+    #[error(
+        "the publication of `{0}` has a feed other than `outbox` and `snapshot`, which this version has not"
+    )]
     Feed(ContractId),
     /// Source and log are not of one history.
     #[error("{0}")]
@@ -71,9 +78,10 @@ impl AgentError {
             AgentError::Site(error) => error.help(),
             AgentError::Sqlite(error) => error.help().to_owned(),
             AgentError::Postgres(error) => error.help().to_owned(),
-            AgentError::Unresolved(_) | AgentError::Outlet(_) | AgentError::Intake(_) => {
-                "run `seamline check` and mend what it finds".to_owned()
-            }
+            AgentError::Unresolved(_)
+            | AgentError::Outlet(_)
+            | AgentError::Outflow(_)
+            | AgentError::Intake(_) => "run `seamline check` and mend what it finds".to_owned(),
             AgentError::Feed(_) => {
                 "write `feed: outbox`, and publish by key in the service's transactions".to_owned()
             }
@@ -104,6 +112,8 @@ pub struct Agent {
     pub intakes: Vec<Intake>,
     /// The commands that are sent from it and received in it.
     pub errands: ErrandPlan,
+    /// The reference data that is sent from it.
+    pub outflows: Vec<Outflow>,
     /// How long its leases last without a commit.
     pub lease: Duration,
     published: Vec<Published>,
@@ -139,7 +149,7 @@ impl Agent {
         log: Arc<SiteLog>,
         create: bool,
     ) -> Result<Agent, AgentError> {
-        let Compiled { place, outlets, intakes, errands, published } = compiled;
+        let Compiled { place, outlets, intakes, errands, outflows, published } = compiled;
         let database = site.database(&place, create).await?;
         let (context, holder) = (context.clone(), holder());
         Ok(Agent {
@@ -150,6 +160,7 @@ impl Agent {
             outlets,
             intakes,
             errands,
+            outflows,
             lease: LEASE,
             published,
             holder,
@@ -168,7 +179,7 @@ impl Agent {
         if !self.errands.is_empty() {
             self.database.install_errands(&self.context, &self.errands.rules).await?;
         }
-        for spec in &self.errands.topics {
+        for spec in self.errands.topics.iter().chain(self.outflows.iter().map(|it| &it.topic)) {
             self.log.create(spec).await?;
         }
         if let Some(outlets) = &self.outlets {
@@ -228,9 +239,8 @@ impl Agent {
     /// # Errors
     /// The database's.
     pub async fn missing(&self) -> Result<Option<String>, PortError> {
-        let (publishes, subscribes) = (self.outlets.is_some(), !self.intakes.is_empty());
-        let projections = projections(&self.intakes);
-        self.database.missing(publishes, subscribes, !self.errands.is_empty(), &projections).await
+        let needs = Needs::of(self.outlets.is_some(), &self.intakes, &self.errands, &self.outflows);
+        self.database.missing(&needs, &projections(&self.intakes)).await
     }
 
     /// Returns whether it publishes a contract, or keeps a subscription, of this printed name.
@@ -241,7 +251,7 @@ impl Agent {
     }
 
     /// Returns whether all rows of a contract that it publishes are in its own database.
-    pub(crate) fn has_all_of(&self, contract: &ContractId) -> bool {
+    pub fn has_all_of(&self, contract: &ContractId) -> bool {
         let of = |it: &&Published| &it.contract.contract.name.contract == contract;
         self.published.iter().find(of).is_some_and(|it| it.whole)
     }
@@ -281,7 +291,9 @@ impl Agent {
                 self.database.grip(&lane, &self.holder, now, at_once, false).await?;
             }
         }
+        self.release_jobs().await?;
         errand::release(self.ports(), &self.context, &self.errands).await?;
+        reference::release(self.ports(), &self.context, &self.outflows, &self.intakes).await?;
         self.database.attend(&self.holder, now, at_once).await?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::agent::AgentError;
 use crate::errand::ErrandPlan;
 use crate::lane::readings;
 use crate::place::Place;
+use crate::reference::{outflows, taken};
 use crate::site::Site;
 use seamline_contract::id::{ContextId, ContractRef, SystemId};
 use seamline_contract::publication::{Feed, Publication};
@@ -14,6 +15,7 @@ use seamline_flow::digest_key;
 use seamline_flow::digest_key::ledger_topic;
 use seamline_flow::intake::Intake;
 use seamline_flow::outlet::{Outlet, OutletError, OutletSet};
+use seamline_flow::reference::Outflow;
 use seamline_flow::store::Projection;
 #[cfg(feature = "kafka")]
 use seamline_kafka::access;
@@ -40,6 +42,8 @@ pub struct Compiled {
     pub intakes: Vec<Intake>,
     /// The commands that are sent from it and received in it.
     pub errands: ErrandPlan,
+    /// The reference data that is sent from it.
+    pub outflows: Vec<Outflow>,
     pub(crate) published: Vec<Published>,
 }
 
@@ -70,7 +74,8 @@ impl Compiled {
             }
             let errands =
                 ErrandPlan::of(site, context, it.systems.first(), |system| system.map_or(at == 0, holds))?;
-            all.push(Compiled { place: it.place.clone(), outlets, intakes, errands, published });
+            let outflows = outflows(site, &published)?;
+            all.push(Compiled { place: it.place.clone(), outlets, intakes, errands, outflows, published });
         }
         let idle = |it: &Compiled| it.outlets.is_none() && it.intakes.is_empty() && it.errands.is_empty();
         if all.iter().all(idle) {
@@ -136,6 +141,9 @@ impl Compiled {
         if !self.errands.is_empty() {
             producers.push(self.errands.name.clone());
         }
+        producers.extend(self.outflows.iter().map(Outflow::producer_name));
+        // Before it writes, a sender looks for the last set that is there.
+        read.extend(self.outflows.iter().map(|it| it.topic.name.clone()));
         if let Some(outlets) = &self.outlets {
             producers.push(outlets.producer_name());
             producers.extend(
@@ -174,6 +182,8 @@ impl Compiled {
         let (posted, heard) = self.errands.topics();
         written.extend(posted);
         read.extend(heard);
+        written.extend(self.outflows.iter().map(|it| it.topic.name.clone()));
+        read.extend(taken(&self.intakes).map(ToOwned::to_owned));
         written.sort();
         written.dedup();
         read.sort();
@@ -189,7 +199,7 @@ fn texts(all: &[String]) -> Vec<&str> {
 
 /// Returns the projections of subscriptions.
 pub(crate) fn projections(intakes: &[Intake]) -> Vec<Projection> {
-    intakes.iter().filter_map(|intake| intake.state.as_ref()).map(|state| state.projection.clone()).collect()
+    intakes.iter().filter_map(Intake::table).map(|table| table.projection.clone()).collect()
 }
 
 /// Returns the newer major that serves an older one, and until when.
@@ -213,7 +223,7 @@ fn published(
         if !publication.systems.iter().any(&holds) {
             continue;
         }
-        if publication.feed != Feed::Outbox {
+        if !matches!(publication.feed, Feed::Outbox | Feed::Snapshot) {
             return Err(AgentError::Feed(publication.contract.contract.clone()));
         }
         let Some(current) = site.estate.current(&publication.contract) else { continue };

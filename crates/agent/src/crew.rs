@@ -5,6 +5,7 @@ mod errand;
 mod inbox;
 mod jobs;
 mod lanes;
+mod reference;
 mod relay;
 mod share;
 
@@ -16,6 +17,7 @@ use crate::errand::PostWork;
 use crate::lane::readings;
 use crate::metrics::{AgentMetrics, Metrics};
 use crate::pulse::Pulse;
+use crate::reference::{SendWork, TakeWork};
 use crate::relay::RelayWork;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -83,6 +85,16 @@ pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch
         for hearing in &desk.agent.errands.hearings {
             work.push(Box::pin(errand::hear(desk, hearing)));
         }
+        for outflow in &desk.agent.outflows {
+            work.push(Box::pin(reference::send(desk, SendWork::new(desk.agent.ports(), outflow))));
+        }
+        let takers = desk.agent.intakes.iter().filter_map(|intake| TakeWork::new(desk.agent.ports(), intake));
+        let takers: Vec<Work<'_>> =
+            takers.map(|it| Box::pin(reference::take(desk, it)) as Work<'_>).collect();
+        if !takers.is_empty() {
+            work.push(Box::pin(reference::watch(desk)));
+        }
+        work.extend(takers);
         if let Some(relay) = RelayWork::new(desk.agent) {
             work.push(Box::pin(relay::work(desk, relay)));
         }

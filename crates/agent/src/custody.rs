@@ -10,7 +10,8 @@ use seamline_flow::drift::{Drift, Outcome, Report};
 use seamline_flow::hold::DigestEpoch;
 use seamline_flow::intake::Intake;
 use seamline_flow::reconcile::repair::repair;
-use seamline_flow::reconcile::{Reconciled, reconcile};
+use seamline_flow::reconcile::{Plan, Reconciled, reconcile};
+use seamline_flow::reference;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many keys a case names for each kind of drift; the rest are counted.
@@ -83,7 +84,8 @@ impl Agent {
         let now = Timestamp::now();
         for outlet in self.outlets.iter().flat_map(|outlets| outlets.all()) {
             // What an ended major held stays as it was at its end, and nobody promises more.
-            if !outlet.is_alive(now) {
+            // What has no channel is told by sets, and its source is read anew for each.
+            if !outlet.is_alive(now) || outlet.channels.is_empty() {
                 continue;
             }
             if wanted(&outlet.contract.to_string()) && self.has_all_of(&outlet.contract.name.contract) {
@@ -100,8 +102,16 @@ impl Agent {
             if !wanted(&intake.subscription.to_string()) {
                 continue;
             }
-            let Some(digest) = self.digest(intake).await? else { continue };
-            let found = reconcile(self.ports(), intake, digest).await?;
+            let found = match &intake.reference {
+                Some(sets) => {
+                    let report = reference::compare::compare(&self.database, intake, &sets.table).await?;
+                    Reconciled { reports: vec![report], plan: Plan::default() }
+                }
+                None => {
+                    let Some(digest) = self.digest(intake).await? else { continue };
+                    reconcile(self.ports(), intake, digest).await?
+                }
+            };
             for report in found.reports.iter().filter(|report| !report.drifts.is_empty()) {
                 self.database.raise(&drift_case(self, report), now).await?;
             }

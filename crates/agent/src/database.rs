@@ -2,19 +2,22 @@
 
 use crate::agent::AgentError;
 use crate::compiled::Published;
+use crate::errand::ErrandPlan;
 use crate::meter::Timer;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
 use seamline_flow::errand::ErrandRules;
+use seamline_flow::intake::Intake;
 use seamline_flow::port::PortError;
+use seamline_flow::reference::Outflow;
 use seamline_flow::source::{
     Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
     SourceRow, Taken, Tenure,
 };
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
-    Rehearsed, Store,
+    Rehearsed, Store, TakenSet,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -45,6 +48,22 @@ macro_rules! either {
             At::Postgres($it) => $call.await,
         }
     };
+}
+
+/// What the work on a database needs of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    outbox: bool,
+    lanes: bool,
+    letters: bool,
+    sets: bool,
+}
+
+impl Needs {
+    pub(crate) fn of(outbox: bool, intakes: &[Intake], errands: &ErrandPlan, outflows: &[Outflow]) -> Needs {
+        let sets = !outflows.is_empty() || intakes.iter().any(|intake| intake.reference.is_some());
+        Needs { outbox, lanes: !intakes.is_empty(), letters: !errands.is_empty(), sets }
+    }
 }
 
 mod exchange;
@@ -87,42 +106,39 @@ impl Database {
     /// Returns a table that is needed and not there; none when all are.
     pub(crate) async fn missing(
         &self,
-        publishes: bool,
-        subscribes: bool,
-        sends: bool,
+        needs: &Needs,
         projections: &[Projection],
     ) -> Result<Option<String>, PortError> {
+        let wanted = |wanted: bool, table: &'static str| wanted.then_some(table).into_iter();
         match &self.at {
             At::Sqlite(file) => {
-                let outbox = publishes.then_some("seamline_outbox");
-                let lanes = subscribes.then_some("seamline_lane");
-                let lanes = lanes.into_iter().chain(sends.then_some("seamline_letter"));
                 let needed = ["seamline_case", "seamline_job", "seamline_replica"]
                     .into_iter()
-                    .chain(outbox)
-                    .chain(lanes);
+                    .chain(wanted(needs.outbox, "seamline_outbox"))
+                    .chain(wanted(needs.lanes, "seamline_lane"))
+                    .chain(wanted(needs.letters, "seamline_letter"))
+                    .chain(wanted(needs.sets, "seamline_set"));
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !file.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
                     }
                 }
-                let older = subscribes && file.is_older("seamline_inbox").await?;
+                let older = needs.lanes && file.is_older("seamline_inbox").await?;
                 Ok(older.then(|| "seamline_inbox of today's format".to_owned()))
             }
             At::Postgres(server) => {
-                let outbox = publishes.then_some("seamline.outbox_0");
-                let lanes = subscribes.then_some("seamline.lane");
-                let lanes = lanes.into_iter().chain(sends.then_some("seamline.letter"));
                 let needed = ["seamline.cases", "seamline.job", "seamline.replica"]
                     .into_iter()
-                    .chain(outbox)
-                    .chain(lanes);
+                    .chain(wanted(needs.outbox, "seamline.outbox_0"))
+                    .chain(wanted(needs.lanes, "seamline.lane"))
+                    .chain(wanted(needs.letters, "seamline.letter"))
+                    .chain(wanted(needs.sets, "seamline.set"));
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !server.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
                     }
                 }
-                let older = subscribes && server.is_older("inbox").await?;
+                let older = needs.lanes && server.is_older("inbox").await?;
                 Ok(older.then(|| "seamline.inbox of today's format".to_owned()))
             }
         }
@@ -412,5 +428,9 @@ impl Store for Database {
 
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
         either!(self, it => Store::lanes(it, subscription))
+    }
+
+    async fn taken(&self, subscription: &SubscriptionRef) -> Result<Option<TakenSet>, PortError> {
+        either!(self, it => Store::taken(it, subscription))
     }
 }

@@ -3,7 +3,7 @@
 mod server;
 
 use crate::compiled::{Compiled, projections};
-use crate::database::Database;
+use crate::database::{Database, Needs};
 use crate::lane::readings;
 use crate::log::SiteLog;
 use crate::place::Place;
@@ -152,6 +152,7 @@ async fn topics(log: &SiteLog, context: &ContextId, compiled: &Compiled, checks:
             wanted.extend([channel.spec.clone(), digest_key::ledger_spec(&channel.topic)]);
         }
     }
+    wanted.extend(compiled.outflows.iter().map(|outflow| outflow.topic.clone()));
     for spec in wanted {
         let before = checks.len();
         match log.check(&spec).await {
@@ -212,11 +213,9 @@ async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks:
         server::examine(server, &subject, context, checks).await;
     }
     let install = format!("seamline install {context}");
-    let (publishes, subscribes) = (compiled.outlets.is_some(), !compiled.intakes.is_empty());
-    match database
-        .missing(publishes, subscribes, !compiled.errands.is_empty(), &projections(&compiled.intakes))
-        .await
-    {
+    let needs =
+        Needs::of(compiled.outlets.is_some(), &compiled.intakes, &compiled.errands, &compiled.outflows);
+    match database.missing(&needs, &projections(&compiled.intakes)).await {
         Ok(None) => {}
         Ok(Some(table)) => {
             return checks.ill("installed", &subject, format!("there is no table `{table}`"), install);

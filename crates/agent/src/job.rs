@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use seamline_contract::id::{ContractId, ContractName};
 use seamline_flow::case::{CaseKind, CaseStage, Cases};
 use seamline_flow::digest_key;
+use seamline_flow::erasure::work::{self as erasure, Here};
 use seamline_flow::hold::DigestEpoch;
 use seamline_flow::intake::Intake;
 use seamline_flow::job::merge::is_merging;
@@ -20,6 +21,7 @@ enum Subject<'a> {
     Source(&'a ContractId),
     AsideAtConsumer(&'a Intake),
     AsideAtSource(&'a ContractName),
+    Person,
 }
 
 impl Agent {
@@ -38,6 +40,7 @@ impl Agent {
                 let of_source = || self.published_as(&job.filed.subject).map(Subject::AsideAtSource);
                 intake.map(Subject::AsideAtConsumer).or_else(of_source)
             }
+            JobKind::Erase => Some(Subject::Person),
         }
     }
 
@@ -52,7 +55,7 @@ impl Agent {
         match self.subject(job) {
             Some(Subject::Projection(_)) => is_merging(job),
             Some(Subject::AsideAtConsumer(_)) => is_redriving(job),
-            Some(Subject::Source(_) | Subject::AsideAtSource(_)) | None => false,
+            Some(Subject::Source(_) | Subject::AsideAtSource(_) | Subject::Person) | None => false,
         }
     }
 
@@ -75,6 +78,17 @@ impl Agent {
     /// The database's; it is safe to repeat.
     pub async fn take_job(&self, job: &mut Job) -> Result<bool, PortError> {
         take(&self.database, job, self.holder(), Timestamp::now(), self.lease).await
+    }
+
+    /// Gives back the jobs that it works, so that the next one need not wait for the ends of their leases.
+    pub(crate) async fn release_jobs(&self) -> Result<(), PortError> {
+        for job in self.jobs().await? {
+            if job.holder.as_ref().is_some_and(|(holder, _)| holder == self.holder()) {
+                // One that was changed meanwhile is not ours any more.
+                self.database.change(&Job { stage: JobStage::Waiting, holder: None, ..job }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings a job that was taken one step further. Rows of a projection are merged by the loops of its lanes. `digest` is
@@ -105,6 +119,11 @@ impl Agent {
             Some(Subject::AsideAtSource(name)) => {
                 let worker = (self.holder(), self.lease);
                 redrive::step_source(&self.database, &SystemClock, worker, name, job).await?
+            }
+            Some(Subject::Person) => {
+                let outlets: Vec<_> = self.outlets.iter().flat_map(|outlets| outlets.iter()).collect();
+                let here = Here { outlets: &outlets, intakes: &self.intakes };
+                erasure::step(self.ports(), here, job).await?
             }
             None => Stepped::Lost,
         };

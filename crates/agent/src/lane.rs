@@ -164,7 +164,7 @@ impl<'a> LaneWork<'a> {
         match kind {
             JobKind::Redrive => self.redrive(job).await,
             JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => self.merge(job).await,
-            JobKind::Backfill => Ok(Merged::NotNow),
+            JobKind::Backfill | JobKind::Erase => Ok(Merged::NotNow),
         }
     }
 

@@ -16,6 +16,7 @@ mod meter;
 pub mod metrics;
 pub mod place;
 pub mod pulse;
+pub mod reference;
 mod relay;
 pub mod requests;
 pub mod site;

@@ -113,6 +113,7 @@ struct Families {
     inbox_rows: Family<OfInbox, Gauge>,
     inbox_oldest: Family<OfSubscription, Gauge>,
     errands: Family<OfWorker, Counter>,
+    set_records: Family<OfWorker, Counter>,
     commands_late: Family<OfContext, Counter>,
     requests: Seconds<OfRequest>,
     readers: Family<OfContract, Gauge>,
@@ -166,6 +167,7 @@ impl Metrics {
             inbox_rows: Family::default(),
             inbox_oldest: Family::default(),
             errands: Family::default(),
+            set_records: Family::default(),
             commands_late: Family::default(),
             requests: Seconds::new_with_constructor(calls),
             readers: Family::default(),
@@ -243,6 +245,11 @@ fn register(registry: &mut Registry, families: &Families) {
         f.job_records.clone(),
     );
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
+    registry.register(
+        "set_records",
+        "Records of reference data that were sent or taken",
+        f.set_records.clone(),
+    );
     registry.register("errands", "Commands and outcomes that were posted or heard", f.errands.clone());
     registry.register("commands_late", "Commands without an answer past its time", f.commands_late.clone());
     registry.register_with_unit("request", "Requests that were answered", Unit::Seconds, f.requests.clone());
@@ -390,6 +397,12 @@ impl AgentMetrics {
         self.families.errands.get_or_create(&self.worker(worker)).inc_by(count);
     }
 
+    /// Counts records of reference data that were sent or taken.
+    pub(crate) fn set_records(&self, worker: &'static str, count: u64) {
+        self.moved.fetch_add(count, Ordering::Relaxed);
+        self.families.set_records.get_or_create(&self.worker(worker)).inc_by(count);
+    }
+
     /// Counts commands that were found to be late.
     pub(crate) fn commands_late(&self, count: u64) {
         self.families.commands_late.get_or_create(&self.context()).inc_by(count);
@@ -478,6 +491,7 @@ mod tests {
         f.replicas.get_or_create(&context).set(1);
         f.requests.get_or_create(&OfRequest { contract: text(), status: 200 }).observe(1.0);
         f.errands.get_or_create(&worker).inc();
+        f.set_records.get_or_create(&worker).inc();
         f.commands_late.get_or_create(&context).inc();
         let inbox = OfInbox { context: text(), subscription: text(), state: "waiting" };
         f.inbox_rows.get_or_create(&inbox).set(1);

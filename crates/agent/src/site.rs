@@ -163,6 +163,11 @@ pub struct Located {
 }
 
 impl Site {
+    /// Returns whether the log is a file, which nothing cleans.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.environment.log, LogPlace::Embedded { .. })
+    }
+
     /// Returns the file of the log.
     ///
     /// # Errors

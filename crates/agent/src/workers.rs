@@ -3,6 +3,7 @@
 use crate::agent::{Agent, AgentError};
 use crate::errand::{HearWork, PostWork};
 use crate::lane::{LaneWork, Reading, readings};
+use crate::reference::{SendWork, TakeWork, Told};
 use crate::relay::RelayWork;
 use jiff::Timestamp;
 use seamline_flow::case::NewCase;
@@ -43,6 +44,9 @@ pub struct Workers<'a> {
     hearers: Vec<(HearWork<'a>, Option<Timestamp>)>,
     /// Errands whose topic is not known yet.
     unheard: Vec<&'a Hearing>,
+    senders: Vec<SendWork<'a>>,
+    takers: Vec<TakeWork<'a>>,
+    told: Told,
 }
 
 impl<'a> Workers<'a> {
@@ -55,6 +59,9 @@ impl<'a> Workers<'a> {
             post: PostWork::new(agent.ports(), &agent.context, &agent.errands),
             hearers: Vec::new(),
             unheard: agent.errands.hearings.iter().collect(),
+            senders: agent.outflows.iter().map(|it| SendWork::new(agent.ports(), it)).collect(),
+            takers: agent.intakes.iter().filter_map(|it| TakeWork::new(agent.ports(), it)).collect(),
+            told: Told::default(),
         }
     }
 
@@ -86,7 +93,24 @@ impl<'a> Workers<'a> {
                 Pace::NoTopic | Pace::Stopped(_) => *resting_until = Some(now + REST),
             }
         }
-        Ok(moved + self.errands().await?)
+        Ok(moved + self.errands().await? + self.sets().await?)
+    }
+
+    /// Sends and takes sets of reference data. Returns how many records moved.
+    async fn sets(&mut self) -> Result<u64, AgentError> {
+        let mut moved = 0;
+        for sender in &mut self.senders {
+            if let Pace::Moved(count) = sender.step().await? {
+                moved += count;
+            }
+        }
+        for taker in &mut self.takers {
+            if let Pace::Moved(count) = taker.step().await? {
+                moved += count;
+            }
+        }
+        self.told.tell(self.agent.ports(), &self.agent.intakes).await?;
+        Ok(moved)
     }
 
     /// Posts and hears errands. Returns how many moved.

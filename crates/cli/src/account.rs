@@ -8,9 +8,11 @@ use seamline_agent::log::SiteLog;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
 use seamline_flow::errand::Errands;
-use seamline_flow::job::JobStage;
+use seamline_flow::job::{Job, JobKind, JobStage};
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
+use seamline_flow::reference::send::due;
+use seamline_flow::reference::{Sets, late};
 use seamline_flow::source::{Source, SourceCounts};
 use seamline_flow::store::{Lane, Store};
 use std::collections::BTreeMap;
@@ -130,6 +132,40 @@ async fn staleness(
     Ok(fetch.records.first().map(|record| since(record.time)))
 }
 
+/// The set of reference data that a subscription has, or that a source sent.
+pub(crate) struct SetAccount {
+    /// The subscription, or the contract at its source.
+    pub(crate) subject: String,
+    /// Its number and how many rows it has; none before the first.
+    pub(crate) set: Option<(u64, u64)>,
+    /// When its source was read.
+    pub(crate) taken: Option<Timestamp>,
+    /// The hour whose set should be there, and is not.
+    pub(crate) late: Option<Timestamp>,
+}
+
+/// Returns the sets that a context sent, and those that its subscriptions have.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn sets(agent: &Agent) -> Result<Vec<SetAccount>> {
+    let mut accounts = Vec::new();
+    for outflow in &agent.outflows {
+        let sending = agent.database.sending(&outflow.contract.name.contract).await.map_err(no_answer)?;
+        let subject = outflow.contract.to_string();
+        let (set, taken) = sending.last.map(|set| ((set.number, set.rows), set.taken)).unzip();
+        accounts.push(SetAccount { subject, set, taken, late: None });
+    }
+    for intake in &agent.intakes {
+        let Some(lane) = &intake.reference else { continue };
+        let there = agent.database.taken(&intake.subscription).await.map_err(no_answer)?;
+        let late = late(lane, there.as_ref(), Timestamp::now());
+        let (set, taken) = there.map(|set| ((set.number, set.rows), set.taken)).unzip();
+        accounts.push(SetAccount { subject: intake.subscription.to_string(), set, taken, late });
+    }
+    Ok(accounts)
+}
+
 /// Returns the counts of what a context publishes.
 ///
 /// # Errors
@@ -150,7 +186,7 @@ pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
 pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     let mut accounts = Vec::new();
     let read = agent.intakes.iter().flat_map(|intake| {
-        let state = intake.state.as_ref().map(|state| state.topic.as_str());
+        let state = intake.table().map(|table| table.topic.as_str());
         let events = intake.events.as_ref().map(|events| events.topic.as_str());
         state.into_iter().chain(events).map(|topic| (&intake.subscription, topic))
     });
@@ -183,7 +219,7 @@ const LETTERS_MAX: u32 = 1_000;
 /// What is left to do in a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Left {
-    /// Outbox rows that wait for the relay, and letters that wait to be posted, as far as they are counted.
+    /// Outbox rows that wait for the relay, letters that wait to be posted, as far as they are counted, and sets that are due.
     pub(crate) rows: u64,
     /// Offsets that its lanes have not read.
     pub(crate) behind: u64,
@@ -203,10 +239,18 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
         if !agent.errands.is_empty() {
             left.rows += agent.database.letters(LETTERS_MAX).await.map_err(no_answer)?.len() as u64;
         }
+        for outflow in &agent.outflows {
+            let sending = agent.database.sending(&outflow.contract.name.contract).await.map_err(no_answer)?;
+            left.rows += u64::from(due(outflow, &sending, Timestamp::now()).is_some());
+        }
     }
     for agent in agents {
         let open = agent.jobs().await.map_err(no_answer)?.into_iter();
-        left.jobs += open.filter(|job| job.stage != JobStage::Paused && agent.can_work(job)).count() as u64;
+        // An erasure that was looked at here and says why it waits, waits for services.
+        let looked = |job: &Job| job.holder.as_ref().is_some_and(|(holder, _)| holder == agent.holder());
+        let waits = |job: &Job| job.filed.kind == JobKind::Erase && !job.note.is_empty() && looked(job);
+        let ours = |job: &&Job| job.stage != JobStage::Paused && !waits(job) && agent.can_work(job);
+        left.jobs += open.filter(|job| ours(&job)).count() as u64;
         left.behind += lanes(agent).await?.iter().map(|it| it.behind).sum::<u64>();
     }
     Ok(left)

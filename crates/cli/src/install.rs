@@ -161,7 +161,7 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
         .iter()
         .flat_map(|it| &it.intakes)
         .map(|intake| {
-            let projection = intake.state.as_ref().map(|state| &state.projection);
+            let projection = intake.table().map(|table| &table.projection);
             let columns =
                 projection.map(|it| it.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
             let events = intake.events.as_ref().map(|events| &events.reacts_to);
@@ -175,6 +175,7 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
         })
         .collect();
     topics.extend(compiled.iter().flat_map(|it| it.errands.made_topics().map(ToOwned::to_owned)));
+    topics.extend(compiled.iter().flat_map(|it| &it.outflows).map(|it| it.topic.name.clone()));
     let rules = || compiled.iter().map(|it| &it.errands.rules);
     let sends: Vec<Value> = rules()
         .flat_map(|rules| &rules.sends)

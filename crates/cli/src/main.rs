@@ -14,6 +14,7 @@ mod demo;
 mod diff;
 mod differences;
 mod doctor;
+mod erase;
 mod exit;
 mod fmt;
 mod graph;
@@ -91,6 +92,7 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     Bootstrap(rehearse::BootstrapArgs),
     Replay(rehearse::ReplayArgs),
+    Erase(erase::Args),
     /// Shows the long acts that agents work, and pauses, resumes or ends them.
     #[command(subcommand)]
     Job(job::Verb),
@@ -137,6 +139,7 @@ fn main() -> ExitCode {
         Command::Rehearse(args) => rehearse::rehearse(&args),
         Command::Bootstrap(args) => rehearse::bootstrap(&args),
         Command::Replay(args) => rehearse::replay(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Job(verb) => job::run(&verb),
         Command::Compare(args) => compare::run(&args),
         Command::Case(verb) => case::run(&verb),

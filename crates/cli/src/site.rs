@@ -137,7 +137,10 @@ fn not_there(error: AgentError, context: &str) -> anyhow::Error {
 /// Returns the refusal of an agent.
 pub(crate) fn refused(error: AgentError) -> anyhow::Error {
     let exit = match &error {
-        AgentError::Unresolved(_) | AgentError::Outlet(_) | AgentError::Intake(_) => Exit::Findings,
+        AgentError::Unresolved(_)
+        | AgentError::Outlet(_)
+        | AgentError::Outflow(_)
+        | AgentError::Intake(_) => Exit::Findings,
         AgentError::Site(SiteError::NoContext(_)) => Exit::Usage,
         AgentError::Site(_)
         | AgentError::Sqlite(_)

@@ -1,6 +1,8 @@
 //! `seamline status`: every change and every record accounted for, how far behind each lane is, and what it takes.
 
-use crate::account::{Keeping, LaneAccount, MajorAccount, SourceAccount, keeping, lanes, majors, sources};
+use crate::account::{
+    Keeping, LaneAccount, MajorAccount, SetAccount, SourceAccount, keeping, lanes, majors, sets, sources,
+};
 use crate::exit::Exit;
 use crate::site::{Where, agents, block_on, contexts};
 use crate::terminal::{Format, columns, counted};
@@ -31,11 +33,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let site = args.place.site()?;
     let contexts = contexts(&site, &args.contexts)?;
     block_on(async {
-        let (mut published, mut received, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut published, mut received, mut kept, mut all_sets) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let agents = agents(&site, &contexts).await?;
         let majors = majors(&agents);
         for agent in &agents {
             kept.push(keeping(agent).await?);
+            all_sets.extend(sets(agent).await?);
             published.extend(sources(agent).await?);
             received.extend(subscriptions(&lanes(agent).await?));
         }
@@ -43,11 +47,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         match args.format {
             Format::Json => {
                 let mut document = document(&published, &received, &kept, balanced);
+                document["sets"] = json!(all_sets.iter().map(set).collect::<Vec<_>>());
                 document["majors"] = json!(majors.iter().map(major).collect::<Vec<_>>());
                 println!("{document}");
             }
             Format::Text => {
                 text_of_majors(&majors);
+                text_of_sets(&all_sets);
                 text(&published, &received, &kept, balanced, &args.place.arguments());
             }
         }
@@ -169,6 +175,32 @@ fn major(account: &MajorAccount) -> Value {
         "until": account.ends.as_ref().map(|(until, _)| until),
         "ended": account.ends.as_ref().map(|(_, ending)| *ending == Some(Ending::Over)),
     })
+}
+
+fn set(account: &SetAccount) -> Value {
+    json!({
+        "subject": account.subject,
+        "number": account.set.map(|(number, _)| number),
+        "rows": account.set.map(|(_, rows)| rows),
+        "taken": account.taken.map(|taken| taken.to_string()),
+        "lateSince": account.late.map(|late| late.to_string()),
+    })
+}
+
+/// Prints which set of reference data is where.
+fn text_of_sets(sets: &[SetAccount]) {
+    if sets.is_empty() {
+        return;
+    }
+    let mut rows = vec![["sets of", "number", "rows", "as of", ""].map(str::to_owned).to_vec()];
+    rows.extend(sets.iter().map(|it| {
+        let number = |number: Option<u64>| number.map_or("-".to_owned(), |it| it.to_string());
+        let (at, count) = it.set.unzip();
+        let taken = it.taken.map_or("-".to_owned(), |taken| taken.to_string());
+        let late = it.late.map_or(String::new(), |hour| format!("LATE: that of {hour} did not come"));
+        vec![it.subject.clone(), number(at), number(count), taken, late]
+    }));
+    println!("{}", columns(&rows));
 }
 
 /// Prints who reads which major, where more than one of a contract is alive or read.

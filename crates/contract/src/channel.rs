@@ -51,6 +51,11 @@ pub fn commands_topic(template: &str, contract: &ContractRef) -> String {
     named_topic(template, contract, "commands")
 }
 
+/// Returns the name of the topic on which the sets of a contract's reference data travel.
+pub fn reference_topic(template: &str, contract: &ContractRef) -> String {
+    named_topic(template, contract, "reference")
+}
+
 /// Returns the name of the topic on which the outcomes of one sender's commands travel back to it.
 pub fn outcomes_topic(template: &str, contract: &ContractRef, sender: &ContextId) -> String {
     named_topic(template, contract, &format!("{sender}.outcomes"))
@@ -72,6 +77,18 @@ pub enum Cadence {
     Continuous,
     /// At fixed times, as source text (`daily 06:00`).
     At(String),
+}
+
+impl Cadence {
+    /// Writes a zone behind times of a day that name none.
+    pub fn fill_zone(&mut self, zone: Option<&str>) {
+        let (Cadence::At(text), Some(zone)) = (self, zone) else { return };
+        let is_of_day =
+            text.split(' ').next_back().is_some_and(|last| last.contains(':')) && !text.contains(" :");
+        if is_of_day {
+            *text = format!("{text} {zone}");
+        }
+    }
 }
 
 /// The payload encoding of a channel.
@@ -319,7 +336,23 @@ pub struct Guarantees {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChannelId, ChannelKind, DEFAULT_TOPICS, topic_name};
+    use super::{Cadence, ChannelId, ChannelKind, DEFAULT_TOPICS, topic_name};
+
+    #[test]
+    fn a_time_of_day_without_a_zone_gets_the_estates() {
+        let filled = |text: &str| {
+            let mut cadence = Cadence::At(text.to_owned());
+            cadence.fill_zone(Some("Europe/Berlin"));
+            let Cadence::At(text) = cadence else { panic!("it stays one of hours") };
+            text
+        };
+        for text in ["daily 06:00", "weekly mon 06:00", "monthly 31 06:00"] {
+            assert_eq!(filled(text), format!("{text} Europe/Berlin"));
+        }
+        for text in ["every 15m", "hourly :30", "daily 06:00 UTC", "weekdays 06:00 Asia/Tokyo"] {
+            assert_eq!(filled(text), text);
+        }
+    }
 
     #[test]
     fn a_view_has_topics_of_its_own() {

@@ -13,6 +13,7 @@ pub mod meaning;
 pub mod measure;
 pub mod migration;
 pub mod path;
+pub mod personal;
 pub mod publication;
 pub mod resolve;
 pub mod served;

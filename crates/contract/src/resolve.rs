@@ -166,7 +166,16 @@ fn resolve_text<'e>(
     let key = slots(&contract.key)?;
     let partition_by =
         if contract.partition_by.is_empty() { key.clone() } else { slots(&contract.partition_by)? };
-    Ok(ResolvedContract { contract: contract.clone(), attributes, key, partition_by, served: Vec::new() })
+    let mut contract = contract.clone();
+    fill_cadences(&mut contract, settings.zone.as_deref());
+    Ok(ResolvedContract { contract, attributes, key, partition_by, served: Vec::new() })
+}
+
+/// Writes the zone behind the hours of channels that name none.
+fn fill_cadences(contract: &mut Contract, zone: Option<&str>) {
+    let events = contract.events.as_mut().map(|events| &mut events.terms);
+    let channels = [contract.state.as_mut(), contract.reference.as_mut()];
+    events.into_iter().chain(channels.into_iter().flatten()).for_each(|terms| terms.cadence.fill_zone(zone));
 }
 
 fn resolve_attribute<'e>(
@@ -253,6 +262,7 @@ fn lineage<'e>(contract: &'e Contract, path: &AttributePath) -> Option<Vec<&'e A
 pub fn fill_defaults(contract: &mut Contract, zone: Option<&str>, classification: Option<Classification>) {
     contract.classification = contract.classification.or(classification);
     contract.attributes.iter_mut().for_each(|attribute| fill_member(attribute, zone));
+    fill_cadences(contract, zone);
 }
 
 fn fill_zone(shape: &mut Shape, zone: Option<&str>) {

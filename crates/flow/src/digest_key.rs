@@ -49,7 +49,7 @@ pub fn producer_name(topic: &str) -> String {
 
 /// Returns the topic that holds the digest key of a topic, as it should be.
 pub fn ledger_spec(topic: &str) -> TopicSpec {
-    let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY };
+    let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY, max_lag: None };
     TopicSpec { name: ledger_topic(topic), partitions: 1, cleanup, value_bytes_max: 0 }
 }
 

@@ -318,6 +318,7 @@ impl Hold {
             aside: Vec::new(),
             released: Vec::new(),
             received_aside: Vec::new(),
+            set: None,
             cases: Vec::new(),
         }
     }

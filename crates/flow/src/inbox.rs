@@ -3,6 +3,7 @@
 use crate::port::PortError;
 use jiff::Timestamp;
 use seamline_contract::id::SubscriptionRef;
+use seamline_message::key::RecordKey;
 use std::time::Duration;
 
 /// How long a row that is done is kept, for whoever asks what became of it.
@@ -89,6 +90,15 @@ pub struct Failure<'a> {
     pub most: u32,
 }
 
+/// What became of the rows of some keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Rows that were deleted.
+    pub gone: u64,
+    /// Rows that are not done, and stay.
+    pub open: u64,
+}
+
 /// The inbox of a context's database. Services use the same by SQL.
 pub trait Inbox: Send + Sync {
     /// Claims the first rows that are free, at most `most`, by number, never two of one key: of each key the first that is not
@@ -130,6 +140,13 @@ pub trait Inbox: Send + Sync {
 
     /// Returns how many rows are in each state but done, by subscription and state, none where there are none.
     fn inbox_counts(&self) -> impl Future<Output = Result<Vec<InboxCount>, PortError>> + Send;
+
+    /// Deletes the rows of some keys, as stored, that are done. Returns how many, and how many of these keys are not done.
+    fn purge_done(
+        &self,
+        subscription: &SubscriptionRef,
+        keys: &[RecordKey],
+    ) -> impl Future<Output = Result<Purged, PortError>> + Send;
 
     /// Deletes rows that are done since before a moment, the oldest first, at most `limit`. Returns how many.
     fn forget_done(

@@ -1,9 +1,11 @@
 //! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
 
+use crate::cadence::{CadenceError, Hours};
+use crate::reference::ReferenceLane;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
 use seamline_contract::attribute::Type;
-use seamline_contract::channel::{ChannelId, ChannelKind, topic_name};
+use seamline_contract::channel::{ChannelId, ChannelKind, reference_topic, topic_name};
 use seamline_contract::id::{
     AttributePath, ContextId, ContractRef, EventName, Major, SubscriptionRef, ViewId,
 };
@@ -48,6 +50,8 @@ pub struct Intake {
     pub state: Option<StateLane>,
     /// Its reactions; none: a projection only.
     pub events: Option<EventLane>,
+    /// Its table of reference data; none: its table, where it has one, is a projection.
+    pub reference: Option<ReferenceLane>,
     /// When what it reads is an older major that a newer one serves: that one, and the last day, `YYYY-MM-DD`.
     pub served: Option<(ContractRef, String)>,
 }
@@ -100,8 +104,11 @@ pub enum IntakeError {
     #[error("`{0}` does not compile: {1}")]
     Codec(ContractRef, String),
     /// It has a table, and its view or contract has no state channel.
-    #[error("`{0}` keeps a table, and what it reads has no state channel")]
+    #[error("`{0}` keeps a table, and what it reads has no state channel, nor reference data without a view")]
     NoState(SubscriptionRef),
+    /// The hours of its channel are none.
+    #[error(transparent)]
+    Cadence(#[from] CadenceError),
     /// A column names nothing.
     #[error("column `{column}` holds `{path}`, which does not exist")]
     NoPath {
@@ -166,13 +173,22 @@ impl Intake {
             let channel = ChannelId { view: view.map(|view| view.id.clone()), kind };
             channels.contains(&channel).then(|| topic_name(template, &reference, &channel))
         };
-        let state = match subscription.projection() {
-            None => None,
-            Some((table, columns)) => {
-                let topic = topic(ChannelKind::State)
-                    .ok_or_else(|| IntakeError::NoState(subscription.name.clone()))?;
-                Some(StateLane::compile(subscription, contract, topic, table, columns)?)
-            }
+        let lane = |topic, (table, columns): (&str, &[ProjectionColumn])| {
+            StateLane::compile(subscription, contract, topic, table, columns)
+        };
+        let (state, sets) = match (subscription.projection(), topic(ChannelKind::State)) {
+            (None, _) => (None, None),
+            (Some(table), Some(topic)) => (Some(lane(topic, table)?), None),
+            (Some(table), None) => match &contract.contract.reference {
+                Some(terms) if view.is_none() => {
+                    let table = lane(reference_topic(template, &reference), table)?;
+                    let promised = contract.contract.guarantees.reference.as_ref();
+                    let freshness = promised.and_then(|it| it.freshness).map(|within| within.span.0);
+                    let hours = Hours::of(&terms.cadence)?;
+                    (None, Some(ReferenceLane { table, hours, freshness }))
+                }
+                _ => return Err(IntakeError::NoState(subscription.name.clone())),
+            },
         };
         let events = match topic(ChannelKind::Events) {
             Some(topic) if !subscription.reacts_to.is_empty() => Some(EventLane {
@@ -195,8 +211,14 @@ impl Intake {
             translation: translation(subscription),
             state,
             events,
+            reference: sets,
             served: None,
         })
+    }
+
+    /// Returns its table, of whichever channel.
+    pub fn table(&self) -> Option<&StateLane> {
+        self.state.as_ref().or_else(|| self.reference.as_ref().map(|sets| &sets.table))
     }
 
     /// Returns the context that must act on what breaks here.
@@ -259,7 +281,7 @@ impl Intake {
     /// # Errors
     /// When a translation fails, or its value does not fit its column.
     pub fn derive(&self, mut row: Row) -> Result<Vec<Value>, Violation> {
-        let Some(state) = &self.state else { return Ok(Vec::new()) };
+        let Some(state) = self.table() else { return Ok(Vec::new()) };
         let columns = state.projection.columns.iter().zip(&state.columns).zip(&state.last);
         columns
             .map(|((column, derivation), last)| match derivation {

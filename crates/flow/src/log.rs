@@ -15,6 +15,8 @@ pub enum Cleanup {
         tombstones: Duration,
         /// How long a record surely stays after it was overtaken (`min.compaction.lag.ms`).
         min_lag: Duration,
+        /// How long an overtaken record stays at most (`max.compaction.lag.ms`); none: until the log comes to it.
+        max_lag: Option<Duration>,
     },
     /// Everything for a time; none keeps for ever.
     Delete {

@@ -22,6 +22,9 @@ pub const TOMBSTONES: Duration = Duration::from_hours(14 * 24);
 /// How long a record of state surely stays after it was overtaken.
 pub const MIN_LAG: Duration = Duration::from_hours(24);
 
+/// How long a record of state with personal data stays at most after it was overtaken.
+pub const MAX_LAG: Duration = Duration::from_hours(7 * 24);
+
 /// Why a contract has no outlet.
 #[derive(Debug, thiserror::Error)]
 pub enum OutletError {
@@ -143,7 +146,7 @@ impl Outlet {
             let spec = TopicSpec {
                 name: topic.clone(),
                 partitions,
-                cleanup: cleanup(contract, id.kind),
+                cleanup: cleanup(contract, &id),
                 value_bytes_max: codec.value_bytes_max(id.kind).unwrap_or_default(),
             };
             let chain = chain_name(newest, reference.major, &id);
@@ -207,18 +210,25 @@ impl Outlet {
     }
 }
 
-fn cleanup(contract: &ResolvedContract, kind: ChannelKind) -> Cleanup {
+fn cleanup(contract: &ResolvedContract, id: &ChannelId) -> Cleanup {
     let guarantees = &contract.contract.guarantees;
-    match kind {
+    match id.kind {
         ChannelKind::Events => {
             let retention = guarantees.events.as_ref().and_then(|events| events.retention);
             Cleanup::Delete { retention: retention.map(|span| span.0) }
         }
         ChannelKind::State => {
             let tombstones = guarantees.state.as_ref().and_then(|state| state.tombstones);
-            Cleanup::Compact { tombstones: tombstones.map_or(TOMBSTONES, |span| span.0), min_lag: MIN_LAG }
+            let tombstones = tombstones.map_or(TOMBSTONES, |span| span.0);
+            let max_lag = is_personal(contract, id).then_some(MAX_LAG);
+            Cleanup::Compact { tombstones, min_lag: MIN_LAG, max_lag }
         }
     }
+}
+
+/// Returns whether a channel carries personal data.
+pub fn is_personal(contract: &ResolvedContract, id: &ChannelId) -> bool {
+    contract.carries_personal(id.view.as_ref().and_then(|view| contract.contract.view(view)))
 }
 
 fn distinct<'a>(topics: impl Iterator<Item = &'a str>) -> Result<(), OutletError> {
@@ -302,7 +312,7 @@ impl OutletSet {
         TopicSpec {
             name: self.batches_topic(),
             partitions: 1,
-            cleanup: Cleanup::Compact { tombstones: TOMBSTONES, min_lag: Duration::ZERO },
+            cleanup: Cleanup::Compact { tombstones: TOMBSTONES, min_lag: Duration::ZERO, max_lag: None },
             value_bytes_max: 0,
         }
     }
@@ -322,7 +332,7 @@ impl OutletSet {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIN_LAG, Outlet, OutletError, OutletSet};
+    use super::{MAX_LAG, MIN_LAG, Outlet, OutletError, OutletSet};
     use crate::log::Cleanup;
     use crate::relay::fixture;
     use seamline_contract::channel::{ChannelKind, DEFAULT_TOPICS};
@@ -335,14 +345,15 @@ mod tests {
         let specs: Vec<_> =
             outlet.channels.iter().map(|channel| (channel.topic.as_str(), &channel.spec.cleanup)).collect();
         let events = Cleanup::Delete { retention: Some(days(400)) };
-        let state = Cleanup::Compact { tombstones: days(14), min_lag: MIN_LAG };
+        let state = |max_lag| Cleanup::Compact { tombstones: days(14), min_lag: MIN_LAG, max_lag };
+        let (personal, other) = (state(Some(MAX_LAG)), state(None));
         assert_eq!(
             specs,
             [
                 ("policy-administration.policy.v2.events", &events),
-                ("policy-administration.policy.v2.state", &state),
+                ("policy-administration.policy.v2.state", &personal),
                 ("policy-administration.policy.v2.eligibility.events", &events),
-                ("policy-administration.policy.v2.eligibility.state", &state),
+                ("policy-administration.policy.v2.eligibility.state", &other),
             ]
         );
         assert_eq!(outlet.channels_of(ChannelKind::State).count(), 2);

@@ -50,7 +50,7 @@ pub struct Accounting {
     pub superseded: u64,
     /// The same as what was there.
     pub duplicates: u64,
-    /// Same sequence, other content: each a case.
+    /// Same sequence, other content, or of a set that was not taken: each a case.
     pub conflicts: u64,
     /// Overtaken by a later record of its key in the same batch.
     pub coalesced: u64,

@@ -5,7 +5,7 @@ use crate::port::PortError;
 use crate::position::{Accounting, Position};
 use jiff::Timestamp;
 use seamline_contract::attribute::Type;
-use seamline_contract::id::SubscriptionRef;
+use seamline_contract::id::{SubscriptionRef, Version};
 use seamline_contract::value::Value;
 use seamline_message::digest::Digest;
 use seamline_message::envelope::Header;
@@ -262,8 +262,29 @@ pub struct Batch {
     pub released: Vec<u64>,
     /// Keys whose last received state is no longer, or now is, the one aside.
     pub received_aside: Vec<(RecordKey, Option<(Sequence, Digest)>)>,
+    /// The set that the rows are, where they are one.
+    pub set: Option<TakenSet>,
     /// Cases to raise with it.
     pub cases: Vec<NewCase>,
+}
+
+/// The set of reference data that a table holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSet {
+    /// Its number.
+    pub number: u64,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// The version of the contract that wrote it.
+    pub version: Version,
+    /// The hour for which it was sent; none: its owner's service asked for it.
+    pub hour: Option<Timestamp>,
+    /// When the source was read.
+    pub taken: Timestamp,
+    /// When it was written here.
+    pub applied: Timestamp,
 }
 
 /// The answer to a commit.
@@ -452,4 +473,10 @@ pub trait Store: Send + Sync {
         &self,
         subscription: &SubscriptionRef,
     ) -> impl Future<Output = Result<Vec<(Lane, LaneState)>, PortError>> + Send;
+
+    /// Returns the set of reference data that the table of a subscription holds; none before the first.
+    fn taken(
+        &self,
+        subscription: &SubscriptionRef,
+    ) -> impl Future<Output = Result<Option<TakenSet>, PortError>> + Send;
 }

@@ -31,11 +31,15 @@ pub struct Difference {
 /// Returns the settings of a topic, in a fixed order.
 pub fn settings(spec: &TopicSpec, replicas: u32) -> Vec<(&'static str, String)> {
     let mut settings = match &spec.cleanup {
-        Cleanup::Compact { tombstones, min_lag } => vec![
-            ("cleanup.policy", "compact".to_owned()),
-            ("delete.retention.ms", tombstones.as_millis().to_string()),
-            ("min.compaction.lag.ms", min_lag.as_millis().to_string()),
-        ],
+        Cleanup::Compact { tombstones, min_lag, max_lag } => {
+            let mut settings = vec![
+                ("cleanup.policy", "compact".to_owned()),
+                ("delete.retention.ms", tombstones.as_millis().to_string()),
+                ("min.compaction.lag.ms", min_lag.as_millis().to_string()),
+            ];
+            settings.extend(max_lag.map(|lag| ("max.compaction.lag.ms", lag.as_millis().to_string())));
+            settings
+        }
         Cleanup::Delete { retention } => vec![
             ("cleanup.policy", "delete".to_owned()),
             ("retention.ms", retention.map_or("-1".to_owned(), |time| time.as_millis().to_string())),

@@ -72,7 +72,9 @@ pub(crate) const SUBJECT: &str = "ce_subject";
 pub const TIME: &str = "ce_time";
 pub(crate) const DATA_SCHEMA: &str = "ce_dataschema";
 pub(crate) const PARTITION_KEY: &str = "ce_partitionkey";
-const SEQUENCE: &str = "ce_sequence";
+/// The place of a row in its set.
+pub(crate) const PLACE: &str = "ce_place";
+pub(crate) const SEQUENCE: &str = "ce_sequence";
 const PREVIOUS: &str = "ce_previous";
 pub(crate) const CORRELATION: &str = "ce_correlationid";
 pub(crate) const CAUSATION: &str = "ce_causationid";
@@ -302,13 +304,14 @@ fn read_kind<'a>(text: &'a str, (context, contract): (&str, &str)) -> Option<Kin
 }
 
 /// The headers of ours, in the order of the alphabet.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     CAUSATION,
     CORRELATION,
     DATA_SCHEMA,
     EFFECTIVE,
     ID,
     PARTITION_KEY,
+    PLACE,
     PREVIOUS,
     SEQUENCE,
     SOURCE,

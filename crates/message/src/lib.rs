@@ -11,6 +11,8 @@ pub mod headers;
 
 pub mod errand;
 
+pub mod set;
+
 pub mod codec;
 pub mod fit;
 

@@ -39,11 +39,13 @@ pub enum Mutant {
     JobCursorBeforeRows,
     /// A job merges over what the lane applied after it.
     JobOverwritesNewer,
+    /// Rows of reference data are taken for a set before its manifest came.
+    ManifestIgnored,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -62,6 +64,7 @@ impl Mutant {
         Mutant::CommandsRepeat,
         Mutant::JobCursorBeforeRows,
         Mutant::JobOverwritesNewer,
+        Mutant::ManifestIgnored,
     ];
 
     /// Returns those that the simulator must catch.
@@ -90,6 +93,7 @@ impl Mutant {
             Mutant::CommandsRepeat => "commands-repeat",
             Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
             Mutant::JobOverwritesNewer => "job-overwrites-newer",
+            Mutant::ManifestIgnored => "manifest-ignored",
         }
     }
 }

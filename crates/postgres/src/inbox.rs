@@ -4,8 +4,9 @@ use crate::database::{Database, commit};
 use crate::sql::{corrupt, not_applied, signed, unsigned};
 use jiff::Timestamp;
 use seamline_contract::id::SubscriptionRef;
-use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
+use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState, Purged};
 use seamline_flow::port::PortError;
+use seamline_message::key::RecordKey;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use std::time::Duration;
@@ -96,6 +97,24 @@ impl Inbox for Database {
                          FROM seamline.inbox WHERE state <> 'done' GROUP BY 1, 2 ORDER BY 1, 2";
         let rows = sqlx::query(statement).fetch_all(self.pool()).await.map_err(not_applied)?;
         rows.iter().map(count).collect::<Result<_, _>>().map_err(not_applied)
+    }
+
+    async fn purge_done(
+        &self,
+        subscription: &SubscriptionRef,
+        keys: &[RecordKey],
+    ) -> Result<Purged, PortError> {
+        let keys: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
+        let mut transaction = self.begin().await?;
+        let gone = "DELETE FROM seamline.inbox WHERE subscription = $1 AND key = ANY($2) AND state = 'done'";
+        let gone = sqlx::query(gone).bind(subscription.to_string()).bind(&keys);
+        let gone = gone.execute(&mut *transaction).await.map_err(not_applied)?.rows_affected();
+        let open = "SELECT count(*) FROM seamline.inbox WHERE subscription = $1 AND key = ANY($2)";
+        let open = sqlx::query_scalar(open).bind(subscription.to_string()).bind(&keys);
+        let open: i64 = open.fetch_one(&mut *transaction).await.map_err(not_applied)?;
+        let open = unsigned(open).map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(Purged { gone, open })
     }
 
     async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {

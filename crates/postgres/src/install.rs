@@ -5,6 +5,7 @@ pub mod errand;
 pub(crate) mod inbox;
 pub mod producer;
 pub(crate) mod publish;
+pub(crate) mod set;
 pub(crate) mod source_view;
 pub(crate) mod table;
 pub(crate) mod table_consumer;

@@ -15,5 +15,6 @@ mod inbox;
 mod job;
 mod ledger;
 mod replica;
+mod set;
 mod source;
 mod store;

@@ -11,6 +11,7 @@ mod repair;
 mod row;
 
 use crate::database::{Database, commit as finish};
+use crate::set;
 use crate::sql::not_applied;
 use jiff::Timestamp;
 use projection::Plan;
@@ -19,7 +20,7 @@ use seamline_flow::port::PortError;
 use seamline_flow::stop;
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
-    Rehearsed, Store,
+    Rehearsed, Store, TakenSet,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -194,5 +195,10 @@ impl Store for Database {
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
         lane::lanes(&mut reader, subscription).await.map_err(not_applied)
+    }
+
+    async fn taken(&self, subscription: &SubscriptionRef) -> Result<Option<TakenSet>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        set::taken(&mut reader, subscription).await.map_err(not_applied)
     }
 }

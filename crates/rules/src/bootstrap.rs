@@ -21,7 +21,9 @@ fn bootstrap_reachable(review: &Review<'_>) -> Vec<Finding> {
     for reading in &review.readings {
         let (subscription, Some(contract)) = (reading.subscription, reading.contract) else { continue };
         let Ok(view) = contract.view(subscription.view.as_ref()) else { continue };
-        if subscription.projection().is_none() || replay_reaches(contract, subscription) {
+        // A set of reference data stands for itself.
+        let takes_sets = view.is_none() && contract.contract.reference.is_some();
+        if subscription.projection().is_none() || takes_sets || replay_reaches(contract, subscription) {
             continue;
         }
         let (message, at, note) = match view {

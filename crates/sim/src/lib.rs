@@ -18,5 +18,7 @@ pub mod oracle;
 pub mod run;
 pub mod verdict;
 
+pub mod reference;
+
 #[cfg(feature = "mutants")]
 pub mod mutants;

@@ -84,7 +84,7 @@ impl SimLog {
         let now = self.world.now();
         let mut gone = (0, 0);
         if let Some(topic) = self.state().topics.get_mut(topic)
-            && let Cleanup::Compact { tombstones, min_lag } = topic.spec.cleanup
+            && let Cleanup::Compact { tombstones, min_lag, .. } = topic.spec.cleanup
             && !topic.disordered
         {
             for partition in &mut topic.partitions {

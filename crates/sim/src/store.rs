@@ -1,18 +1,20 @@
 //! The simulated consumer's database: lanes, projections with markers, inbox, quarantine, rehearsal.
 
+mod sets;
+
 use crate::cases::CaseTable;
 use crate::fault::Fault;
 use crate::source::end_of;
 use crate::world::World;
 use jiff::Timestamp;
-use seamline_contract::id::SubscriptionRef;
+use seamline_contract::id::{ContractId, SubscriptionRef};
 use seamline_contract::value::Value;
-use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::port::PortError;
 use seamline_flow::position::Accounting;
+use seamline_flow::reference::Sending;
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Grip, Gripped, InboxRow, Lane, LaneState, LiveRow, Marker,
-    Markers, Projection, Rehearsed, RehearsedBy, RowWrite, Store,
+    Markers, Projection, Rehearsed, RehearsedBy, RowWrite, Store, TakenSet,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -57,6 +59,8 @@ struct State {
     tables: BTreeMap<SubscriptionRef, Table>,
     chains: BTreeMap<(SubscriptionRef, String, RecordKey), Sequence>,
     aside: BTreeMap<(Lane, u64), AsideRecord>,
+    sets: BTreeMap<SubscriptionRef, TakenSet>,
+    sending: BTreeMap<ContractId, Sending>,
     cases: CaseTable,
 }
 
@@ -171,6 +175,9 @@ impl State {
         }
         for offset in &batch.released {
             self.aside.remove(&(batch.lane.clone(), *offset));
+        }
+        if let Some(set) = &batch.set {
+            self.sets.insert(subscription.clone(), set.clone());
         }
         for case in &batch.cases {
             self.cases.raise(case, now);
@@ -473,24 +480,8 @@ impl Store for SimStore {
         };
         self.world.call("store.lanes", read).await
     }
-}
 
-impl Cases for SimStore {
-    async fn raise(&self, new: &NewCase, now: Timestamp) -> Result<u64, PortError> {
-        self.world.call("cases.raise", || self.state().cases.raise(new, now)).await
-    }
-
-    async fn cases(&self, closed: bool) -> Result<Vec<Case>, PortError> {
-        self.world.call("cases.cases", || self.state().cases.list(closed)).await
-    }
-
-    async fn advance(
-        &self,
-        id: u64,
-        stage: CaseStage,
-        note: &str,
-        now: Timestamp,
-    ) -> Result<bool, PortError> {
-        self.world.call("cases.advance", || self.state().cases.advance(id, stage, note, now)).await
+    async fn taken(&self, subscription: &SubscriptionRef) -> Result<Option<TakenSet>, PortError> {
+        self.world.call("store.taken", || self.state().sets.get(subscription).cloned()).await
     }
 }

@@ -143,6 +143,11 @@ fn classify(path: &Path, source: sqlx::Error) -> OpenError {
     }
 }
 
+/// Whether somebody else held the file.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    code(error) == Some(BUSY)
+}
+
 /// Returns SQLite's primary result code.
 fn code(error: &sqlx::Error) -> Option<i32> {
     let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
@@ -194,7 +199,7 @@ pub(crate) async fn begin(conn: &mut SqliteConnection) -> Result<Transaction<'_,
 /// Commits. Only an error of the commit itself leaves its outcome unknown.
 pub(crate) async fn commit(transaction: Transaction<'_, Sqlite>) -> Result<(), PortError> {
     transaction.commit().await.map_err(|error| {
-        if code(&error) == Some(BUSY) { not_applied(error) } else { PortError::Unknown(Box::new(error)) }
+        if is_busy(&error) { not_applied(error) } else { PortError::Unknown(Box::new(error)) }
     })
 }
 

@@ -5,8 +5,9 @@ use crate::context::Database;
 use crate::file::{begin, commit, corrupt, not_applied, signed, unsigned};
 use jiff::Timestamp;
 use seamline_contract::id::SubscriptionRef;
-use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
+use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState, Purged};
 use seamline_flow::port::PortError;
+use seamline_message::key::RecordKey;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use std::time::Duration;
@@ -109,6 +110,18 @@ impl Inbox for Database {
         rows.iter().map(count).collect::<Result<_, _>>().map_err(not_applied)
     }
 
+    async fn purge_done(
+        &self,
+        subscription: &SubscriptionRef,
+        keys: &[RecordKey],
+    ) -> Result<Purged, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let purged = purge_done(&mut transaction, subscription, keys).await.map_err(not_applied)?;
+        commit(transaction).await?;
+        Ok(purged)
+    }
+
     async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
         let statement = "DELETE FROM seamline_inbox WHERE number IN (SELECT number FROM seamline_inbox \
                          WHERE state = 'done' AND coalesce(ended_at, received_at) < ? ORDER BY number LIMIT ?)";
@@ -173,4 +186,21 @@ fn count(row: &SqliteRow) -> Result<InboxCount, sqlx::Error> {
         rows: unsigned(row.get(2))?,
         oldest: moment(row.get(3))?,
     })
+}
+
+async fn purge_done(
+    conn: &mut SqliteConnection,
+    subscription: &SubscriptionRef,
+    keys: &[RecordKey],
+) -> Result<Purged, sqlx::Error> {
+    let mut purged = Purged::default();
+    for key in keys {
+        let gone = "DELETE FROM seamline_inbox WHERE subscription = ? AND key = ? AND state = 'done'";
+        let gone = sqlx::query(gone).bind(subscription.to_string()).bind(key.as_str());
+        purged.gone += gone.execute(&mut *conn).await?.rows_affected();
+        let open = "SELECT count(*) FROM seamline_inbox WHERE subscription = ? AND key = ?";
+        let open = sqlx::query_scalar(open).bind(subscription.to_string()).bind(key.as_str());
+        purged.open += unsigned(open.fetch_one(&mut *conn).await?)?;
+    }
+    Ok(purged)
 }

@@ -4,6 +4,7 @@ pub mod consumer;
 pub mod errand;
 pub(crate) mod inbox;
 pub mod producer;
+pub(crate) mod set;
 pub(crate) mod source_view;
 pub(crate) mod table;
 

@@ -2,14 +2,32 @@
 
 use crate::case::moment;
 use crate::context::Database;
-use crate::file::{begin, commit, corrupt, not_applied, signed, unsigned};
+use crate::file::{begin, commit, corrupt, is_busy, not_applied, signed, unsigned};
 use jiff::Timestamp;
+use seamline_flow::erasure::Scrub;
 use seamline_flow::job::{Filed, Job, JobKind, JobStage, Jobs, KEPT, NewJob, Part};
 use seamline_flow::port::PortError;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 const OVER: &str = "stage IN ('done', 'failed', 'aborted')";
+
+/// What is forgotten once there are more: proofs of erasures never are.
+const PASSING: &str = "stage IN ('done', 'failed', 'aborted') AND kind <> 'erase'";
+
+impl Scrub for Database {
+    async fn scrub(&self) -> Result<bool, PortError> {
+        let mut writer = self.writer().await;
+        // The file is written anew without what was deleted, then the log of its changes is emptied.
+        match sqlx::query("VACUUM").persistent(false).execute(&mut *writer).await {
+            Err(error) if is_busy(&error) => return Ok(false),
+            done => done.map_err(not_applied)?,
+        };
+        let busy = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").persistent(false);
+        let busy: i64 = busy.fetch_one(&mut *writer).await.map_err(not_applied)?;
+        Ok(busy == 0)
+    }
+}
 
 impl Jobs for Database {
     async fn file(&self, new: &NewJob, now: Timestamp) -> Result<Filed, PortError> {
@@ -83,8 +101,8 @@ async fn file(conn: &mut SqliteConnection, new: &NewJob, now: Timestamp) -> Resu
         return Ok(Filed::Busy(unsigned(id)?));
     }
     let forget = format!(
-        "DELETE FROM seamline_job WHERE {OVER} AND id NOT IN \
-         (SELECT id FROM seamline_job WHERE {OVER} ORDER BY id DESC LIMIT {KEPT})"
+        "DELETE FROM seamline_job WHERE {PASSING} AND id NOT IN \
+         (SELECT id FROM seamline_job WHERE {PASSING} ORDER BY id DESC LIMIT {KEPT})"
     );
     sqlx::query(sqlx::AssertSqlSafe(forget)).execute(&mut *conn).await?;
     let insert = "INSERT INTO seamline_job (kind, subject, orders, stage, turn, progress, note, since, changed) \

@@ -13,5 +13,6 @@ mod errand;
 mod inbox;
 mod ledger;
 mod replica;
+mod set;
 mod source;
 mod store;

@@ -269,7 +269,7 @@ impl Log for EmbeddedLog {
 
 async fn make(conn: &mut SqliteConnection, spec: &TopicSpec) -> Result<(), sqlx::Error> {
     let (cleanup, tombstones, min_lag, retention) = match &spec.cleanup {
-        Cleanup::Compact { tombstones, min_lag } => {
+        Cleanup::Compact { tombstones, min_lag, .. } => {
             ("compact", Some(micros(*tombstones)), Some(micros(*min_lag)), None)
         }
         Cleanup::Delete { retention } => ("delete", None, None, retention.map(micros)),

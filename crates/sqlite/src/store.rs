@@ -9,13 +9,14 @@ mod row;
 
 use crate::context::Database;
 use crate::file::{begin, commit as finish, not_applied};
+use crate::set;
 use jiff::Timestamp;
 use projection::Plan;
 use seamline_contract::id::SubscriptionRef;
 use seamline_flow::port::PortError;
 use seamline_flow::store::{
     AsideRecord, Batch, Committed, Difference, Gripped, Lane, LaneState, LiveRow, Markers, Projection,
-    Rehearsed, Store,
+    Rehearsed, Store, TakenSet,
 };
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
@@ -152,5 +153,10 @@ impl Store for Database {
     async fn lanes(&self, subscription: &SubscriptionRef) -> Result<Vec<(Lane, LaneState)>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
         lane::lanes(&mut reader, subscription).await.map_err(not_applied)
+    }
+
+    async fn taken(&self, subscription: &SubscriptionRef) -> Result<Option<TakenSet>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        set::taken(&mut reader, subscription).await.map_err(not_applied)
     }
 }

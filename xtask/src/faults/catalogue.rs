@@ -1,7 +1,7 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, commands, content, history, jobs, load, lost, majors, servers};
+use crate::faults::{Done, Ground, commands, content, history, jobs, load, lost, majors, servers, sets};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -99,6 +99,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "SIGKILL of a sender's agent between the log and its letters, of the owner's over its inbox, and between the log and its answers.",
         "Each command is in the owner's inbox once, and its outcome in the sender's.",
         commands::killed,
+    ),
+    shared(
+        "killed-reference",
+        "SIGKILL of the owner's agent when a number is drawn, amid a set and behind it, of the consumer's before and behind its commit, while \
+         sets change; then two agents on each side, and one of them gets SIGKILL.",
+        "The consumer's table is one whole set whenever it is read, and in the end the newest.",
+        sets::killed,
     ),
     shared(
         "zombie-read",
@@ -310,6 +317,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "commands-repeat",
         does: "A command that comes twice is put into the inbox twice.",
         scenario: "killed-commands",
+    },
+    Mutant {
+        name: "manifest-ignored",
+        does: "Rows of reference data are taken for a set before its manifest came.",
+        scenario: "killed-reference",
     },
     Mutant {
         name: "offset-for-sequence",

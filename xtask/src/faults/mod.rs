@@ -15,6 +15,7 @@ pub(crate) mod page;
 mod pool;
 mod process;
 mod servers;
+mod sets;
 mod stage;
 mod verdict;
 

@@ -56,7 +56,7 @@ async fn lane(desk: &Desk<'_>, mut lane: HearWork<'_>) {
 }
 
 /// Rests as a step asks for.
-async fn rest(
+pub(super) async fn rest(
     desk: &Desk<'_>,
     worker: &'static str,
     stepped: Result<Pace, PortError>,

@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long a job rests that can do nothing yet.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long a job rests that could do nothing so often in a row: it waits for people.
+const LONG_REST: (Duration, u32) = (Duration::from_secs(2), 100);
+
 /// A job on which the holders of lanes are to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LaneJob {
@@ -54,6 +57,8 @@ struct Mine {
     digest: Option<DigestEpoch>,
     rate: Option<u32>,
     not_before: Instant,
+    /// How often in a row it could do nothing.
+    rested: u32,
 }
 
 /// Works jobs until told to stop. What it leaves, another takes up. `reads` says that the lanes are read here, too.
@@ -120,7 +125,7 @@ async fn look(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<(), PortError> {
                 subject = %job.filed.subject,
                 "a job was taken"
             );
-            mine.push(Mine { rate: rate(&job), digest: None, job, not_before: Instant::now() });
+            mine.push(Mine { rate: rate(&job), digest: None, job, not_before: Instant::now(), rested: 0 });
         }
     }
     Ok(())
@@ -132,6 +137,7 @@ fn rate(job: &Job) -> Option<u32> {
         JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => read::<RehearseOrders>(orders).ok()?.rate,
         JobKind::Backfill => read::<BackfillOrders>(orders).ok()?.rate,
         JobKind::Redrive => read::<RedriveOrders>(orders).ok()?.rate,
+        JobKind::Erase => None,
     }
 }
 
@@ -149,10 +155,13 @@ async fn round(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<bool, PortError>
                 any = true;
                 desk.metrics.worked(it.job.filed.kind, moved);
                 it.not_before = Instant::now() + pause(moved, it.rate);
+                it.rested = 0;
                 at += 1;
             }
             Stepped::Waiting(_) => {
-                it.not_before = Instant::now() + REST;
+                it.rested = it.rested.saturating_add(1);
+                let rest = if it.rested < LONG_REST.1 { REST } else { LONG_REST.0 };
+                it.not_before = Instant::now() + rest;
                 at += 1;
             }
             Stepped::Over => {

@@ -1,12 +1,14 @@
-//! Inboxes and errands of whichever database it is.
+//! Inboxes, errands and sets of whichever database it is.
 
 use super::{At, Database};
 use jiff::Timestamp;
-use seamline_contract::id::SubscriptionRef;
+use seamline_contract::id::{ContractId, SubscriptionRef};
 use seamline_flow::case::NewCase;
 use seamline_flow::errand::{Answer, Errands, Letter, Overdue, Refused};
-use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState};
+use seamline_flow::inbox::{Failure, Inbox, InboxCount, InboxEntry, InboxState, Purged};
 use seamline_flow::port::PortError;
+use seamline_flow::reference::{Sending, SentSet, Sets};
+use seamline_message::key::RecordKey;
 use std::time::Duration;
 
 impl Errands for Database {
@@ -44,6 +46,20 @@ impl Errands for Database {
 
     async fn forget_commands(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {
         either!(self, it => Errands::forget_commands(it, before, limit))
+    }
+}
+
+impl Sets for Database {
+    async fn sending(&self, contract: &ContractId) -> Result<Sending, PortError> {
+        either!(self, it => Sets::sending(it, contract))
+    }
+
+    async fn draw(&self, contract: &ContractId, above: u64) -> Result<u64, PortError> {
+        either!(self, it => Sets::draw(it, contract, above))
+    }
+
+    async fn sent(&self, contract: &ContractId, set: &SentSet) -> Result<(), PortError> {
+        either!(self, it => Sets::sent(it, contract, set))
     }
 }
 
@@ -92,6 +108,14 @@ impl Inbox for Database {
 
     async fn inbox_counts(&self) -> Result<Vec<InboxCount>, PortError> {
         either!(self, it => Inbox::inbox_counts(it))
+    }
+
+    async fn purge_done(
+        &self,
+        subscription: &SubscriptionRef,
+        keys: &[RecordKey],
+    ) -> Result<Purged, PortError> {
+        either!(self, it => Inbox::purge_done(it, subscription, keys))
     }
 
     async fn forget_done(&self, before: Timestamp, limit: u32) -> Result<u64, PortError> {

@@ -3,6 +3,7 @@
 use super::{At, Database};
 use jiff::Timestamp;
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
+use seamline_flow::erasure::Scrub;
 use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
 use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
@@ -60,6 +61,12 @@ impl Jobs for Database {
 
     async fn translated(&self, subscription: &str, translation: &str) -> Result<(), PortError> {
         either!(self, it => Jobs::translated(it, subscription, translation))
+    }
+}
+
+impl Scrub for Database {
+    async fn scrub(&self) -> Result<bool, PortError> {
+        either!(self, it => Scrub::scrub(it))
     }
 }
 

@@ -204,7 +204,7 @@ fn phase(job: &Job) -> String {
         Far::Rehearsal(_, at) if at.phase != Phase::Begin => at.phase.word().to_owned(),
         Far::Backfill(..) => "publishes".to_owned(),
         Far::Redrive(..) => "tries again".to_owned(),
-        Far::Rehearsal(..) | Far::Unknown => String::new(),
+        Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => String::new(),
     }
 }
 
@@ -220,7 +220,7 @@ fn line(job: &Job) -> String {
             let (done, began) = (at.moved + at.stayed, at.began.unwrap_or(job.since));
             bar("tries again", (done, orders.items.max(done)), "messages", began)
         }
-        Far::Rehearsal(..) | Far::Unknown => tell::doing(job),
+        Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => tell::doing(job),
     }
 }
 

@@ -218,6 +218,7 @@ async fn spoken(agent: &Agent, mut job: Job, word: Word) -> Result<Job> {
 async fn forget(agent: &Agent, job: &Job) -> Result<()> {
     match job.filed.kind {
         JobKind::Backfill | JobKind::Redrive => Ok(()),
+        JobKind::Erase => crate::erase::forget(agent, job).await,
         JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => {
             let mut intakes = agent.intakes.iter();
             let intake =

@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use crate::terminal::counted;
 use seamline_contract::id::ContextId;
+use seamline_flow::erasure::{EraseOrders, Erasing};
 use seamline_flow::job::orders::{
     BackfillOrders, Phase, Publishing, RedriveOrders, Redriving, RehearseOrders, Rehearsing, read,
     read_progress,
@@ -19,6 +20,8 @@ pub(crate) enum Far {
     Backfill(BackfillOrders, Publishing),
     /// What waited in quarantine is tried again.
     Redrive(RedriveOrders, Redriving),
+    /// The personal data of a subject goes.
+    Erasure(EraseOrders, Erasing),
     /// Its texts are not known here.
     Unknown,
 }
@@ -41,6 +44,10 @@ pub(crate) fn far(job: &Job) -> Far {
             (Ok(orders), Ok(at)) => Far::Redrive(orders, at),
             _ => Far::Unknown,
         },
+        JobKind::Erase => match (read(orders), read_progress(progress)) {
+            (Ok(orders), Ok(at)) => Far::Erasure(orders, at),
+            _ => Far::Unknown,
+        },
     }
 }
 
@@ -53,6 +60,7 @@ pub(crate) fn doing(job: &Job) -> String {
             let stayed = if at.stayed > 0 { format!(", {} stay", at.stayed) } else { String::new() };
             format!("{} tried again{stayed}", counted(at.moved, "message"))
         }
+        Far::Erasure(_, at) => erased(&at),
         Far::Rehearsal(_, at) if job.stage == JobStage::Done => found(&at),
         Far::Rehearsal(_, at) => match at.phase {
             Phase::Begin => "has not begun".to_owned(),
@@ -64,6 +72,17 @@ pub(crate) fn doing(job: &Job) -> String {
         },
     };
     if job.note.is_empty() { what } else { format!("{what}; {}", job.note) }
+}
+
+fn erased(at: &Erasing) -> String {
+    let done = |all: &mut dyn Iterator<Item = bool>| all.filter(|done| *done).count();
+    let sources = done(&mut at.sources.values().map(|it| it.done.is_some()));
+    let copies = done(&mut at.copies.values().map(|it| it.done.is_some()));
+    format!(
+        "{sources} of {} contracts published once more, {copies} of {} subscriptions confirmed",
+        at.sources.len(),
+        at.copies.len()
+    )
 }
 
 fn found(at: &Rehearsing) -> String {
@@ -82,7 +101,7 @@ pub(crate) fn exit(job: &Job) -> Exit {
         JobStage::Failed | JobStage::Aborted => Exit::Inconclusive,
         JobStage::Done => match far(job) {
             Far::Unknown => Exit::Inconclusive,
-            Far::Backfill(..) => Exit::Clean,
+            Far::Backfill(..) | Far::Erasure(..) => Exit::Clean,
             Far::Redrive(_, at) if at.stayed > 0 => Exit::Inconclusive,
             Far::Redrive(..) => Exit::Clean,
             Far::Rehearsal(orders, at) => {
@@ -194,6 +213,7 @@ pub(crate) fn next(job: &Job, id: &str, place: &str) -> String {
         }
         JobStage::Failed | JobStage::Aborted => format!("seamline status{place}"),
         JobStage::Done => match (far(job), exit(job)) {
+            (Far::Erasure(orders, _), _) => format!("seamline erase show {}{place}", orders.id),
             (Far::Backfill(..), _) | (Far::Redrive(..), Exit::Clean) => {
                 format!("seamline agent {}{place}", job.filed.subject.split('/').next().unwrap_or_default())
             }

@@ -150,6 +150,9 @@ fn admitted(
         .map_err(|reasons| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let intake =
         Intake::compile(subscription, &contract, DEFAULT_TOPICS).map_err(|error| error.to_string())?;
+    if intake.reference.is_some() {
+        return Err("it takes sets of reference data, which are not tried".to_owned());
+    }
     if intake.state.is_none() && intake.events.is_none() {
         return Err("it neither keeps a table nor reacts".to_owned());
     }

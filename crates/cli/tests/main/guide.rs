@@ -134,6 +134,11 @@ fn a_consumer_is_operated_as_the_guide_says() {
 }
 
 #[test]
+fn a_person_is_erased_as_the_guide_says() {
+    follow("erase-a-person.md");
+}
+
+#[test]
 fn a_major_is_retired_as_the_guide_says() {
     follow("retire-a-major.md");
 }
@@ -151,6 +156,11 @@ fn a_restored_database_begins_anew_as_the_guide_says() {
 #[test]
 fn an_old_estate_is_adopted_as_the_guide_says() {
     follow("brownfield.md");
+}
+
+#[test]
+fn reference_data_travels_as_the_guide_says() {
+    follow("reference-data.md");
 }
 
 #[test]

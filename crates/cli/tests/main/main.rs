@@ -10,6 +10,7 @@ mod ci;
 mod compare;
 mod demo;
 mod doctor;
+mod erase;
 mod fixture;
 #[path = "../../../estate/tests/main/git.rs"]
 mod git;
@@ -21,6 +22,7 @@ mod outputs;
 mod pull;
 mod readme;
 mod redrive;
+mod reference;
 mod refusals;
 mod revisions;
 mod round_trip;

@@ -2,7 +2,7 @@
 
 use super::store::{StoreFixture, commit, projection, reaction};
 use super::{key, moment, subscription, sure};
-use crate::inbox::{Failure, Inbox, InboxEntry, InboxState};
+use crate::inbox::{Failure, Inbox, InboxEntry, InboxState, Purged};
 use crate::store::InboxRow;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ where
     a_failure_rests_and_holds_back_its_key(fixture).await;
     a_row_is_passed_over(fixture).await;
     what_is_done_is_forgotten(fixture).await;
+    what_is_done_of_some_keys_is_purged(fixture).await;
 }
 
 /// Returns a store with reactions: each an id and a key.
@@ -134,4 +135,23 @@ where
     assert_eq!(sure(inbox.forget_done(moment(90_000_000), 1).await), 1, "no more than asked for");
     assert_eq!(sure(inbox.forget_done(moment(90_000_000), 9).await), 1);
     assert_eq!(ids(&sure(inbox.entries(None, 9).await)), ["3"]);
+}
+
+async fn what_is_done_of_some_keys_is_purged<F: StoreFixture>(fixture: &F)
+where
+    F::Store: Inbox,
+{
+    let inbox = filled(fixture, &[("1", "a"), ("2", "a"), ("3", "b"), ("4", "c")]).await;
+    let rows = claim(&inbox, LONG, 9).await;
+    for row in rows.iter().filter(|row| row.id != "4") {
+        assert!(sure(inbox.done(row.number, 1).await));
+    }
+    let purged = sure(inbox.purge_done(&subscription(), &[key("a"), key("c")]).await);
+    assert_eq!(purged, Purged { gone: 1, open: 2 }, "what is claimed or waits stays");
+    assert_eq!(sure(inbox.entry(rows[0].number).await), None);
+    assert!(sure(inbox.entry(rows[1].number).await).is_some(), "another key's row stays");
+    assert_eq!(sure(inbox.purge_done(&subscription(), &[key("a"), key("c")]).await).gone, 0);
+    assert_eq!(sure(inbox.purge_done(&subscription(), &[]).await), Purged::default());
+    let others = "claims/others".parse().expect("it is a reference");
+    assert_eq!(sure(inbox.purge_done(&others, &[key("b")]).await), Purged::default(), "another's rows stay");
 }

@@ -112,6 +112,9 @@ async fn only_who_knows_the_last_turn_changes_a_part<F: JobsFixture>(fixture: &F
 async fn the_oldest_that_are_over_are_forgotten<F: JobsFixture>(fixture: &F) {
     let jobs = fixture.fresh().await;
     let open = filed(&jobs, &new(JobKind::Rehearse, "claims/open")).await;
+    let mut proof = filed(&jobs, &new(JobKind::Erase, "erasure/of-one")).await;
+    let done = over(&proof, JobStage::Done, "", moment(2));
+    assert!(sure(change(&jobs, &mut proof, done).await));
     for _ in 0..KEPT + 3 {
         let mut job = filed(&jobs, &new(JobKind::Rehearse, "claims/covers")).await;
         let part = Part { part: 0, turn: 0, progress: String::new() };
@@ -121,9 +124,10 @@ async fn the_oldest_that_are_over_are_forgotten<F: JobsFixture>(fixture: &F) {
     }
     let last = filed(&jobs, &new(JobKind::Rehearse, "claims/covers")).await;
     let all = sure(jobs.jobs(true).await);
-    assert_eq!(all.len() as u64, KEPT + 2);
+    assert_eq!(all.len() as u64, KEPT + 3);
     assert_eq!((all[0].id, all[all.len() - 1].id), (open.id, last.id), "what is not over stays");
-    assert_eq!(sure(jobs.parts(open.id + 1).await), [], "their parts go with them");
+    assert_eq!(all[1].id, proof.id, "a proof of an erasure stays");
+    assert_eq!(sure(jobs.parts(proof.id + 1).await), [], "their parts go with them");
 }
 
 async fn a_translation_is_kept<F: JobsFixture>(fixture: &F) {

@@ -39,7 +39,7 @@ pub async fn all<F: LogFixture>(fixture: &F) {
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn compacted(name: &str, partitions: u32) -> TopicSpec {
-    let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY };
+    let cleanup = Cleanup::Compact { tombstones: DAY, min_lag: DAY, max_lag: None };
     TopicSpec { name: name.to_owned(), partitions, cleanup, value_bytes_max: 0 }
 }
 

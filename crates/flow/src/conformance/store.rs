@@ -1,10 +1,11 @@
 //! The suite of the port to a consumer's database.
 
 mod rehearsal;
+mod set;
 mod unread;
 
-use super::{TTL, context, digest_of, key, moment, subscription, sure};
-use crate::case::{CaseKind, Cases, NewCase};
+use super::{TTL, digest_of, key, moment, subscription, sure};
+use crate::case::Cases;
 use crate::position::{Accounting, Position};
 use crate::store::{
     AsideCause, AsideRecord, Batch, Column, Committed, Grip, Gripped, Had, InboxRow, KeyEnd, Lane, LaneState,
@@ -64,7 +65,8 @@ pub async fn all<F: StoreFixture>(fixture: &F) {
     rehearsal::a_rehearsal_keeps_the_highest(fixture).await;
     rehearsal::a_key_that_is_left_is_told_apart(fixture).await;
     rehearsal::a_rehearsal_is_kept_until_it_ends(fixture).await;
-    a_case_comes_with_its_commit(fixture).await;
+    set::a_case_comes_with_its_commit(fixture).await;
+    set::a_set_comes_with_its_commit(fixture).await;
 }
 
 pub(super) fn projection() -> Projection {
@@ -150,6 +152,7 @@ fn empty(topic: &str, grip: &Grip) -> Batch {
         aside: Vec::new(),
         released: Vec::new(),
         received_aside: Vec::new(),
+        set: None,
         cases: Vec::new(),
     }
 }
@@ -477,24 +480,4 @@ async fn a_state_aside_is_remembered<F: StoreFixture>(fixture: &F) {
     let rest = sure(store.received_aside(&projection, Some(&key("a")), 9).await);
     assert_eq!(rest, [(key("c"), Sequence(3), digest_of(3))]);
     assert_eq!(known(&store, &projection, "b").await.aside, None);
-}
-
-async fn a_case_comes_with_its_commit<F: StoreFixture>(fixture: &F) {
-    let projection = projection();
-    let store = fixture.fresh(&projection).await;
-    let case = NewCase {
-        kind: CaseKind::Conflict,
-        fingerprint: "f".to_owned(),
-        subject: subscription().to_string(),
-        owed_by: context(),
-        summary: "one sequence has two contents".to_owned(),
-        details: "{}".to_owned(),
-    };
-    let fenced = Batch { cases: vec![case.clone()], ..empty("state", &gripped(&store, "state").await) };
-    gripped(&store, "state").await;
-    assert_eq!(answer(&store, &projection, &fenced).await, Committed::Fenced);
-    assert_eq!(sure(store.cases(true).await), []);
-    commit(&store, &projection, |batch| batch.cases = vec![case.clone()]).await;
-    let raised: Vec<NewCase> = sure(store.cases(false).await).into_iter().map(|case| case.raised).collect();
-    assert_eq!(raised, [case]);
 }

@@ -5,17 +5,17 @@ use crate::case::{CaseKind, NewCase};
 use crate::clock::Clock;
 use crate::hold::{Ports, raise};
 use crate::log::{Appended, Fence, Log, Outgoing};
+use crate::pen::{self, Pen, Right};
 use crate::port::PortError;
 use crate::stop;
-use crate::store::{Gripped, Lane, Store};
+use crate::store::{Lane, Store};
 use jiff::Timestamp;
-use seamline_contract::id::{ContextId, SubscriptionRef};
+use seamline_contract::id::ContextId;
 use seamline_message::codec::errand::Said;
 use seamline_message::errand::{Errand, ErrandKind};
 use seamline_message::violation::{Rule, Violation};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// How many letters one step posts at most.
 const STEP_LETTERS: u32 = 500;
@@ -44,26 +44,19 @@ pub struct Post<'a, S, L, C> {
     ports: Ports<'a, S, L, C>,
     context: &'a ContextId,
     routes: &'a [Route],
-    lease: Lane,
-    held: Option<(Fence, Timestamp)>,
+    pen: Pen,
     partitions: BTreeMap<String, u32>,
 }
 
 /// Returns the lane whose lease says who posts the letters of a database; `name` is that under which it appends.
-///
-/// # Panics
-/// Never: the name is an id.
 pub fn lease(context: &ContextId, name: &str) -> Lane {
-    let subscription = "errands-of-this-database".parse().expect("it is an id");
-    let subscription = SubscriptionRef { context: context.clone(), subscription };
-    Lane { subscription, topic: name.to_owned(), partition: 0 }
+    pen::lease(context, "errands", name)
 }
 
 impl<'a, S: Store + Errands, L: Log, C: Clock> Post<'a, S, L, C> {
     /// Returns the post of a database, not yet held. `name` is that under which it appends: one for each database.
     pub fn new(ports: Ports<'a, S, L, C>, context: &'a ContextId, routes: &'a [Route], name: &str) -> Self {
-        let lease = lease(context, name);
-        Post { ports, context, routes, lease, held: None, partitions: BTreeMap::new() }
+        Post { ports, context, routes, pen: Pen::new(lease(context, name)), partitions: BTreeMap::new() }
     }
 
     /// Posts what waits. Cancel safe: what may not have left is posted again.
@@ -75,9 +68,9 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Post<'a, S, L, C> {
         if letters.is_empty() {
             return Ok(Step::Idle);
         }
-        let fence = match self.fence().await? {
-            Ok(fence) => fence,
-            Err(until) => return Ok(Step::Busy { until }),
+        let fence = match self.pen.take(self.ports).await? {
+            Right::Held(fence) | Right::Taken(fence) => fence,
+            Right::Busy { until } => return Ok(Step::Busy { until }),
         };
         let (mut posted, mut records, mut refused, mut cases) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -115,7 +108,7 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Post<'a, S, L, C> {
         match self.ports.log.append(fence, records).await? {
             Appended::Done => {}
             Appended::Fenced => {
-                self.held = None;
+                self.pen.lost();
                 return Ok(Step::Idle);
             }
             Appended::Refused { topic, reason } => {
@@ -128,29 +121,6 @@ impl<'a, S: Store + Errands, L: Log, C: Clock> Post<'a, S, L, C> {
         stop::here("letters-appended");
         self.ports.store.posted(posted, now).await?;
         Ok(Step::Moved(posted.len() as u64))
-    }
-
-    /// Returns the right to append, taken anew where it was lost; until when another has it.
-    async fn fence(&mut self) -> Result<Result<Fence, Timestamp>, PortError> {
-        let Ports { store, log, clock, holder, ttl } = self.ports;
-        let now = clock.now();
-        if let Some((fence, since)) = &self.held {
-            let age = Duration::try_from(now.duration_since(*since)).unwrap_or(ttl);
-            if age < ttl / 2 {
-                return Ok(Ok(fence.clone()));
-            }
-        }
-        let before = self.held.take();
-        if let Gripped::Busy { until } = store.grip(&self.lease, holder, now, ttl, false).await? {
-            return Ok(Err(until));
-        }
-        // Invariant: whoever posted before writes no more; so letters of one key cannot overtake each other.
-        let fence = match before {
-            Some((fence, _)) => fence,
-            None => log.fence(&self.lease.topic).await?,
-        };
-        self.held = Some((fence.clone(), now));
-        Ok(Ok(fence))
     }
 
     /// Returns the record of a letter; none where its topic is not there yet, and the violation where it breaks its contract.

@@ -24,12 +24,20 @@ pub enum JobKind {
     Backfill,
     /// What waits in quarantine is tried again, all of an issue or of a subject.
     Redrive,
+    /// The personal data of one subject goes. It is kept when it is over: it is the proof.
+    Erase,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [JobKind; 5] =
-        [JobKind::Rehearse, JobKind::Bootstrap, JobKind::Replay, JobKind::Backfill, JobKind::Redrive];
+    pub const ALL: [JobKind; 6] = [
+        JobKind::Rehearse,
+        JobKind::Bootstrap,
+        JobKind::Replay,
+        JobKind::Backfill,
+        JobKind::Redrive,
+        JobKind::Erase,
+    ];
 
     /// Returns the word under which it is stored and printed.
     pub fn word(self) -> &'static str {
@@ -39,6 +47,7 @@ impl JobKind {
             JobKind::Replay => "replay",
             JobKind::Backfill => "backfill",
             JobKind::Redrive => "redrive",
+            JobKind::Erase => "erase",
         }
     }
 }
@@ -151,7 +160,8 @@ pub const KEPT: u64 = 50;
 
 /// The jobs of a context, in its own database.
 pub trait Jobs: Send + Sync {
-    /// Files a job, unless its subject has one that is not over. Forgets the oldest of those that are over, beyond `KEPT`.
+    /// Files a job, unless its subject has one that is not over. Forgets the oldest of those that are over, beyond `KEPT`; those of
+    /// erasures never, nor do they count.
     fn file(&self, new: &NewJob, now: Timestamp) -> impl Future<Output = Result<Filed, PortError>> + Send;
 
     /// Returns the jobs by number; those that are over only when asked for.

@@ -1,5 +1,6 @@
 //! How a job is to be done, and how far it is: what its texts in the database hold. Both carry a version.
 
+use crate::erasure::{EraseOrders, Erasing, Subject};
 use crate::job::tally::Tally;
 use crate::position::{Position, TopicIdentity};
 use jiff::Timestamp;
@@ -358,11 +359,14 @@ versioned!(
     RehearseOrders,
     BackfillOrders,
     RedriveOrders,
+    EraseOrders,
     Rehearsing,
     Merging,
     Publishing,
     Redriving,
-    LaneRedriving
+    LaneRedriving,
+    Erasing,
+    Subject
 );
 
 /// Reads a text.

@@ -84,7 +84,7 @@ pub fn open(intake: &Intake, secret: &DigestKey, record: &Incoming) -> Opened {
 
 /// Returns the digest of a row of the projection; of no columns without one.
 pub fn written_row(intake: &Intake, secret: &DigestKey, key: &RecordKey, values: &[Value]) -> Digest {
-    match &intake.state {
+    match intake.table() {
         Some(state) => state.written.written(secret, key.as_bytes(), values),
         None => written(secret, key.as_bytes(), &[]),
     }

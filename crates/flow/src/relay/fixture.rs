@@ -32,7 +32,7 @@ attributes:
     values: { eligible: It is., ineligible: It is not. }
     moves: [-> eligible, eligible -> ineligible, ineligible -> eligible, ineligible ->]
   coverTo: { type: date, optional: true, meaning: Last day of cover. }
-  holder: { type: string, meaning: Name of the holder. }
+  holder: { type: string, classification: pii, meaning: Name of the holder. }
 events:
   PolicyBound: { meaning: Begins., becomes: { claimsStatus: eligible }, with: [holder] }
   PolicySuspended: { meaning: Stops., becomes: { claimsStatus: ineligible }, reasons: { FRAUD: Looked at. } }

@@ -14,7 +14,7 @@ use std::time::Duration;
 async fn a_topic_made_here_has_no_differences_and_one_changed_has() {
     let log = open().await;
     let hour = Duration::from_secs(3_600);
-    let cleanup = Cleanup::Compact { tombstones: hour * 48, min_lag: hour };
+    let cleanup = Cleanup::Compact { tombstones: hour * 48, min_lag: hour, max_lag: Some(hour * 24) };
     let spec = TopicSpec { name: name("orders"), partitions: 3, cleanup, value_bytes_max: 0 };
     let absent = log.check(&spec).await.unwrap();
     assert_eq!(absent.len(), 1);

@@ -1,7 +1,7 @@
 //! Publishing by key on PostgreSQL: `SELECT seamline.publish(…)`, inside the service's own transaction.
 
 use super::consumer::NAME_BYTES;
-use super::{InstallError, claim, publish, source_view, table, table_consumer, value};
+use super::{InstallError, claim, publish, set, source_view, table, table_consumer, value};
 use crate::sql::{literal, quoted};
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
@@ -52,6 +52,7 @@ pub fn statements(
     statements.push(publish::LOCK.to_owned());
     statements.push(publish::DISPATCH.to_owned());
     statements.push(publish::MANY.to_owned());
+    statements.extend(contract.contract.reference.as_ref().map(|_| set::statement(&name.contract)));
     statements.push("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seamline FROM PUBLIC".to_owned());
     statements.push("REVOKE ALL ON SCHEMA seamline FROM PUBLIC".to_owned());
     Ok(statements)
@@ -82,6 +83,7 @@ pub fn grants(service_role: &str, agent_role: &str) -> Vec<String> {
     for call in CALLS {
         grants.push(format!("GRANT EXECUTE ON FUNCTION seamline.{call} TO {service}"));
     }
+    grants.push(format!("GRANT EXECUTE ON FUNCTION seamline.{} TO {service}", set::CALL));
     grants.extend([
         format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA seamline TO {agent}"),
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA seamline TO {agent}"),

@@ -15,6 +15,7 @@ pub(crate) struct Table {
 /// somebody's old snapshot are not passed again. Columns of `seamline.key` that change are in no index, and its pages have
 /// room: an update stays on its page.
 pub(crate) const PRODUCER: &[Table] = &[
+    super::set::TABLE,
     Table {
         name: "contract",
         version: 1,

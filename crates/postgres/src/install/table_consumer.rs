@@ -200,6 +200,7 @@ pub(crate) const CONSUMER: &[Table] = &[
         ],
     },
     super::errand::TABLE,
+    super::set::TABLE,
     Table {
         name: "aside",
         version: 1,

@@ -5,6 +5,7 @@ use super::projection::{MARKER_COLUMNS, Plan, bind_markers, bind_values, marker_
 use super::{aside, copy, lane, repair};
 use crate::case::raise;
 use crate::install::consumer::MARKERS;
+use crate::set;
 use crate::sql::{corrupt, signed};
 use jiff::Timestamp;
 use seamline_flow::store::{Batch, Committed, Had, InboxRow, KeyEnd, Lane, RowWrite};
@@ -75,6 +76,9 @@ async fn write_others(
     release(conn, &batch.lane, &batch.released).await?;
     aside::write(conn, &batch.aside).await?;
     write_received_aside(conn, &batch.lane, &batch.received_aside).await?;
+    if let Some(set) = &batch.set {
+        set::write(conn, &batch.lane.subscription, set).await?;
+    }
     for case in &batch.cases {
         raise(conn, case, now).await?;
     }

@@ -70,6 +70,7 @@ pub(crate) fn batch(epoch: u64, rows: Vec<RowWrite>) -> Batch {
         aside: Vec::new(),
         released: Vec::new(),
         received_aside: Vec::new(),
+        set: None,
         cases: Vec::new(),
     }
 }

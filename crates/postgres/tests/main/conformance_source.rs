@@ -2,6 +2,7 @@
 
 use crate::fixture::{Home, THING_TABLE, installed, key, run};
 use seamline_contract::id::ContractId;
+use seamline_flow::conformance::sets::{self, SetsFixture};
 use seamline_flow::conformance::source::{self, SourceFixture, Write};
 use seamline_message::key::RecordKey;
 use seamline_postgres::database::Database;
@@ -89,6 +90,40 @@ impl SourceFixture for Fresh {
         let end = if commit { "COMMIT" } else { "ROLLBACK" };
         run(&mut conn, &format!("BEGIN;{}{end}", sql(writes))).await.unwrap();
     }
+}
+
+const RATE: &str = "key: currency\nattributes:
+  currency: { type: string, meaning: The currency. }
+reference: {}
+";
+
+impl SetsFixture for Fresh {
+    type Sets = Database;
+
+    async fn fresh(&self) -> Database {
+        let home = Home::new().await;
+        let table = "CREATE TABLE rate (currency text PRIMARY KEY)";
+        let database = installed(&home, table, RATE, "feed: snapshot, table: rate").await;
+        self.homes.borrow_mut().push(home);
+        database
+    }
+
+    fn contract(&self) -> ContractId {
+        "thing".parse().unwrap()
+    }
+
+    async fn ask(&self, sets: &Database) {
+        let mut conn = sets.pool().acquire().await.unwrap();
+        run(&mut conn, "SELECT seamline.publish_set('thing')").await.unwrap();
+        let refused = run(&mut conn, "SELECT seamline.publish_set('other')").await.unwrap_err();
+        assert!(refused.contains("no contract with reference data"), "{refused}");
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn sets_pass() {
+    sets::all(&Fresh::default()).await;
 }
 
 #[tokio::test]

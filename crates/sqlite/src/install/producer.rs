@@ -1,7 +1,7 @@
 //! Publishing by key on SQLite: `INSERT INTO seamline_publish …`, inside the service's own transaction.
 
 use super::InstallError;
-use super::{source_view, table};
+use super::{set, source_view, table};
 use crate::file::{literal, quoted};
 use seamline_contract::attribute::Type;
 use seamline_contract::channel::Event;
@@ -55,6 +55,7 @@ pub fn statements(
     statements.push(PUBLISH.replace("CREATE VIEW", "CREATE VIEW IF NOT EXISTS"));
     statements.push(UNKNOWN.to_owned());
     statements.push(trigger(contract));
+    statements.extend(contract.contract.reference.as_ref().map(|_| set::statement(id)));
     Ok(statements)
 }
 

@@ -28,6 +28,7 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_chain", 1),
     ("seamline_inbox", 2),
     ("seamline_errand", 1),
+    ("seamline_set", 1),
     ("seamline_aside", 1),
     ("seamline_received_aside", 1),
 ];
@@ -124,6 +125,7 @@ pub(crate) const SHARED: &[Table] = &[
 
 /// What a producer has beside.
 pub(crate) const PRODUCER: &[Table] = &[
+    super::set::TABLE,
     Table {
         name: "seamline_contract",
         version: 1,
@@ -335,6 +337,7 @@ pub(crate) const CONSUMER: &[Table] = &[
         ],
     },
     super::errand::TABLE,
+    super::set::TABLE,
     Table {
         name: "seamline_aside",
         version: 1,

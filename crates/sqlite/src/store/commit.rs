@@ -6,6 +6,7 @@ use crate::case::raise;
 use crate::cell::{Cell, store};
 use crate::file::{chunks, corrupt, places, signed, unsigned};
 use crate::install::consumer::MARKERS;
+use crate::set;
 use jiff::Timestamp;
 use seamline_flow::store::{Batch, Committed, InboxRow, KeyEnd, Lane, Marker, RowWrite};
 use seamline_message::digest::Digest;
@@ -40,6 +41,9 @@ pub(super) async fn commit(
     release(conn, &batch.lane, &batch.released).await?;
     aside::write(conn, &batch.aside).await?;
     write_received_aside(conn, &batch.lane, &batch.received_aside).await?;
+    if let Some(set) = &batch.set {
+        set::write(conn, &batch.lane.subscription, set).await?;
+    }
     for case in &batch.cases {
         raise(conn, case, now).await?;
     }

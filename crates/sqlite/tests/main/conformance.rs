@@ -7,9 +7,10 @@ use seamline_flow::conformance::cases::CasesFixture;
 use seamline_flow::conformance::jobs::JobsFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
 use seamline_flow::conformance::log::LogFixture;
+use seamline_flow::conformance::sets::SetsFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, source, store};
+use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, sets, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -90,6 +91,41 @@ impl CasesFixture for Fresh {
     async fn fresh(&self) -> Database {
         self.context().await
     }
+}
+
+const RATE: &str = "key: currency\nattributes:
+  currency: { type: string, meaning: The currency. }
+reference: {}
+";
+
+impl SetsFixture for Fresh {
+    type Sets = Database;
+
+    async fn fresh(&self) -> Database {
+        let database = self.context().await;
+        run(&mut *database.writer().await, "CREATE TABLE rate (currency TEXT PRIMARY KEY)").await.unwrap();
+        let (contract, publication) = published(RATE, "feed: snapshot, table: rate");
+        database.install_producer(&contract, &publication).await.unwrap();
+        database
+    }
+
+    fn contract(&self) -> ContractId {
+        "thing".parse().unwrap()
+    }
+
+    async fn ask(&self, sets: &Database) {
+        let ask =
+            |contract: &str| format!("INSERT INTO seamline_publish_set (contract) VALUES ('{contract}')");
+        let mut writer = sets.writer().await;
+        run(&mut writer, &ask("thing")).await.unwrap();
+        let refused = run(&mut writer, &ask("other")).await.unwrap_err();
+        assert!(refused.contains("none with reference data"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn sets_pass() {
+    sets::all(&Fresh::new()).await;
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ fn batch(projection: &Projection, grip: &Grip) -> Batch {
         aside: Vec::new(),
         released: Vec::new(),
         received_aside: Vec::new(),
+        set: None,
         cases: Vec::new(),
     }
 }

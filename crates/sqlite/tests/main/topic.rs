@@ -50,7 +50,7 @@ async fn a_transaction_leaves_a_hole_in_each_partition_it_touched() {
 async fn compaction_counts_offsets_and_not_what_is_newer_in_meaning() {
     let files = Files::new();
     let log = files.log().await;
-    let topic = topic(&log, Cleanup::Compact { tombstones: HOUR, min_lag: HOUR }).await;
+    let topic = topic(&log, Cleanup::Compact { tombstones: HOUR, min_lag: HOUR, max_lag: None }).await;
     for value in ["newest", "duplicate", "oldest"] {
         log.inject(record(0, "a", Some(value))).await.unwrap();
     }
