@@ -11,7 +11,7 @@ mod share;
 
 use crate::agent::Agent;
 use crate::crew::backoff::Backoff;
-use crate::crew::jobs::Merges;
+use crate::crew::jobs::LaneJobs;
 use crate::crew::share::Share;
 use crate::errand::PostWork;
 use crate::lane::readings;
@@ -59,7 +59,7 @@ struct Desk<'a> {
     agent: &'a Agent,
     metrics: AgentMetrics,
     share: Share,
-    merges: Merges,
+    lane_jobs: LaneJobs,
     gate: Semaphore,
     stop: watch::Receiver<bool>,
 }
@@ -130,7 +130,7 @@ impl<'a> Desk<'a> {
             agent,
             metrics: metrics.of(agent),
             share: Share::default(),
-            merges: Merges::default(),
+            lane_jobs: LaneJobs::default(),
             gate: Semaphore::new(STEPPING_MAX),
             stop,
         }

@@ -3,12 +3,14 @@
 use crate::agent::Agent;
 use crate::clock::SystemClock;
 use jiff::Timestamp;
-use seamline_contract::id::ContractId;
+use seamline_contract::id::{ContractId, ContractName};
 use seamline_flow::case::{CaseKind, CaseStage, Cases};
 use seamline_flow::digest_key;
 use seamline_flow::erasure::work::{self as erasure, Here};
 use seamline_flow::hold::DigestEpoch;
 use seamline_flow::intake::Intake;
+use seamline_flow::job::merge::is_merging;
+use seamline_flow::job::redrive::{self, is_redriving};
 use seamline_flow::job::rehearse::{Stepped, is_for};
 use seamline_flow::job::{Job, JobKind, JobStage, Jobs, publish, rehearse, take};
 use seamline_flow::port::PortError;
@@ -17,6 +19,8 @@ use seamline_flow::port::PortError;
 enum Subject<'a> {
     Projection(&'a Intake),
     Source(&'a ContractId),
+    AsideAtConsumer(&'a Intake),
+    AsideAtSource(&'a ContractName),
     Person,
 }
 
@@ -27,11 +31,31 @@ impl Agent {
                 self.intakes.iter().find(|intake| is_for(job, intake)).map(Subject::Projection)
             }
             JobKind::Backfill => {
-                let mut outlets = self.outlets.iter().flat_map(|outlets| outlets.iter());
-                let outlet = outlets.find(|outlet| outlet.contract.to_string() == job.filed.subject)?;
-                Some(Subject::Source(&outlet.contract.name.contract))
+                let name = self.published_as(&job.filed.subject)?;
+                Some(Subject::Source(&name.contract))
+            }
+            JobKind::Redrive => {
+                let mut intakes = self.intakes.iter();
+                let intake = intakes.find(|intake| intake.subscription.to_string() == job.filed.subject);
+                let of_source = || self.published_as(&job.filed.subject).map(Subject::AsideAtSource);
+                intake.map(Subject::AsideAtConsumer).or_else(of_source)
             }
             JobKind::Erase => Some(Subject::Person),
+        }
+    }
+
+    /// Returns the name of a contract that it publishes, by how it is printed.
+    fn published_as(&self, printed: &str) -> Option<&ContractName> {
+        let mut outlets = self.outlets.iter().flat_map(|outlets| outlets.iter());
+        Some(&outlets.find(|outlet| outlet.contract.to_string() == printed)?.contract.name)
+    }
+
+    /// Returns whether the lanes of a subscription are to work on a job, each by whoever holds it.
+    pub(crate) fn is_for_lanes(&self, job: &Job) -> bool {
+        match self.subject(job) {
+            Some(Subject::Projection(_)) => is_merging(job),
+            Some(Subject::AsideAtConsumer(_)) => is_redriving(job),
+            Some(Subject::Source(_) | Subject::AsideAtSource(_) | Subject::Person) | None => false,
         }
     }
 
@@ -90,6 +114,11 @@ impl Agent {
             Some(Subject::Source(contract)) => {
                 let worker = (self.holder(), self.lease);
                 publish::step(&self.database, &SystemClock, worker, contract, job).await?
+            }
+            Some(Subject::AsideAtConsumer(intake)) => redrive::step_lanes(self.ports(), intake, job).await?,
+            Some(Subject::AsideAtSource(name)) => {
+                let worker = (self.holder(), self.lease);
+                redrive::step_source(&self.database, &SystemClock, worker, name, job).await?
             }
             Some(Subject::Person) => {
                 let outlets: Vec<_> = self.outlets.iter().flat_map(|outlets| outlets.iter()).collect();

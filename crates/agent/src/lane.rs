@@ -8,6 +8,7 @@ use seamline_flow::digest_key;
 use seamline_flow::hold::{DigestEpoch, Hold, Moved, Ports, Step, Take};
 use seamline_flow::intake::Intake;
 use seamline_flow::job::merge::{self, Merged};
+use seamline_flow::job::{JobKind, redrive};
 use seamline_flow::port::PortError;
 use seamline_flow::position::Accounting;
 use seamline_flow::projector::Projector;
@@ -155,11 +156,19 @@ impl<'a> LaneWork<'a> {
         })
     }
 
-    /// Merges the next chunk of a job into the rows of the lane; one that must not read on is taken for it.
+    /// Brings the part of a job that is this lane's one step further; a lane that must not read on is taken for it.
     ///
     /// # Errors
     /// The ports'; it is safe to go on.
-    pub(crate) async fn merge(&mut self, job: u64) -> Result<Merged, PortError> {
+    pub(crate) async fn work_on(&mut self, kind: JobKind, job: u64) -> Result<Merged, PortError> {
+        match kind {
+            JobKind::Redrive => self.redrive(job).await,
+            JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => self.merge(job).await,
+            JobKind::Backfill | JobKind::Erase => Ok(Merged::NotNow),
+        }
+    }
+
+    async fn merge(&mut self, job: u64) -> Result<Merged, PortError> {
         match &mut self.mover {
             Some(Mover::State(projector)) => merge::step(projector, job).await,
             Some(Mover::Events(_)) => Ok(Merged::NotNow),
@@ -168,6 +177,17 @@ impl<'a> LaneWork<'a> {
                 merge::step_standing(self.ports, self.reading.intake, digest, self.partition, job).await
             }
         }
+    }
+
+    async fn redrive(&mut self, job: u64) -> Result<Merged, PortError> {
+        let Some(digest) = self.digest().await? else { return Ok(Merged::NotNow) };
+        let (ports, intake, lane) = (self.ports, self.reading.intake, self.lane());
+        let hold = match &mut self.mover {
+            Some(Mover::State(projector)) => &mut projector.hold,
+            Some(Mover::Events(reactor)) => &mut reactor.hold,
+            None => return redrive::step_standing(ports, intake, digest, lane, job).await,
+        };
+        redrive::step(ports, intake, digest, hold, job).await
     }
 
     /// Returns the digest key of the topic; none where there is no topic yet.

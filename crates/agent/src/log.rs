@@ -2,7 +2,7 @@
 
 use crate::meter::Timer;
 use prometheus_client::metrics::histogram::Histogram;
-use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::log::{Appended, Fence, Fetched, KEEP_PARTITIONS, Log, Outgoing, TopicSpec};
 use seamline_flow::plain;
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
@@ -89,6 +89,12 @@ impl SiteLog {
                     found: "not there".to_owned(),
                     wanted: format!("{} partitions", spec.partitions),
                     mend: "seamline install, of the context that publishes it".to_owned(),
+                }],
+                Some(there) if there.partitions != spec.partitions => vec![Difference {
+                    setting: "partitions".to_owned(),
+                    found: there.partitions.to_string(),
+                    wanted: spec.partitions.to_string(),
+                    mend: KEEP_PARTITIONS.to_owned(),
                 }],
                 Some(_) => Vec::new(),
             }),

@@ -366,9 +366,9 @@ impl AgentMetrics {
         self.count_job(kind.word(), moved);
     }
 
-    /// Counts rows that a lane merged for a job.
-    pub(crate) fn merged(&self, rows: u64) {
-        self.count_job("merge", rows);
+    /// Counts what a lane did for a job.
+    pub(crate) fn lane_worked(&self, kind: JobKind, moved: u64) {
+        self.count_job(if kind == JobKind::Redrive { kind.word() } else { "merge" }, moved);
     }
 
     fn count_job(&self, job: &'static str, moved: u64) {

@@ -101,7 +101,7 @@ fn tell(args: &Args, reference: &ContractRef, rows: u64, agreed: bool, done: &[(
     let (context, place) = (&reference.name.context, args.place.arguments());
     let published = |job: &Job| match far(job) {
         Far::Backfill(_, at) => at.rows,
-        Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => 0,
+        Far::Rehearsal(..) | Far::Redrive(..) | Far::Erasure(..) | Far::Unknown => 0,
     };
     let written: u64 = done.iter().filter_map(|(_, job)| job.as_ref()).map(published).sum();
     let names: Vec<String> = done.iter().map(|(id, _)| format!("{context}/{id}")).collect();

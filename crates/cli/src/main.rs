@@ -18,6 +18,7 @@ mod erase;
 mod exit;
 mod fmt;
 mod graph;
+mod history;
 mod inbox;
 mod init;
 mod install;

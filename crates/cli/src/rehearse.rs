@@ -1,6 +1,7 @@
 //! `seamline rehearse|bootstrap|replay SUB`: a projection derived anew from the log, compared, and merged where that is asked.
 
 use crate::exit::{Exit, unreachable, usage};
+use crate::history::{check_era, history};
 use crate::job::follow::{Hands, exit, file, follow, left};
 use crate::job::tell;
 use crate::opened::subscription;
@@ -10,7 +11,7 @@ use anyhow::Result;
 use seamline_agent::agent::Agent;
 use seamline_agent::site::Site;
 use seamline_contract::channel::Replay;
-use seamline_contract::id::SubscriptionRef;
+use seamline_contract::id::{Major, SubscriptionRef};
 use seamline_contract::subscription::Role;
 use seamline_flow::intake::{Intake, StateLane};
 use seamline_flow::job::orders::{RehearseOrders, write};
@@ -49,27 +50,36 @@ pub(crate) struct BootstrapArgs {
     how: How,
 }
 
-/// Derives some keys of a projection anew from the log, and merges them.
+/// Derives some keys of a projection anew from the log, and merges them; with `--yields auditState` writes their history to a file.
 ///
 /// No reaction fires again, and no other consumer notices.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayArgs {
     /// The subscription: context/subscription.
-    subscription: String,
+    pub(crate) subscription: String,
     /// A key, as its text, or as JSON such as `["P-1","2"]` where it has parts; may be repeated.
     #[arg(long = "key", value_name = "KEY")]
-    keys: Vec<String>,
-    /// Only keys whose last record was written at this moment or later.
+    pub(crate) keys: Vec<String>,
+    /// Only keys whose last record was written at this moment or later; of a history only what was.
     #[arg(long, value_name = "MOMENT")]
-    from: Option<jiff::Timestamp>,
-    /// Only keys whose last record was written before this moment.
+    pub(crate) from: Option<jiff::Timestamp>,
+    /// Only keys whose last record was written before this moment; of a history only what was.
     #[arg(long, value_name = "MOMENT")]
-    until: Option<jiff::Timestamp>,
+    pub(crate) until: Option<jiff::Timestamp>,
+    /// Only keys whose last record was written under this major; of a history, the topic of this major.
+    #[arg(long, value_name = "MAJOR")]
+    pub(crate) era: Option<u32>,
+    /// Of a history: only what was written in this incarnation of its source.
+    #[arg(long, value_name = "N")]
+    pub(crate) incarnation: Option<u16>,
+    /// Of a history: the file that it is written to, a line for each event.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) into: Option<std::path::PathBuf>,
     /// What it must yield; refused where the contract promises less.
     #[arg(long, value_enum, default_value = "currentState")]
     yields: Yields,
     #[command(flatten)]
-    how: How,
+    pub(crate) how: How,
 }
 
 /// What a replay is to yield.
@@ -88,17 +98,17 @@ enum Yields {
 
 /// How a job is done.
 #[derive(Debug, clap::Args)]
-struct How {
+pub(crate) struct How {
     /// At most so many records and rows in a second; merging, of each partition.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
     /// File the job, and do not follow it.
     #[arg(long)]
-    detach: bool,
+    pub(crate) detach: bool,
     #[command(flatten)]
-    place: Where,
+    pub(crate) place: Where,
     #[command(flatten)]
-    writing: Writing,
+    pub(crate) writing: Writing,
 }
 
 /// Runs `rehearse`.
@@ -131,30 +141,46 @@ pub(crate) fn bootstrap(args: &BootstrapArgs) -> Result<Exit> {
 /// As for `rehearse`, and when the contract promises less than is asked for.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit> {
     let site = args.how.place.site()?;
-    let name = projected(&site, &args.subscription)?;
-    if args.keys.is_empty() && args.from.is_none() && args.until.is_none() {
-        let help =
-            format!("add `--key`, `--from` or `--until`; all keys: `seamline rehearse {name} --merge`");
-        return Err(usage("it is not said what is to be replayed", help));
-    }
     if args.from.zip(args.until).is_some_and(|(from, until)| from >= until) {
         return Err(usage("no moment lies between `--from` and `--until`", "name the earlier one first"));
+    }
+    if args.yields == Yields::AuditState {
+        return history(&site, args);
+    }
+    if args.into.is_some() || args.incarnation.is_some() {
+        let help = "add `--yields auditState`, or leave `--into` and `--incarnation` out";
+        return Err(usage("`--into` and `--incarnation` are of a history", help));
+    }
+    let name = projected(&site, &args.subscription)?;
+    if args.keys.is_empty() && args.from.is_none() && args.until.is_none() && args.era.is_none() {
+        let help = format!(
+            "add `--key`, `--from`, `--until` or `--era`; all keys: `seamline rehearse {name} --merge`"
+        );
+        return Err(usage("it is not said what is to be replayed", help));
     }
     check_yields(&site, &name, args.yields)?;
     let keys = args.keys.iter().map(|text| key(text)).collect::<Result<BTreeSet<String>>>()?;
     run(&site, &name, JobKind::Replay, &args.how, |intake| {
-        for key in keys.iter().filter_map(|key| RecordKey::parse(key.as_bytes()).ok()) {
-            intake.codec.key_values(&key).map_err(|violation| {
-                let message = format!("{key} is no key of `{}`: {violation}", intake.contract);
-                usage(message, "write a key with parts as JSON, such as `[\"P-1\",\"2\"]`")
-            })?;
-        }
+        check_keys(intake, &keys)?;
+        check_era(intake, args.era.map(Major))?;
         let orders = RehearseOrders::all(&intake.translation, true, args.how.rate);
-        Ok(orders.narrowed(keys, args.from, args.until))
+        Ok(orders.narrowed(keys, args.from, args.until).of_era(args.era))
     })
 }
 
-fn key(text: &str) -> Result<String> {
+/// Refuses keys that are none of the contract's.
+pub(crate) fn check_keys(intake: &Intake, keys: &BTreeSet<String>) -> Result<()> {
+    for key in keys.iter().filter_map(|key| RecordKey::parse(key.as_bytes()).ok()) {
+        intake.codec.key_values(&key).map_err(|violation| {
+            let message = format!("{key} is no key of `{}`: {violation}", intake.contract);
+            usage(message, "write a key with parts as JSON, such as `[\"P-1\",\"2\"]`")
+        })?;
+    }
+    Ok(())
+}
+
+/// Returns the canonical text of a key as it is given.
+pub(crate) fn key(text: &str) -> Result<String> {
     if !text.starts_with('[') {
         return Ok(RecordKey::from_texts(&[text.to_owned()]).as_str().to_owned());
     }
@@ -180,7 +206,7 @@ fn projected(site: &Site, text: &str) -> Result<SubscriptionRef> {
     }
 }
 
-/// Refuses what the contract does not promise, or a table cannot hold.
+/// Refuses what the contract does not promise of its state.
 fn check_yields(site: &Site, name: &SubscriptionRef, yields: Yields) -> Result<()> {
     let Some(subscription) = site.estate.subscription(name) else { return Ok(()) };
     let contract = site.estate.contract(&subscription.contract);
@@ -193,11 +219,7 @@ fn check_yields(site: &Site, name: &SubscriptionRef, yields: Yields) -> Result<(
             let message = format!("`{}` promises {promised} of a replay of its state", subscription.contract);
             Err(usage(message, "ask for `--yields bestEffort`, or let the contract promise more"))
         }
-        Yields::AuditState => {
-            let message =
-                format!("the table of `{name}` holds one row for each key: it has no place for a history");
-            Err(usage(message, "ask for `--yields currentState`; a history is read from the events topic"))
-        }
+        Yields::AuditState => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::port::PortError;
 use crate::position::Accounting;
 use crate::projector::batch::{Fold as StateFold, is_broken};
 use crate::projector::decide::Verdict;
+use crate::projector::open::{Content, Opened, open as open_state};
 use crate::projector::{self, state_of};
 use crate::reactor::batch::{Fold as EventFold, Held};
 use crate::reactor::decide::{Chain, Place, place};
@@ -17,6 +18,8 @@ use crate::store::{AsideRecord, Batch, Committed, Lane, Projection, Store};
 use jiff::Timestamp;
 use seamline_contract::subscription::OnInvalid;
 use seamline_message::key::RecordKey;
+use seamline_message::violation::Violation;
+use std::collections::BTreeSet;
 
 /// What became of an act on a record in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +88,106 @@ pub async fn discard<S: Store, L: Log, C: Clock>(
     treat(ports, intake, digest, (lane, offset), Wish::Discard).await
 }
 
+/// What became of some records that were applied again together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Page {
+    /// So many left quarantine, those that waited behind them not counted.
+    pub released: u64,
+    /// So many stay, for the same reason.
+    pub stayed: u64,
+}
+
+/// Applies records of a lane that is held again, in their order and in one commit, as if they had been read now; what waits
+/// behind them follows in its order. Those that still break their contract stay. Returns none once another took the lane.
+///
+/// # Errors
+/// The ports'. After `Unknown` it may be done; it is safe to repeat.
+pub async fn redrive_page<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    digest: DigestEpoch,
+    hold: &mut Hold,
+    records: &[AsideRecord],
+) -> Result<Option<Page>, PortError> {
+    let is_state = intake.state.as_ref().is_some_and(|state| state.topic == hold.lane.topic);
+    let (page, batch) = if is_state {
+        states(ports, intake, digest, hold, records).await?
+    } else {
+        events(ports, intake, digest, hold, records).await?
+    };
+    if page.released == 0 {
+        return Ok(Some(page));
+    }
+    let projection = intake.state.as_ref().map(|state| &state.projection);
+    Ok(match hold.commit(ports, projection, batch).await? {
+        Committed::Done => Some(page),
+        Committed::Fenced => None,
+    })
+}
+
+async fn states<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    digest: DigestEpoch,
+    hold: &Hold,
+    records: &[AsideRecord],
+) -> Result<(Page, Batch), PortError> {
+    let mut page = Page::default();
+    let (mut again, mut opened) = (Vec::new(), Vec::new());
+    for record in records {
+        let read = as_read(record);
+        let it = open_state(intake, &digest.key, &read);
+        if broken(&it).is_some() {
+            page.stayed += 1;
+        } else {
+            again.push((record, read));
+            opened.push(it);
+        }
+    }
+    let offsets: BTreeSet<u64> = again.iter().map(|(record, _)| record.offset).collect();
+    let mut known = projector::known(ports, intake, hold, &opened).await?;
+    for known in known.values_mut() {
+        known.waiting.retain(|(offset, _)| !offsets.contains(offset));
+    }
+    let comparable = hold.state().digest_epoch == digest.epoch;
+    let mut fold = StateFold::new(intake, hold, known, comparable, ports.clock.now());
+    for ((record, read), opened) in again.iter().zip(opened) {
+        if let (Some(key), Some(sequence)) = (&record.key, record.sequence) {
+            fold.forget_aside(key, sequence);
+        }
+        fold.take(read, opened);
+        fold.accounting.quarantined = fold.accounting.quarantined.saturating_sub(1);
+    }
+    page.released = offsets.len() as u64;
+    let mut batch = fold.finish(hold);
+    batch.released.extend(offsets);
+    Ok((page, batch))
+}
+
+async fn events<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    digest: DigestEpoch,
+    hold: &Hold,
+    records: &[AsideRecord],
+) -> Result<(Page, Batch), PortError> {
+    let lane = events_of(intake);
+    let keys = records.iter().filter_map(|record| record.key.clone()).collect();
+    let known = reactor::known(ports, intake, hold, &digest.key, keys).await?;
+    let mut fold = EventFold::new(intake, lane, hold, known, ports.clock.now());
+    let mut page = Page::default();
+    for record in records {
+        let again = record.key.as_ref().map(|key| again(&mut fold, key, record.offset, lane.on_invalid));
+        match again {
+            Some(Ok(_)) => page.released += 1,
+            // What waited behind one before it followed it.
+            Some(Err(Treated::Gone)) => {}
+            Some(Err(_)) | None => page.stayed += 1,
+        }
+    }
+    Ok((page, fold.finish(hold)))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Redrive,
@@ -146,15 +249,8 @@ async fn treat_state<S: Store, L: Log, C: Clock>(
         return finish(ports, hold, projection, (done(0, None), Some(batch))).await;
     }
     let read = as_read(record);
-    let opened = projector::open::open(intake, &digest.key, &read);
-    let broken = match &opened {
-        projector::open::Opened::Foreign { violation, .. } => Some(violation),
-        projector::open::Opened::Known { content, .. } => match content {
-            projector::open::Content::Invalid(violation) => Some(violation),
-            _ => None,
-        },
-    };
-    if let Some(violation) = broken {
+    let opened = open_state(intake, &digest.key, &read);
+    if let Some(violation) = broken(&opened) {
         return Ok(Treated::StillInvalid(violation.to_string()));
     }
     let mut known = projector::known(ports, intake, &hold, std::slice::from_ref(&opened)).await?;
@@ -172,6 +268,16 @@ async fn treat_state<S: Store, L: Log, C: Clock>(
     let mut batch = fold.finish(&hold);
     batch.released.push(record.offset);
     finish(ports, hold, projection, (done(0, verdict), Some(batch))).await
+}
+
+/// Returns why a state that was opened again still breaks its contract.
+fn broken(opened: &Opened) -> Option<&Violation> {
+    match opened {
+        Opened::Foreign { violation, .. } | Opened::Known { content: Content::Invalid(violation), .. } => {
+            Some(violation)
+        }
+        Opened::Known { .. } => None,
+    }
 }
 
 fn done(inbox: u64, verdict: Option<Verdict>) -> Treated {
@@ -223,13 +329,24 @@ fn redrive_event(
     offset: u64,
     on_invalid: OnInvalid,
 ) -> (Treated, Option<Batch>) {
-    let Some(idx) = position(fold.held(key), offset) else { return (Treated::Gone, None) };
+    match again(&mut fold, key, offset, on_invalid) {
+        Ok(verdict) => conclude(fold, hold, verdict),
+        Err(treated) => (treated, None),
+    }
+}
+
+/// Applies a waiting event again. Returns what it was to its key where it has no effect, or why it stays. Pure.
+fn again(
+    fold: &mut EventFold<'_>,
+    key: &RecordKey,
+    offset: u64,
+    on_invalid: OnInvalid,
+) -> Result<Option<Verdict>, Treated> {
+    let Some(idx) = position(fold.held(key), offset) else { return Err(Treated::Gone) };
     let (sequence, previous, reaction) = match &fold.held(key)[idx].opened {
-        OpenedEvent::Foreign { violation, .. } => {
-            return (Treated::StillInvalid(violation.to_string()), None);
-        }
-        OpenedEvent::Known { reaction: Reaction::Invalid(violation), .. } => {
-            return (Treated::StillInvalid(violation.to_string()), None);
+        OpenedEvent::Foreign { violation, .. }
+        | OpenedEvent::Known { reaction: Reaction::Invalid(violation), .. } => {
+            return Err(Treated::StillInvalid(violation.to_string()));
         }
         OpenedEvent::Known { sequence, previous, reaction, .. } => (*sequence, *previous, reaction.clone()),
     };
@@ -237,25 +354,25 @@ fn redrive_event(
     let chain = Chain { waiting: others, ..fold.chain(key) };
     let passed = chain.seen.is_some_and(|seen| sequence <= seen);
     match place(chain, sequence, previous) {
-        Place::Behind | Place::Broken => (Treated::StillBroken, None),
+        Place::Behind | Place::Broken => Err(Treated::StillBroken),
         // It was skipped, and its key went on without it: its reaction comes late, because an operator says so.
         Place::Duplicate | Place::Superseded if passed && on_invalid == OnInvalid::Skip => {
             let held = fold.release(key, idx);
             settle(fold.accounting(), &held, |counts| &mut counts.applied);
             fold.react(key, reaction);
-            conclude(fold, hold, None)
+            Ok(None)
         }
         Place::Duplicate | Place::Superseded => {
             let held = fold.release(key, idx);
             settle(fold.accounting(), &held, |counts| &mut counts.duplicates);
-            conclude(fold, hold, Some(Verdict::Duplicate))
+            Ok(Some(Verdict::Duplicate))
         }
         Place::Follows => {
             let held = fold.release(key, idx);
             settle(fold.accounting(), &held, |counts| &mut counts.applied);
             fold.react(key, reaction);
             fold.advance(key, sequence);
-            conclude(fold, hold, None)
+            Ok(None)
         }
     }
 }

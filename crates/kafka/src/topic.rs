@@ -4,7 +4,7 @@ use crate::log::{KafkaLog, not_applied};
 use crate::open::PATIENCE;
 use crate::raw;
 use rdkafka::error::RDKafkaErrorCode as Code;
-use seamline_flow::log::{Cleanup, TopicSpec};
+use seamline_flow::log::{Cleanup, KEEP_PARTITIONS, TopicSpec};
 use seamline_flow::port::PortError;
 
 /// What key and headers of a record may take beside its value, in bytes.
@@ -91,10 +91,8 @@ impl KafkaLog {
         };
         let mut differences = Vec::new();
         if described.partitions != spec.partitions {
-            // Keys would change their partitions.
-            let mend = "partitions of a topic are never changed: give the contract's topic a new generation";
             let (found, wanted) = (described.partitions.to_string(), spec.partitions.to_string());
-            differences.push(difference("partitions", found, wanted, mend.to_owned()));
+            differences.push(difference("partitions", found, wanted, KEEP_PARTITIONS.to_owned()));
         }
         if described.replicas != self.replicas() {
             let mend = "move the replicas with kafka-reassign-partitions, or set the number the cluster has";

@@ -1,10 +1,9 @@
-//! The loop of jobs: takes those that can be worked here, steps them in turn, and tells the lanes what is to be merged.
+//! The loop of jobs: takes those that can be worked here, steps them in turn, and tells the lanes what they are to work on.
 
 use super::Desk;
 use super::backoff::Backoff;
 use seamline_flow::hold::DigestEpoch;
-use seamline_flow::job::merge::is_merging;
-use seamline_flow::job::orders::{BackfillOrders, RehearseOrders, read};
+use seamline_flow::job::orders::{BackfillOrders, RedriveOrders, RehearseOrders, read};
 use seamline_flow::job::rehearse::Stepped;
 use seamline_flow::job::{Job, JobKind};
 use seamline_flow::port::PortError;
@@ -21,27 +20,28 @@ const REST: Duration = Duration::from_millis(100);
 /// How long a job rests that could do nothing so often in a row: it waits for people.
 const LONG_REST: (Duration, u32) = (Duration::from_secs(2), 100);
 
-/// A job whose lanes are to merge.
+/// A job on which the holders of lanes are to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Merge {
+pub(super) struct LaneJob {
     pub(super) id: u64,
+    pub(super) kind: JobKind,
     /// At most so many rows in a second, of each lane.
     pub(super) rate: Option<u32>,
 }
 
-/// What lanes are to merge, by subscription.
+/// What lanes are to work on, by subscription.
 #[derive(Debug, Default)]
-pub(super) struct Merges(Mutex<BTreeMap<String, Merge>>);
+pub(super) struct LaneJobs(Mutex<BTreeMap<String, LaneJob>>);
 
-impl Merges {
-    /// Returns what the lanes of a subscription are to merge.
-    pub(super) fn of(&self, subscription: &str) -> Option<Merge> {
+impl LaneJobs {
+    /// Returns what the lanes of a subscription are to work on.
+    pub(super) fn of(&self, subscription: &str) -> Option<LaneJob> {
         self.0.lock().ok()?.get(subscription).copied()
     }
 
-    fn set(&self, merges: BTreeMap<String, Merge>) {
+    fn set(&self, jobs: BTreeMap<String, LaneJob>) {
         if let Ok(mut known) = self.0.lock() {
-            *known = merges;
+            *known = jobs;
         }
     }
 }
@@ -112,9 +112,9 @@ async fn tell(desk: &Desk<'_>) -> Result<(), PortError> {
 async fn look(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<(), PortError> {
     let jobs = desk.agent.jobs().await?;
     let here = || jobs.iter().filter(|job| desk.agent.can_work(job));
-    let merges = here().filter(|job| is_merging(job));
-    let merges = merges.map(|job| (job.filed.subject.clone(), Merge { id: job.id, rate: rate(job) }));
-    desk.merges.set(merges.collect());
+    let lane_job = |job: &Job| LaneJob { id: job.id, kind: job.filed.kind, rate: rate(job) };
+    let of_lanes = here().filter(|job| desk.agent.is_for_lanes(job));
+    desk.lane_jobs.set(of_lanes.map(|job| (job.filed.subject.clone(), lane_job(job))).collect());
     for job in here() {
         let mut job = job.clone();
         if !mine.iter().any(|it| it.job.id == job.id) && desk.agent.take_job(&mut job).await? {
@@ -136,6 +136,7 @@ fn rate(job: &Job) -> Option<u32> {
     match job.filed.kind {
         JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => read::<RehearseOrders>(orders).ok()?.rate,
         JobKind::Backfill => read::<BackfillOrders>(orders).ok()?.rate,
+        JobKind::Redrive => read::<RedriveOrders>(orders).ok()?.rate,
         JobKind::Erase => None,
     }
 }

@@ -1,11 +1,12 @@
 //! The loops of lanes: each partition of a topic read by itself, a few of them stepped at once.
 
 use super::backoff::Backoff;
-use super::jobs::{Merge, pause};
+use super::jobs::{LaneJob, pause};
 use super::{Desk, NAP, NO_TOPIC};
 use crate::lane::{Kind, LaneWork, Reading};
 use crate::workers::Pace;
 use futures_util::future::join_all;
+use seamline_flow::job::JobKind;
 use seamline_flow::job::merge::Merged;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
@@ -68,27 +69,26 @@ async fn have_begun(desk: &Desk<'_>, reading: Reading<'_>, events: &str) -> Resu
     Ok(begun.count() >= topic.partitions as usize)
 }
 
-/// What a lane merges between two batches, for a job.
-struct Merging {
+/// What a lane does for a job between two batches.
+struct Aside {
     subscription: String,
+    kind: Kind,
     not_before: Instant,
     /// The last job for which nothing is left here.
     done: Option<u64>,
 }
 
-impl Merging {
-    fn of(lane: &LaneWork<'_>) -> Merging {
-        let subscription = match lane.reading.kind {
-            Kind::State => lane.reading.intake.subscription.to_string(),
-            // What is reacted to is never merged.
-            Kind::Events => String::new(),
-        };
-        Merging { subscription, not_before: Instant::now(), done: None }
+impl Aside {
+    fn of(lane: &LaneWork<'_>) -> Aside {
+        let (subscription, kind) = (lane.reading.intake.subscription.to_string(), lane.reading.kind);
+        Aside { subscription, kind, not_before: Instant::now(), done: None }
     }
 
-    fn due(&self, desk: &Desk<'_>) -> Option<Merge> {
-        let merge = desk.merges.of(&self.subscription)?;
-        (self.done != Some(merge.id) && self.not_before <= Instant::now()).then_some(merge)
+    fn due(&self, desk: &Desk<'_>) -> Option<LaneJob> {
+        let job = desk.lane_jobs.of(&self.subscription)?;
+        // What is reacted to is never merged.
+        let is_here = self.kind == Kind::State || job.kind == JobKind::Redrive;
+        (is_here && self.done != Some(job.id) && self.not_before <= Instant::now()).then_some(job)
     }
 
     fn is_due(&self, desk: &Desk<'_>) -> bool {
@@ -96,15 +96,15 @@ impl Merging {
     }
 
     async fn step(&mut self, desk: &Desk<'_>, lane: &mut LaneWork<'_>) -> Result<(), PortError> {
-        let Some(merge) = self.due(desk) else { return Ok(()) };
+        let Some(job) = self.due(desk) else { return Ok(()) };
         let _permit = desk.gate.acquire().await.expect("the gate is never closed");
-        let rest = match lane.merge(merge.id).await? {
+        let rest = match lane.work_on(job.kind, job.id).await? {
             Merged::Moved(moved) => {
-                desk.metrics.merged(moved);
-                pause(moved, merge.rate)
+                desk.metrics.lane_worked(job.kind, moved);
+                pause(moved, job.rate)
             }
             Merged::Done => {
-                self.done = Some(merge.id);
+                self.done = Some(job.id);
                 Duration::ZERO
             }
             Merged::NotNow | Merged::Fenced => LOOK,
@@ -118,9 +118,9 @@ impl Merging {
 async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
     let worker = worker(lane.reading.kind);
     let (mut backoff, mut nap, mut told) = (Backoff::default(), NAP.0, None);
-    let mut merging = Merging::of(&lane);
+    let mut aside = Aside::of(&lane);
     while !desk.stopping() {
-        if let Err(error) = merging.step(desk, &mut lane).await {
+        if let Err(error) = aside.step(desk, &mut lane).await {
             desk.failed(worker, &error, &mut backoff).await;
         }
         if lane.is_held() && desk.share.is_exceeded() {
@@ -166,8 +166,8 @@ async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
             Pace::Busy(until) => desk.wait_for_lease(until, &backoff).await,
             Pace::NoTopic => desk.nap(NO_TOPIC).await,
             Pace::Stopped(case) => {
-                let merges = || merging.is_due(desk);
-                desk.stopped(worker, &case, &mut told, merges).await;
+                let is_due = || aside.is_due(desk);
+                desk.stopped(worker, &case, &mut told, is_due).await;
             }
         }
     }

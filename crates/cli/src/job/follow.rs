@@ -203,6 +203,7 @@ fn phase(job: &Job) -> String {
     match far(job) {
         Far::Rehearsal(_, at) if at.phase != Phase::Begin => at.phase.word().to_owned(),
         Far::Backfill(..) => "publishes".to_owned(),
+        Far::Redrive(..) => "tries again".to_owned(),
         Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => String::new(),
     }
 }
@@ -214,6 +215,10 @@ fn line(job: &Job) -> String {
         Far::Backfill(orders, at) => {
             let began = at.began.unwrap_or(job.since);
             bar("publishes", (at.rows, orders.rows.max(at.rows)), "rows", began)
+        }
+        Far::Redrive(orders, at) => {
+            let (done, began) = (at.moved + at.stayed, at.began.unwrap_or(job.since));
+            bar("tries again", (done, orders.items.max(done)), "messages", began)
         }
         Far::Rehearsal(..) | Far::Erasure(..) | Far::Unknown => tell::doing(job),
     }

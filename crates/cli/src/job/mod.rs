@@ -217,7 +217,7 @@ async fn spoken(agent: &Agent, mut job: Job, word: Word) -> Result<Job> {
 /// Drops what an aborted job had read.
 async fn forget(agent: &Agent, job: &Job) -> Result<()> {
     match job.filed.kind {
-        JobKind::Backfill => Ok(()),
+        JobKind::Backfill | JobKind::Redrive => Ok(()),
         JobKind::Erase => crate::erase::forget(agent, job).await,
         JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay => {
             let mut intakes = agent.intakes.iter();

@@ -5,7 +5,8 @@ use crate::terminal::counted;
 use seamline_contract::id::ContextId;
 use seamline_flow::erasure::{EraseOrders, Erasing};
 use seamline_flow::job::orders::{
-    BackfillOrders, Phase, Publishing, RehearseOrders, Rehearsing, read, read_progress,
+    BackfillOrders, Phase, Publishing, RedriveOrders, Redriving, RehearseOrders, Rehearsing, read,
+    read_progress,
 };
 use seamline_flow::job::tally::Tally;
 use seamline_flow::job::{Job, JobKind, JobStage};
@@ -17,6 +18,8 @@ pub(crate) enum Far {
     Rehearsal(RehearseOrders, Box<Rehearsing>),
     /// A contract is published once more.
     Backfill(BackfillOrders, Publishing),
+    /// What waited in quarantine is tried again.
+    Redrive(RedriveOrders, Redriving),
     /// The personal data of a subject goes.
     Erasure(EraseOrders, Erasing),
     /// Its texts are not known here.
@@ -37,6 +40,10 @@ pub(crate) fn far(job: &Job) -> Far {
             (Ok(orders), Ok(at)) => Far::Backfill(orders, at),
             _ => Far::Unknown,
         },
+        JobKind::Redrive => match (read(orders), read_progress(progress)) {
+            (Ok(orders), Ok(at)) => Far::Redrive(orders, at),
+            _ => Far::Unknown,
+        },
         JobKind::Erase => match (read(orders), read_progress(progress)) {
             (Ok(orders), Ok(at)) => Far::Erasure(orders, at),
             _ => Far::Unknown,
@@ -49,6 +56,10 @@ pub(crate) fn doing(job: &Job) -> String {
     let what = match far(job) {
         Far::Unknown => "of a form that is not known here".to_owned(),
         Far::Backfill(orders, at) => format!("{} of {} rows published", at.rows, orders.rows),
+        Far::Redrive(_, at) => {
+            let stayed = if at.stayed > 0 { format!(", {} stay", at.stayed) } else { String::new() };
+            format!("{} tried again{stayed}", counted(at.moved, "message"))
+        }
         Far::Erasure(_, at) => erased(&at),
         Far::Rehearsal(_, at) if job.stage == JobStage::Done => found(&at),
         Far::Rehearsal(_, at) => match at.phase {
@@ -91,6 +102,8 @@ pub(crate) fn exit(job: &Job) -> Exit {
         JobStage::Done => match far(job) {
             Far::Unknown => Exit::Inconclusive,
             Far::Backfill(..) | Far::Erasure(..) => Exit::Clean,
+            Far::Redrive(_, at) if at.stayed > 0 => Exit::Inconclusive,
+            Far::Redrive(..) => Exit::Clean,
             Far::Rehearsal(orders, at) => {
                 let tally = last(&at);
                 match (tally.differences(), tally.left) {
@@ -201,7 +214,7 @@ pub(crate) fn next(job: &Job, id: &str, place: &str) -> String {
         JobStage::Failed | JobStage::Aborted => format!("seamline status{place}"),
         JobStage::Done => match (far(job), exit(job)) {
             (Far::Erasure(orders, _), _) => format!("seamline erase show {}{place}", orders.id),
-            (Far::Backfill(..), _) => {
+            (Far::Backfill(..), _) | (Far::Redrive(..), Exit::Clean) => {
                 format!("seamline agent {}{place}", job.filed.subject.split('/').next().unwrap_or_default())
             }
             (Far::Rehearsal(orders, _), Exit::Drift) if !orders.merge => {

@@ -1,10 +1,12 @@
 //! `seamline quarantine list|show|redrive|discard`: what broke its contract and waits, at sources and at consumers, by issue.
 
 mod item;
+mod redrive;
 mod treat;
 
 use crate::exit::{Exit, usage};
 use crate::quarantine::item::{Item, Walk, sample};
+use crate::quarantine::redrive::{RedriveArgs, redrive};
 use crate::quarantine::treat::{TreatArgs, Wish, treat};
 use crate::site::{Where, agents, block_on, contexts, no_answer};
 use crate::terminal::{Format, columns, counted};
@@ -25,8 +27,8 @@ pub(crate) enum Verb {
     List(ListArgs),
     /// Shows an issue or one item, values above `internal` masked.
     Show(ShowArgs),
-    /// Tries an item again, at a source all rows of its key in their order; of an issue all its items.
-    Redrive(TreatArgs),
+    /// Tries an item again, at a source all rows of its key in their order; all items of an issue, or of a subject, as a job.
+    Redrive(RedriveArgs),
     /// Gives an item up, of an issue all its items; what waits behind them at a source is tried again.
     Discard(TreatArgs),
 }
@@ -72,7 +74,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Exit> {
     match verb {
         Verb::List(args) => list(args),
         Verb::Show(args) => show(args),
-        Verb::Redrive(args) => treat(args, Wish::Redrive),
+        Verb::Redrive(args) => redrive(args),
         Verb::Discard(args) => treat(args, Wish::Discard),
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of items in quarantine: tried again, or given up with a reason; one, or all of an issue.
+//! What becomes of items in quarantine: one tried again, one or all of an issue given up with a reason.
 
 use super::item::{Item, Walk};
 use super::{context_of, found, is_issue, issue_of};
@@ -21,15 +21,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Arguments of `redrive` and `discard`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TreatArgs {
-    /// The item or the issue, as `list` prints it.
+    /// The item or the issue, as `list` prints it; to redrive also a contract or a subscription.
     pub(super) item: String,
     /// Why, for the timeline of its case.
     #[arg(long, value_name = "TEXT")]
-    because: String,
+    pub(super) because: String,
     #[command(flatten)]
-    place: Where,
+    pub(super) place: Where,
     #[command(flatten)]
-    writing: Writing,
+    pub(super) writing: Writing,
 }
 
 /// What is to become of it.
@@ -41,7 +41,7 @@ pub(super) enum Wish {
     Discard,
 }
 
-/// Treats an item, or all items of an issue.
+/// Treats an item, or gives up all items of an issue.
 ///
 /// # Errors
 /// When there is none, or it cannot be treated.
@@ -72,7 +72,7 @@ pub(super) fn treat(args: &TreatArgs, wish: Wish) -> Result<Exit> {
             }
             return Ok(Exit::Clean);
         }
-        let treated = if whole { all(&agents, args, wish).await } else { one(&agents, args, wish).await };
+        let treated = if whole { all(&agents, args).await } else { one(&agents, args, wish).await };
         let released = release(&agents).await;
         let (context, said) = treated?;
         released?;
@@ -106,16 +106,12 @@ async fn one(agents: &[Agent], args: &TreatArgs, wish: Wish) -> Result<(ContextI
 
 /// Says in the timeline of its case what was done, and why.
 async fn note(agent: &Agent, item: &Item, args: &TreatArgs, wish: Wish) -> Result<()> {
-    let subject = match item {
-        Item::Row(row) => outlet_name(agent, row),
-        Item::Record(record) => record.lane.subscription.to_string(),
-    };
     let note = format!("{} {}: {}", wish.verb(), args.item, args.because);
-    note_quarantine(&agent.database, &subject, &note).await
+    note_quarantine(&agent.database, &job_subject(agent, item), &note).await
 }
 
-/// Treats all items of an issue, page by page. What still cannot be taken stays and is counted.
-async fn all(agents: &[Agent], args: &TreatArgs, wish: Wish) -> Result<(ContextId, String)> {
+/// Gives up all items of an issue, page by page. What cannot be given up stays and is counted.
+async fn all(agents: &[Agent], args: &TreatArgs) -> Result<(ContextId, String)> {
     let (mut treated, mut stayed, mut told) = (0, 0, None);
     for agent in agents {
         let (mut walk, mut noted) = (Walk::default(), false);
@@ -127,20 +123,18 @@ async fn all(agents: &[Agent], args: &TreatArgs, wish: Wish) -> Result<(ContextI
             let is_asked = |it: &Item| it.issue(&agent.context).as_deref() == Some(&args.item);
             let items: Vec<Item> = page.into_iter().filter(is_asked).collect();
             if let Some(first) = items.first().filter(|_| !noted) {
-                note(agent, first, args, wish).await?;
+                note(agent, first, args, Wish::Discard).await?;
                 (noted, told) = (true, Some(agent.context.clone()));
             }
             let mut keys: BTreeMap<ContractId, BTreeSet<String>> = BTreeMap::new();
             for item in &items {
                 match item {
                     Item::Row(row) => {
-                        if wish == Wish::Discard {
-                            Source::discard(&agent.database, row.sequence).await.map_err(no_answer)?;
-                        }
+                        Source::discard(&agent.database, row.sequence).await.map_err(no_answer)?;
                         keys.entry(row.contract.clone()).or_default().insert(row.key.clone());
                         treated += 1;
                     }
-                    Item::Record(record) => match treat_record(agent, record, wish).await {
+                    Item::Record(record) => match treat_record(agent, record, Wish::Discard).await {
                         Ok(_) => treated += 1,
                         Err(_) => stayed += 1,
                     },
@@ -154,22 +148,23 @@ async fn all(agents: &[Agent], args: &TreatArgs, wish: Wish) -> Result<(ContextI
         }
     }
     let context = told.unwrap_or_else(|| agents[0].context.clone());
-    let verb = match wish {
-        Wish::Redrive => "tried again",
-        Wish::Discard => "given up",
-    };
     let stayed = if stayed > 0 { format!("; {stayed} stay, for the same reason") } else { String::new() };
-    Ok((context, format!("{} {verb}{stayed}", counted(treated, "item"))))
+    Ok((context, format!("{} given up{stayed}", counted(treated, "item"))))
 }
 
 fn result(args: &TreatArgs, verb: &str, said: &str) -> Value {
     json!({ "schema": "seamline/quarantine-act/v1", "item": args.item, "act": verb, "result": said })
 }
 
-/// Returns the printed contract under which the cases of a row are raised.
-fn outlet_name(agent: &Agent, row: &AsideRow) -> String {
-    let outlet = agent.outlets.as_ref().and_then(|outlets| outlets.get(&row.contract));
-    outlet.map_or_else(|| row.contract.to_string(), |outlet| outlet.contract.to_string())
+/// Returns the printed contract or subscription under which cases and jobs of an item are.
+pub(super) fn job_subject(agent: &Agent, item: &Item) -> String {
+    match item {
+        Item::Row(row) => {
+            let outlet = agent.outlets.as_ref().and_then(|outlets| outlets.get(&row.contract));
+            outlet.map_or_else(|| row.contract.to_string(), |outlet| outlet.contract.to_string())
+        }
+        Item::Record(record) => record.lane.subscription.to_string(),
+    }
 }
 
 async fn treat_row(agent: &Agent, row: &AsideRow, wish: Wish) -> Result<String> {

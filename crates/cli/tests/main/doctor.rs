@@ -30,3 +30,11 @@ fn a_column_that_is_gone_and_rows_that_nobody_relays_are_told() {
     let ran = place.run(&["doctor", "policy-administration"]).exits(1);
     ran.says("1 outbox rows wait").says("mend: seamline agent policy-administration");
 }
+
+#[test]
+fn a_topic_keeps_the_partitions_that_it_was_made_with() {
+    let place = Place::insurer(1);
+    place.edit("environments/laptop.environment.yaml", "partitions: 4", "partitions: 8");
+    let ran = place.run(&["doctor", "policy-administration"]).exits(1);
+    ran.says("partitions is `4` and should be `8`").says("are never changed: set `partitions` back");
+}

@@ -15,11 +15,13 @@ mod fixture;
 #[path = "../../../estate/tests/main/git.rs"]
 mod git;
 mod guide;
+mod history;
 mod jobs;
 mod killed;
 mod outputs;
 mod pull;
 mod readme;
+mod redrive;
 mod reference;
 mod refusals;
 mod revisions;

@@ -8,7 +8,7 @@ use crate::job::orders::{
     Merging, Phase, Reach, RehearseOrders, Rehearsing, Standing, read, read_progress, write,
 };
 use crate::job::rehearse::{STEP_ROWS, rehearsed};
-use crate::job::{Job, JobStage, Jobs, Part, job};
+use crate::job::{Job, JobKind, JobStage, Jobs, Part, job};
 use crate::log::Log;
 use crate::port::PortError;
 use crate::projector::decide::in_sums;
@@ -116,7 +116,8 @@ pub async fn parts_done<J: Jobs>(
 
 /// Returns whether the holders of lanes are to merge for a job.
 pub fn is_merging(job: &Job) -> bool {
-    matches!(job.stage, JobStage::Waiting | JobStage::Working)
+    matches!(job.filed.kind, JobKind::Rehearse | JobKind::Bootstrap | JobKind::Replay)
+        && matches!(job.stage, JobStage::Waiting | JobStage::Working)
         && read_progress::<Rehearsing>(&job.progress).is_ok_and(|at| at.phase == Phase::Merge)
 }
 

@@ -4,6 +4,7 @@ pub mod decide;
 pub mod merge;
 pub mod orders;
 pub mod publish;
+pub mod redrive;
 pub mod rehearse;
 pub mod tally;
 
@@ -21,14 +22,22 @@ pub enum JobKind {
     Replay,
     /// The current state of all keys of a contract is published once more.
     Backfill,
+    /// What waits in quarantine is tried again, all of an issue or of a subject.
+    Redrive,
     /// The personal data of one subject goes. It is kept when it is over: it is the proof.
     Erase,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [JobKind; 5] =
-        [JobKind::Rehearse, JobKind::Bootstrap, JobKind::Replay, JobKind::Backfill, JobKind::Erase];
+    pub const ALL: [JobKind; 6] = [
+        JobKind::Rehearse,
+        JobKind::Bootstrap,
+        JobKind::Replay,
+        JobKind::Backfill,
+        JobKind::Redrive,
+        JobKind::Erase,
+    ];
 
     /// Returns the word under which it is stored and printed.
     pub fn word(self) -> &'static str {
@@ -37,6 +46,7 @@ impl JobKind {
             JobKind::Bootstrap => "bootstrap",
             JobKind::Replay => "replay",
             JobKind::Backfill => "backfill",
+            JobKind::Redrive => "redrive",
             JobKind::Erase => "erase",
         }
     }

@@ -8,8 +8,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The version of both formats.
+/// The version of these formats.
 const VERSION: u32 = 1;
+
+/// The version of orders that name an era: who does not know of it must not take them for wider ones.
+const WITH_ERA: u32 = 2;
 
 /// How a projection is to be derived anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +31,24 @@ pub struct RehearseOrders {
     pub from: Option<Timestamp>,
     /// Only keys whose last record was written before this moment.
     pub until: Option<Timestamp>,
+    /// Only keys whose last record was written under this major.
+    pub era: Option<u32>,
 }
 
 impl RehearseOrders {
     /// Returns orders to derive all keys.
     pub fn all(translation: &str, merge: bool, rate: Option<u32>) -> RehearseOrders {
         let (translation, keys) = (translation.to_owned(), BTreeSet::new());
-        RehearseOrders { version: VERSION, merge, translation, rate, keys, from: None, until: None }
+        RehearseOrders {
+            version: VERSION,
+            merge,
+            translation,
+            rate,
+            keys,
+            from: None,
+            until: None,
+            era: None,
+        }
     }
 
     /// Returns orders for some keys, and for those written last within a time.
@@ -48,9 +62,16 @@ impl RehearseOrders {
         RehearseOrders { keys, from, until, ..self }
     }
 
+    /// Returns orders for keys that were written last under a major.
+    #[must_use]
+    pub fn of_era(self, era: Option<u32>) -> RehearseOrders {
+        let version = if era.is_some() { WITH_ERA } else { self.version };
+        RehearseOrders { version, era, ..self }
+    }
+
     /// Returns whether only some keys are asked for.
     pub fn is_partial(&self) -> bool {
-        !self.keys.is_empty() || self.from.is_some() || self.until.is_some()
+        !self.keys.is_empty() || self.from.is_some() || self.until.is_some() || self.era.is_some()
     }
 }
 
@@ -69,6 +90,26 @@ impl BackfillOrders {
     /// Returns orders.
     pub fn new(rows: u64, rate: Option<u32>) -> BackfillOrders {
         BackfillOrders { version: VERSION, rows, rate }
+    }
+}
+
+/// What is to leave quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedriveOrders {
+    version: u32,
+    /// Only what is in this issue; none: all of the subject.
+    pub issue: Option<String>,
+    /// Messages that waited when it was filed, those behind others not counted.
+    pub items: u64,
+    /// At most so many messages in a second; of each lane at a consumer. None: as fast as it goes.
+    pub rate: Option<u32>,
+}
+
+impl RedriveOrders {
+    /// Returns orders.
+    pub fn new(issue: Option<String>, items: u64, rate: Option<u32>) -> RedriveOrders {
+        RedriveOrders { version: VERSION, issue, items, rate }
     }
 }
 
@@ -249,6 +290,50 @@ impl Publishing {
     }
 }
 
+/// How far a redrive is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Redriving {
+    version: u32,
+    /// At a source: the sequence of the last row that was looked at.
+    pub after: Option<u64>,
+    /// Messages tried again.
+    pub moved: u64,
+    /// Messages that stay, for the same reason. A source tells by its quarantine instead.
+    pub stayed: u64,
+    /// When it began.
+    pub began: Option<Timestamp>,
+}
+
+impl Redriving {
+    /// Begins.
+    pub fn at(now: Timestamp) -> Redriving {
+        Redriving { version: VERSION, began: Some(now), ..Redriving::default() }
+    }
+}
+
+/// How far the redrive of a lane is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaneRedriving {
+    version: u32,
+    /// The next offset to look at.
+    pub next: u64,
+    /// Messages tried again.
+    pub moved: u64,
+    /// Messages that stay.
+    pub stayed: u64,
+    /// Nothing is left.
+    pub done: bool,
+}
+
+impl LaneRedriving {
+    /// Begins.
+    pub fn begin() -> LaneRedriving {
+        LaneRedriving { version: VERSION, ..LaneRedriving::default() }
+    }
+}
+
 /// A text of a job that is not as it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("a job's text cannot be read: {0}")]
@@ -270,7 +355,19 @@ macro_rules! versioned {
     };
 }
 
-versioned!(RehearseOrders, BackfillOrders, EraseOrders, Rehearsing, Merging, Publishing, Erasing, Subject);
+versioned!(
+    RehearseOrders,
+    BackfillOrders,
+    RedriveOrders,
+    EraseOrders,
+    Rehearsing,
+    Merging,
+    Publishing,
+    Redriving,
+    LaneRedriving,
+    Erasing,
+    Subject
+);
 
 /// Reads a text.
 ///
@@ -279,9 +376,9 @@ versioned!(RehearseOrders, BackfillOrders, EraseOrders, Rehearsing, Merging, Pub
 pub fn read<T: Versioned>(text: &str) -> Result<T, Unreadable> {
     let read: T = serde_json::from_str(text).map_err(|error| Unreadable(error.to_string()))?;
     match read.version() {
-        0..=VERSION => Ok(read),
+        0..=WITH_ERA => Ok(read),
         newer => {
-            Err(Unreadable(format!("it has version {newer}; this program knows versions up to {VERSION}")))
+            Err(Unreadable(format!("it has version {newer}; this program knows versions up to {WITH_ERA}")))
         }
     }
 }
@@ -310,9 +407,14 @@ mod tests {
     fn a_text_is_read_as_it_was_written_and_a_newer_one_is_refused() {
         let orders = RehearseOrders::all("a: b", true, Some(500));
         assert_eq!(read::<RehearseOrders>(&write(&orders)).unwrap(), orders);
-        let newer = write(&orders).replace("\"version\":1", "\"version\":2");
+        let of_era = orders.clone().of_era(Some(1));
+        assert!(write(&of_era).contains("\"version\":2"), "an older program must not do more than was asked");
+        assert_eq!(read::<RehearseOrders>(&write(&of_era)).unwrap(), of_era);
+        let older = write(&orders).replace(",\"era\":null", "");
+        assert_eq!(read::<RehearseOrders>(&older).unwrap(), orders);
+        let newer = write(&orders).replace("\"version\":1", "\"version\":3");
         let said = read::<RehearseOrders>(&newer).unwrap_err().to_string();
-        assert!(said.contains("version 2"), "{said}");
+        assert!(said.contains("version 3"), "{said}");
         assert_eq!(read_progress::<Merging>("").unwrap(), Merging::default());
         assert!(read_progress::<Merging>("{").is_err());
     }

@@ -18,6 +18,7 @@ use crate::schemas::missing;
 use crate::stop;
 use crate::store::{Lane, LaneState, Marker, Projection, Rehearsed, RehearsedBy, Store};
 use seamline_message::digest::Digest;
+use seamline_message::envelope::Envelope;
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
 use std::collections::BTreeMap;
@@ -249,8 +250,13 @@ impl<S: Store + Jobs, L: Log, C: Clock> Desk<'_, S, L, C> {
         Derived::Row(Rehearsed { key, values, marker, left }, is_broken)
     }
 
-    /// Whether a record was written within the time that is asked for.
+    /// Whether a record was written within the time, and under the major, that is asked for.
     fn is_within(&self, record: &Incoming) -> bool {
+        if let Some(era) = self.orders.era
+            && !Envelope::from_headers(&record.headers).is_ok_and(|it| it.contract.major.0 == era)
+        {
+            return false;
+        }
         let (from, until) = (self.orders.from, self.orders.until);
         if from.is_none() && until.is_none() {
             return true;

@@ -14,3 +14,4 @@ mod pooler;
 mod projection;
 mod publish;
 mod queue;
+mod redrive;
