@@ -52,7 +52,7 @@ async fn a_job_is_kept_as_it_was_filed<F: JobsFixture>(fixture: &F) {
     }
     let all = sure(jobs.jobs(false).await);
     assert_eq!(all.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "by number");
-    let stages = JobStage::ALL.into_iter().skip(2).chain([JobStage::Done]);
+    let stages = JobStage::ALL.into_iter().skip(2).chain(std::iter::repeat(JobStage::Done));
     for (mut job, stage) in all.into_iter().zip(stages) {
         let next = Job { progress: "{}".to_owned(), ..over(&job, stage, "why", moment(5)) };
         assert!(sure(change(&jobs, &mut job, next).await));

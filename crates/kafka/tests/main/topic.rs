@@ -25,7 +25,13 @@ async fn a_topic_made_here_has_no_differences_and_one_changed_has() {
     configure(&spec.name, &[("cleanup.policy", "delete"), ("min.compaction.lag.ms", "3600000")]).await;
     let found = log.check(&wanted).await.unwrap();
     let settings: Vec<_> = found.iter().map(|it| (it.setting.as_str(), it.found.as_str())).collect();
-    let told = [("partitions", "3"), ("cleanup.policy", "delete"), ("delete.retention.ms", "86400000")];
+    // What `configure` leaves out goes back to the broker's default.
+    let told = [
+        ("partitions", "3"),
+        ("cleanup.policy", "delete"),
+        ("delete.retention.ms", "86400000"),
+        ("max.compaction.lag.ms", "9223372036854775807"),
+    ];
     assert_eq!(settings, told);
     assert!(found[1].mend.ends_with("--add-config cleanup.policy=compact"));
 }
