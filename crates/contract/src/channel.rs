@@ -80,12 +80,16 @@ pub enum Cadence {
 }
 
 impl Cadence {
+    /// Returns whether it names times of a day, and no zone for them.
+    pub fn lacks_zone(&self) -> bool {
+        let Cadence::At(text) = self else { return false };
+        text.split(' ').next_back().is_some_and(|last| last.contains(':')) && !text.contains(" :")
+    }
+
     /// Writes a zone behind times of a day that name none.
     pub fn fill_zone(&mut self, zone: Option<&str>) {
-        let (Cadence::At(text), Some(zone)) = (self, zone) else { return };
-        let is_of_day =
-            text.split(' ').next_back().is_some_and(|last| last.contains(':')) && !text.contains(" :");
-        if is_of_day {
+        let lacks = self.lacks_zone();
+        if let (Cadence::At(text), Some(zone), true) = (self, zone, lacks) {
             *text = format!("{text} {zone}");
         }
     }

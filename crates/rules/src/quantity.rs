@@ -4,6 +4,7 @@ use crate::review::Review;
 use crate::rule::{Category, Rule};
 use crate::walk::{Placed, attributes, details};
 use seamline_contract::attribute::Type;
+use seamline_contract::contract::Contract;
 use seamline_contract::finding::{Finding, Level};
 
 /// Every decimal has a unit. Integers may be counts, ranks or codes, so none is asked of them.
@@ -38,7 +39,7 @@ fn quantity_has_unit(review: &Review<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Every date knows its zone.
+/// Every date and every hour knows its zone.
 pub(crate) const DATE_HAS_ZONE: Rule = Rule {
     id: "DATE_HAS_ZONE",
     category: Category::Meaning,
@@ -73,6 +74,24 @@ fn date_has_zone(review: &Review<'_>) -> Vec<Finding> {
                     .owed_by(&contract.name.context),
             );
         }
+        findings.extend(hours_without_zone(contract));
     }
     findings
+}
+
+/// Channels that are sent at hours of nowhere.
+fn hours_without_zone(contract: &Contract) -> impl Iterator<Item = Finding> {
+    let events = contract.events.as_ref().map(|events| &events.terms);
+    let channels =
+        [("events", events), ("state", contract.state.as_ref()), ("reference", contract.reference.as_ref())];
+    let lacking = channels.into_iter().filter(|(_, terms)| terms.is_some_and(|it| it.cadence.lacks_zone()));
+    lacking.map(|(channel, _)| {
+        DATE_HAS_ZONE
+            .finding(
+                contract.path().key(channel).key("cadence"),
+                format!("`{channel}` is sent at an hour, and nothing says in which zone"),
+            )
+            .help("write `Europe/Berlin` or another behind it, or `defaults: { zone: … }` in `seamline.yaml`")
+            .owed_by(&contract.name.context)
+    })
 }

@@ -150,6 +150,37 @@ fn a_key_is_not_optional_where_it_is_decided() {
 }
 
 #[test]
+fn an_hour_says_where_it_is_read_off_a_clock() {
+    let of = |cadence: &str, defaults: &str| {
+        let contract = format!(
+            "apiVersion: seamline/v1\nkind: Contract\nversion: 1.0.0\nstatus: active\nmeaning: What is charged.\nkey: code\n\
+             attributes:\n  code: {{ type: string, meaning: Names a tariff. }}\nreference: {{ cadence: {cadence} }}\n\
+             guarantees: {{ reference: {{ freshness: 1h }} }}\n\
+             reconciliation: {{ every: 1d, page: 1 row, runbook: runbooks/policy.md }}\n"
+        );
+        let settings = format!(
+            "apiVersion: seamline/v1\nkind: Estate\nid: insurer\nroots: [.]\npurposes: {{ claims-handling: Deciding on a claim., \
+             advertising: Selling one policy more. }}\ndefaults: {{ {defaults}classification: internal }}\nrules: {{ MEANING_ACCEPTED: off }}\n"
+        );
+        let files = [("seamline.yaml", settings), ("policies/tariff.contract.yaml", contract)];
+        let files = files.map(|(name, text)| (DocumentId(name.to_owned()), text));
+        let found = found(&in_the_examples_estate(Files::from(files)));
+        found
+            .into_iter()
+            .filter(|it| it.contains("DATE_HAS_ZONE") && it.contains("tariff"))
+            .collect::<Vec<_>>()
+    };
+    let found = of("daily 04:00", "");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("policies/tariff.contract.yaml:9:"), "{found:#?}");
+    for (cadence, defaults) in
+        [("daily 04:00 UTC", ""), ("every 1h", ""), ("'hourly :15'", ""), ("daily 04:00", "zone: UTC, ")]
+    {
+        assert_eq!(of(cadence, defaults), [""; 0], "{cadence}");
+    }
+}
+
+#[test]
 fn a_cache_may_do_without_reconciliation_and_a_projection_may_not() {
     let reconciliation = "reconciliation: { every: 1h, page: 1 row }\n";
     check(COVER, reconciliation, "", &["RECONCILIATION_DECLARED claims/cover.subscription.yaml:1"]);
