@@ -353,6 +353,22 @@ impl<'a> Reading<'a> {
         Reading(came)
     }
 
+    /// Returns the contract and the version of a message in JSON, and what its type says of that contract; none: of another.
+    pub(crate) fn of_contract(&self) -> Result<(ContractRef, Version, Option<&'a str>), Violation> {
+        if self.text(SPEC_VERSION)? != "1.0" {
+            return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
+        }
+        if !matches!(self.optional(CONTENT_TYPE)?, None | Some(JSON)) {
+            return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
+        }
+        let (name, version) = read_schema(self.text(DATA_SCHEMA)?)
+            .ok_or_else(|| wrong(DATA_SCHEMA, "not a contract with a version"))?;
+        let contract = ContractRef { name, major: version.major };
+        let prefix = format!("{}.{}.", contract.name.context, contract.name.contract);
+        let of = self.text(TYPE)?.strip_prefix(&prefix);
+        Ok((contract, version, of))
+    }
+
     pub(crate) fn optional(&self, name: &str) -> Result<Option<&'a str>, Violation> {
         let idx = OURS.iter().position(|ours| *ours == name).expect("it is one of ours");
         let bytes = match self.0[idx] {

@@ -3,7 +3,7 @@
 use crate::canonical;
 use crate::envelope::{
     CAUSATION, CONTENT_TYPE, CORRELATION, DATA_SCHEMA, Header, ID, JSON, PARTITION_KEY, Reading,
-    SCHEMA_PREFIX, SOURCE, SPEC_VERSION, SUBJECT, TIME, TRACE_PARENT, TYPE, read_schema, wrong,
+    SCHEMA_PREFIX, SOURCE, SPEC_VERSION, SUBJECT, TIME, TRACE_PARENT, TYPE, wrong,
 };
 use crate::headers::Headers;
 use crate::violation::Violation;
@@ -83,17 +83,8 @@ impl Errand {
     /// HEADER with the path of the header that is missing, repeated, null, not UTF-8, malformed or at odds with another.
     pub fn from_headers(headers: &Headers) -> Result<Errand, Violation> {
         let read = Reading::of(headers);
-        if read.text(SPEC_VERSION)? != "1.0" {
-            return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
-        }
-        if !matches!(read.optional(CONTENT_TYPE)?, None | Some(JSON)) {
-            return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
-        }
-        let (name, version) = read_schema(read.text(DATA_SCHEMA)?)
-            .ok_or_else(|| wrong(DATA_SCHEMA, "not a contract with a version"))?;
-        let contract = ContractRef { name, major: version.major };
-        let prefix = format!("{}.{}.", contract.name.context, contract.name.contract);
-        let kind = match read.text(TYPE)?.strip_prefix(&prefix) {
+        let (contract, version, of) = read.of_contract()?;
+        let kind = match of {
             Some("outcome") => Some(ErrandKind::Outcome),
             other => other.and_then(|command| command.parse().ok()).map(ErrandKind::Command),
         };

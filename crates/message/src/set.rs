@@ -6,7 +6,7 @@ use crate::canonical;
 use crate::digest::Digest;
 use crate::envelope::{
     CONTENT_TYPE, DATA_SCHEMA, Header, ID, JSON, PLACE, Reading, SCHEMA_PREFIX, SEQUENCE, SOURCE,
-    SPEC_VERSION, SUBJECT, TIME, TYPE, read_schema, wrong,
+    SPEC_VERSION, SUBJECT, TIME, TYPE, wrong,
 };
 use crate::headers::Headers;
 use crate::sequence::Sequence;
@@ -86,17 +86,8 @@ impl SetRecord {
     /// HEADER with the path of the header that is missing, repeated, null, not UTF-8, malformed or at odds with another.
     pub fn from_headers(headers: &Headers) -> Result<SetRecord, Violation> {
         let read = Reading::of(headers);
-        if read.text(SPEC_VERSION)? != "1.0" {
-            return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
-        }
-        if !matches!(read.optional(CONTENT_TYPE)?, None | Some(JSON)) {
-            return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
-        }
-        let (name, version) = read_schema(read.text(DATA_SCHEMA)?)
-            .ok_or_else(|| wrong(DATA_SCHEMA, "not a contract with a version"))?;
-        let contract = ContractRef { name, major: version.major };
-        let prefix = format!("{}.{}.", contract.name.context, contract.name.contract);
-        let part = match read.text(TYPE)?.strip_prefix(&prefix) {
+        let (contract, version, of) = read.of_contract()?;
+        let part = match of {
             Some("reference") => {
                 let place = read.text(PLACE)?.parse().map_err(|_| wrong(PLACE, "not a place in a set"))?;
                 Part::Row { place, key_text: read.text(SUBJECT)?.to_owned() }
