@@ -1,10 +1,12 @@
 //! What the agents' workers did, as Prometheus reads it. No key, value or offset is a label.
 
 mod process;
+mod progress;
 
 use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
 use crate::metrics::process::Process;
+use crate::metrics::progress::Progress;
 use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::Offset;
@@ -20,7 +22,6 @@ use seamline_flow::job::JobKind;
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -135,8 +136,7 @@ fn ages() -> Histogram {
 pub struct Metrics {
     registry: Registry,
     families: Families,
-    moved: Arc<AtomicU64>,
-    worked: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl Default for Metrics {
@@ -176,7 +176,7 @@ impl Metrics {
         let mut registry = Registry::default();
         register(&mut registry, &families);
         registry.register_collector(Box::new(Process));
-        Metrics { registry, families, moved: Arc::default(), worked: Arc::default() }
+        Metrics { registry, families, progress: Arc::default() }
     }
 
     /// Returns all of them in the OpenMetrics text format.
@@ -194,12 +194,17 @@ impl Metrics {
 
     /// Returns how many rows and records were moved by all agents so far.
     pub fn moved(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
+        self.progress.moved()
     }
 
-    /// Returns how many records and rows jobs of all agents came past so far.
-    pub fn worked(&self) -> u64 {
-        self.worked.load(Ordering::Relaxed)
+    /// Returns how many rows and records all agents moved, or came past in jobs, so far.
+    pub fn done(&self) -> u64 {
+        self.progress.done()
+    }
+
+    /// Returns whether a job of an agent was looked at after all that is done so far, and could do nothing.
+    pub fn waits(&self, agent: &Agent, job: u64) -> bool {
+        self.progress.waits(&agent.place.to_string(), job)
     }
 
     /// Returns the metrics of one agent, and measures its database and log from now on.
@@ -209,7 +214,12 @@ impl Metrics {
         let log = |call| families.log.get_or_create_owned(&OfCall { call });
         agent.log.measure(log("append"), log("fetch"));
         agent.database.measure(families.commit.get_or_create_owned(&OfContext { context: context.clone() }));
-        AgentMetrics { context, families, moved: Arc::clone(&self.moved), worked: Arc::clone(&self.worked) }
+        AgentMetrics {
+            context,
+            place: agent.place.to_string(),
+            families,
+            progress: Arc::clone(&self.progress),
+        }
     }
 }
 
@@ -276,9 +286,9 @@ fn register(registry: &mut Registry, families: &Families) {
 /// The metrics of one agent.
 pub(crate) struct AgentMetrics {
     context: String,
+    place: String,
     families: Families,
-    moved: Arc<AtomicU64>,
-    worked: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl AgentMetrics {
@@ -297,7 +307,7 @@ impl AgentMetrics {
         if moved == 0 {
             return;
         }
-        self.moved.fetch_add(moved, Ordering::Relaxed);
+        self.progress.add_moved(moved);
         self.families.batches.get_or_create(&self.worker("relay")).inc();
         for (outcome, count) in [("published", stepped.published), ("aside", stepped.aside)] {
             let labels = Outcome { context: self.context.clone(), outcome };
@@ -315,7 +325,7 @@ impl AgentMetrics {
         if moved == 0 {
             return;
         }
-        self.moved.fetch_add(moved, Ordering::Relaxed);
+        self.progress.add_moved(moved);
         self.families.batches.get_or_create(&self.worker(worker)).inc();
         let subscription = lane.reading.intake.subscription.to_string();
         let it = &read.outcomes;
@@ -366,13 +376,23 @@ impl AgentMetrics {
         self.count_job(kind.word(), moved);
     }
 
+    /// Returns how much is done by all agents so far.
+    pub(crate) fn done(&self) -> u64 {
+        self.progress.done()
+    }
+
+    /// Says that a job could do nothing when so much was done.
+    pub(crate) fn waits(&self, job: u64, done: u64) {
+        self.progress.wait(&self.place, job, done);
+    }
+
     /// Counts what a lane did for a job.
     pub(crate) fn lane_worked(&self, kind: JobKind, moved: u64) {
         self.count_job(if kind == JobKind::Redrive { kind.word() } else { "merge" }, moved);
     }
 
     fn count_job(&self, job: &'static str, moved: u64) {
-        self.worked.fetch_add(moved.max(1), Ordering::Relaxed);
+        self.progress.add_worked(moved);
         self.families.job_records.get_or_create(&OfJob { context: self.context.clone(), job }).inc_by(moved);
     }
 
@@ -393,13 +413,13 @@ impl AgentMetrics {
 
     /// Counts commands and outcomes that were posted or heard.
     pub(crate) fn errands(&self, worker: &'static str, count: u64) {
-        self.moved.fetch_add(count, Ordering::Relaxed);
+        self.progress.add_moved(count);
         self.families.errands.get_or_create(&self.worker(worker)).inc_by(count);
     }
 
     /// Counts records of reference data that were sent or taken.
     pub(crate) fn set_records(&self, worker: &'static str, count: u64) {
-        self.moved.fetch_add(count, Ordering::Relaxed);
+        self.progress.add_moved(count);
         self.families.set_records.get_or_create(&self.worker(worker)).inc_by(count);
     }
 

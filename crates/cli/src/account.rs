@@ -5,6 +5,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use seamline_agent::agent::Agent;
 use seamline_agent::log::SiteLog;
+use seamline_agent::metrics::Metrics;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
 use seamline_flow::errand::Errands;
@@ -227,12 +228,12 @@ pub(crate) struct Left {
     pub(crate) jobs: u64,
 }
 
-/// Returns what is left to do in contexts. Outboxes come first: what left one before it was counted is in the log by then,
+/// Returns what is left to do in contexts whose agents measure by `metrics`. Outboxes come first: what left one before it was counted is in the log by then,
 /// and is missed by no lane that is looked at afterwards.
 ///
 /// # Errors
 /// The ports'.
-pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
+pub(crate) async fn left(agents: &[Agent], metrics: &Metrics) -> Result<Left> {
     let mut left = Left::default();
     for agent in agents {
         left.rows += sources(agent).await?.iter().map(|it| it.counts.waiting).sum::<u64>();
@@ -246,9 +247,8 @@ pub(crate) async fn left(agents: &[Agent]) -> Result<Left> {
     }
     for agent in agents {
         let open = agent.jobs().await.map_err(no_answer)?.into_iter();
-        // An erasure that was looked at here and says why it waits, waits for services.
-        let looked = |job: &Job| job.holder.as_ref().is_some_and(|(holder, _)| holder == agent.holder());
-        let waits = |job: &Job| job.filed.kind == JobKind::Erase && !job.note.is_empty() && looked(job);
+        // An erasure that can do nothing after all that was done here waits for services.
+        let waits = |job: &Job| job.filed.kind == JobKind::Erase && metrics.waits(agent, job.id);
         let ours = |job: &&Job| job.stage != JobStage::Paused && !waits(job) && agent.can_work(job);
         left.jobs += open.filter(|job| ours(&job)).count() as u64;
         left.behind += lanes(agent).await?.iter().map(|it| it.behind).sum::<u64>();

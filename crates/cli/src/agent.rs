@@ -243,7 +243,7 @@ impl<'a> Quiet<'a> {
         let patience = 2 * patience + Duration::from_secs(5);
         let mut last = Ok(Left::default());
         while tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await.is_err() {
-            let moved = self.metrics.moved() + self.metrics.worked();
+            let moved = self.metrics.done();
             if moved > self.moved.1 {
                 self.moved = (Instant::now(), moved);
             }
@@ -251,11 +251,9 @@ impl<'a> Quiet<'a> {
             if !self.until_idle || self.moved.0.elapsed() < QUIET {
                 continue;
             }
-            last = left(self.agents).await;
+            last = left(self.agents, self.metrics).await;
             let nothing = last.as_ref().is_ok_and(|left| *left == Left::default());
-            if (nothing && self.metrics.moved() + self.metrics.worked() == self.moved.1)
-                || self.moved.0.elapsed() > patience
-            {
+            if (nothing && self.metrics.done() == self.moved.1) || self.moved.0.elapsed() > patience {
                 // Nobody listens any more: then it stops already.
                 let _ = tell.send(true);
             }

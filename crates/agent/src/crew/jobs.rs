@@ -150,6 +150,8 @@ async fn round(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<bool, PortError>
             at += 1;
             continue;
         }
+        // Read before it looks: what others do meanwhile may be what it waits for.
+        let done = desk.metrics.done();
         match desk.agent.work_on(&mut it.job, &mut it.digest).await? {
             Stepped::Moved(moved) => {
                 any = true;
@@ -159,6 +161,7 @@ async fn round(desk: &Desk<'_>, mine: &mut Vec<Mine>) -> Result<bool, PortError>
                 at += 1;
             }
             Stepped::Waiting(_) => {
+                desk.metrics.waits(it.job.id, done);
                 it.rested = it.rested.saturating_add(1);
                 let rest = if it.rested < LONG_REST.1 { REST } else { LONG_REST.0 };
                 it.not_before = Instant::now() + rest;

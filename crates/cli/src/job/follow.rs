@@ -78,7 +78,7 @@ pub(crate) async fn follow(agents: &[Agent], at: usize, id: u64, hands: Hands, s
         }
     };
     let watching = async {
-        let moved = || metrics.moved() + metrics.worked();
+        let moved = || metrics.done();
         let watched = watch_job(&agents[at], id, hands, &begin, moved, shown).await;
         // Nobody may help: then nobody listens.
         let _ = tell.send(true);
