@@ -17,8 +17,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use seamline_contract::id::{ContractRef, SubscriptionRef};
+use seamline_flow::drift::Conclusion;
 use seamline_flow::inbox::{InboxCount, InboxState};
 use seamline_flow::job::JobKind;
+use seamline_flow::pass::Pass;
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
@@ -92,6 +94,19 @@ struct OfCall {
     call: &'static str,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfSubject {
+    context: String,
+    subject: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PassOutcome {
+    context: String,
+    subject: String,
+    outcome: &'static str,
+}
+
 type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug, Clone)]
@@ -119,6 +134,9 @@ struct Families {
     requests: Seconds<OfRequest>,
     readers: Family<OfContract, Gauge>,
     major_ends: Family<OfContract, Gauge>,
+    passes: Family<PassOutcome, Counter>,
+    passes_postponed: Family<OfContext, Counter>,
+    drifted: Family<OfSubject, Gauge>,
 }
 
 /// From a millisecond to a minute.
@@ -172,6 +190,9 @@ impl Metrics {
             requests: Seconds::new_with_constructor(calls),
             readers: Family::default(),
             major_ends: Family::default(),
+            passes: Family::default(),
+            passes_postponed: Family::default(),
+            drifted: Family::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
@@ -281,6 +302,13 @@ fn register(registry: &mut Registry, families: &Families) {
         Unit::Seconds,
         f.major_ends.clone(),
     );
+    registry.register("passes", "Comparisons made by cadence, by how they ended", f.passes.clone());
+    registry.register(
+        "passes_postponed",
+        "Comparisons put off since the database was slow",
+        f.passes_postponed.clone(),
+    );
+    registry.register("drifted_keys", "Keys that differed in the last comparison", f.drifted.clone());
 }
 
 /// The metrics of one agent.
@@ -464,6 +492,22 @@ impl AgentMetrics {
         }
     }
 
+    /// Counts a pass, and says how many keys it found to differ; one that did not see all leaves what the last one said.
+    pub(crate) fn passed(&self, pass: &Pass) {
+        let (context, subject) = (self.context.clone(), pass.subject.clone());
+        if pass.conclusion != Conclusion::Inconclusive {
+            let labels = OfSubject { context: context.clone(), subject: subject.clone() };
+            self.families.drifted.get_or_create(&labels).set(signed(pass.drifted));
+        }
+        let outcome = pass.conclusion.word();
+        self.families.passes.get_or_create(&PassOutcome { context, subject, outcome }).inc();
+    }
+
+    /// Counts a pass that was put off.
+    pub(crate) fn pass_postponed(&self) {
+        self.families.passes_postponed.get_or_create(&self.context()).inc();
+    }
+
     /// Says how many rows of a contract wait, and are aside.
     pub(crate) fn counts(&self, contract: &ContractRef, counts: &SourceCounts) {
         let labels = OfContract { context: self.context.clone(), contract: contract.to_string() };
@@ -479,8 +523,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubscription, OfWorker,
-        Outcome, RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubject, OfSubscription,
+        OfWorker, Outcome, PassOutcome, RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -518,6 +562,9 @@ mod tests {
         f.inbox_oldest.get_or_create(&OfSubscription { context: text(), subscription: text() }).set(1);
         f.readers.get_or_create(&contract).set(1);
         f.major_ends.get_or_create(&contract).set(1);
+        f.passes.get_or_create(&PassOutcome { context: text(), subject: text(), outcome: "clean" }).inc();
+        f.passes_postponed.get_or_create(&context).inc();
+        f.drifted.get_or_create(&OfSubject { context: text(), subject: text() }).set(1);
         metrics
     }
 

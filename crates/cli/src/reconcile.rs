@@ -4,13 +4,14 @@ use crate::agent::until_idle;
 use crate::differences::{Subject, document, print_plan, print_subjects};
 use crate::exit::Exit;
 use crate::opened::{Named, named};
-use crate::site::{Where, agents, block_on, contexts, refused, release};
+use crate::site::{Where, agents, block_on, contexts, no_answer, refused, release};
 use crate::terminal::{Writing, counted};
 use anyhow::Result;
 use seamline_agent::agent::Agent;
-use seamline_agent::custody::{Compared, Conclusion};
+use seamline_agent::custody::Compared;
 use seamline_agent::site::Site;
 use seamline_contract::id::ContextId;
+use seamline_flow::drift::Conclusion;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,13 @@ pub(crate) struct Args {
     place: Where,
     #[command(flatten)]
     writing: Writing,
+}
+
+impl Args {
+    /// Returns the arguments that repair one subject.
+    pub(crate) fn repairing(subject: String, place: Where, writing: Writing) -> Args {
+        Args { subjects: vec![subject], repair: true, place, writing }
+    }
 }
 
 /// What is to be compared, by context.
@@ -104,7 +112,7 @@ fn subjects(pass: &Pass<'_>, wanted: &Wanted) -> Vec<Subject> {
 async fn close(pass: &Pass<'_>) -> Result<u64> {
     let mut closed = 0;
     for (agent, compared) in pass {
-        closed += agent.close_mended(compared).await.map_err(refused)?;
+        closed += agent.close_mended(compared).await.map_err(no_answer)?;
     }
     Ok(closed)
 }
@@ -151,7 +159,7 @@ async fn reconcile(args: &Args, agents: &[Agent], wanted: &Wanted) -> Result<Exi
         let before = first.as_deref().map(document);
         let document = json!({
             "schema": "seamline/reconcile/v1",
-            "conclusion": word(worst),
+            "conclusion": worst.word(),
             "subjects": document(&found),
             "before": before,
             "repaired": repaired,
@@ -174,7 +182,7 @@ fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
     if closed > 0 {
         println!("closed {}: what was wrong compares clean", counted(closed, "case"));
     }
-    println!("conclusion: {}", word(worst));
+    println!("conclusion: {}", worst.word());
     let place = args.place.arguments();
     let names: String = args.subjects.iter().map(|name| format!(" {name}")).collect();
     println!(
@@ -188,12 +196,4 @@ fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
             }
         }
     );
-}
-
-fn word(conclusion: Conclusion) -> &'static str {
-    match conclusion {
-        Conclusion::Clean => "clean",
-        Conclusion::Drift => "drift",
-        Conclusion::Inconclusive => "inconclusive",
-    }
 }

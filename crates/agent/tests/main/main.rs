@@ -9,6 +9,7 @@ mod encodings;
 mod errand;
 mod fixture;
 mod insurer;
+mod passes;
 mod quarantine;
 mod requests;
 #[cfg(feature = "kafka")]

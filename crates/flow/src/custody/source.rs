@@ -187,6 +187,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 kind: DriftKind::Orphan,
                 key: Ok(key.clone()),
                 differing: Vec::new(),
+                states: Default::default(),
                 expected: None,
                 found: None,
                 owed_by: self.outlet.contract.name.context.clone(),
@@ -214,6 +215,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 kind: DriftKind::Corrupt,
                 key: Ok(key.clone()),
                 differing: Vec::new(),
+                states: Default::default(),
                 expected: Some(*sequence),
                 found: Some(*sequence),
                 owed_by: self.outlet.contract.name.context.clone(),
@@ -303,11 +305,15 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             Some(entry) => self.record_state(entry).await?,
             None => None,
         };
-        if let Some(state) = &facts.state {
-            found.counts.entry(self.counted(state)).or_default().0 += 1;
+        let states = [
+            facts.state.as_deref().map(|state| self.counted(state)),
+            record.as_deref().map(|state| self.counted_record(state)),
+        ];
+        if let Some(state) = &states[0] {
+            found.counts.entry(state.clone()).or_default().0 += 1;
         }
-        if let Some(state) = &record {
-            found.counts.entry(self.counted_record(state)).or_default().1 += 1;
+        if let Some(state) = &states[1] {
+            found.counts.entry(state.clone()).or_default().1 += 1;
         }
         let sent = facts.state.as_deref().and_then(|state| self.part(state));
         let (names, only_lacks) = match (&sent, &record) {
@@ -341,6 +347,7 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             kind,
             key: Ok(facts.key.clone()),
             differing: names,
+            states: states.map(Option::unwrap_or_default),
             expected,
             found: at,
             owed_by: self.outlet.contract.name.context.clone(),
