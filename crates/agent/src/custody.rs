@@ -182,15 +182,25 @@ impl Agent {
     /// # Errors
     /// The ports'. What was mended stays mended; compare again and plan anew.
     pub async fn mend(&self, compared: &Compared) -> Result<(), AgentError> {
+        Ok(self.mend_as(self.holder(), "the plan was confirmed", compared).await?)
+    }
+
+    /// The same, in the name of a holder of lanes, and with a line for the timeline.
+    pub(crate) async fn mend_as(
+        &self,
+        holder: &str,
+        because: &str,
+        compared: &Compared,
+    ) -> Result<(), PortError> {
         let now = Timestamp::now();
-        self.advance(compared, CaseStage::Repairing, "the plan was confirmed", now).await?;
+        self.advance(compared, CaseStage::Repairing, because, now).await?;
         for plan in compared.source_plans() {
             repair_source(&self.database, &plan).await?;
         }
         for (at, found) in compared.consumer_plans() {
             let intake = &self.intakes[at];
             let Some(digest) = self.digest(intake).await? else { continue };
-            repair(self.ports(), intake, digest, &found.plan).await?;
+            repair(Ports { holder, ..self.ports() }, intake, digest, &found.plan).await?;
         }
         self.advance(compared, CaseStage::Verifying, "mended; to be compared again", now).await
     }
@@ -228,7 +238,7 @@ impl Agent {
         stage: CaseStage,
         note: &str,
         now: Timestamp,
-    ) -> Result<(), AgentError> {
+    ) -> Result<(), PortError> {
         let subjects: BTreeSet<&str> = compared.reports().map(|report| report.subject.as_str()).collect();
         for case in self.database.cases(false).await? {
             // What waits in quarantine is mended by people, one item at a time.

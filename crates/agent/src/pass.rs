@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use seamline_contract::contract::{Reconciliation, Repair};
+use seamline_contract::measure::Threshold;
 use seamline_flow::drift::{Conclusion, Report};
 use seamline_flow::intake::Intake;
 use seamline_flow::outlet::OutletSet;
@@ -27,10 +28,20 @@ pub struct Watched {
     pub every: Option<Duration>,
     /// From where on somebody hears of it.
     pub limits: Limits,
+    /// Below it agents mend by themselves; none: they never do.
+    pub unattended: Option<Threshold>,
     /// It is mended by people, and by nothing here.
     pub manual: bool,
     /// What people do then: a path in the estate.
     pub runbook: Option<String>,
+}
+
+impl Watched {
+    /// Returns whether agents mend what a pass found, and nobody needs to look first.
+    pub(crate) fn is_mended_unattended(&self, pass: &Pass) -> bool {
+        let is_below = self.unattended.is_some_and(|bound| !bound.reached(pass.drifted, pass.rows));
+        pass.conclusion == Conclusion::Drift && pass.drifted > 0 && is_below && !self.manual
+    }
 }
 
 /// What a pass over one subject cost.
@@ -90,8 +101,9 @@ pub(crate) fn watched(site: &Site, outlets: Option<&OutletSet>, intakes: &[Intak
         let limits = own.or(other).map(|it| Limits { warn: it.warn, page: it.page }).unwrap_or_default();
         let runbook =
             own.and_then(|it| it.runbook.clone()).or_else(|| other.and_then(|it| it.runbook.clone()));
+        let unattended = own.and_then(|it| it.unattended);
         let manual = own.and_then(|it| it.repair) == Some(Repair::Manual);
-        Watched { subject, every: every.map(|it| it.0), limits, manual, runbook }
+        Watched { subject, every: every.map(|it| it.0), limits, unattended, manual, runbook }
     };
     let contract = |name| site.estate.current(name).and_then(|it| it.reconciliation.as_ref());
     let published = outlets.into_iter().flat_map(OutletSet::all).filter(|it| !it.channels.is_empty());

@@ -41,6 +41,7 @@ mod rules;
 mod schema;
 mod schemas;
 mod show;
+mod signed;
 mod site;
 mod status;
 mod terminal;

@@ -1,7 +1,8 @@
-//! `seamline pass list|show|pause|resume`: the comparisons that agents make by themselves, what they found, and what they cost.
+//! `seamline pass list|show|pause|resume|verify`: the comparisons that agents make by themselves, what they found, and what they cost.
 
 use crate::exit::{Exit, unreachable, usage};
 use crate::opened::{Named, named};
+use crate::signed::{self, VerifyArgs};
 use crate::site::{Where, agents, block_on, contexts, no_answer};
 use crate::terminal::{Format, Writing, columns, counted};
 use anyhow::Result;
@@ -29,6 +30,7 @@ pub(crate) enum Verb {
     Pause(PauseArgs),
     /// Lets the comparisons of a subject begin again.
     Resume(ResumeArgs),
+    Verify(VerifyArgs),
 }
 
 /// Arguments of `list`.
@@ -92,6 +94,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Exit> {
         Verb::List(args) => list(args),
         Verb::Show(args) => show(args),
         Verb::Pause(args) => word(&args.subject, Some(&args.because), &args.place, &args.writing),
+        Verb::Verify(args) => signed::verify(args),
         Verb::Resume(args) => word(&args.subject, None, &args.place, &args.writing),
     }
 }

@@ -23,6 +23,9 @@ const SLOWER: u32 = 10;
 /// How long a database that has enough to do is left alone.
 const BUSY: Duration = Duration::from_secs(60);
 
+/// Why a repair began that nobody asked for.
+const UNATTENDED: &str = "below the declared `unattended`";
+
 /// Compares what is due until told to stop.
 pub(super) async fn work(desk: &Desk<'_>, pacing: Pacing) {
     let (mut backoff, mut quickest) = (Backoff::default(), Duration::MAX);
@@ -137,10 +140,23 @@ async fn give_back(
 /// Compares one subject, notes what was found, and tells whoever the thresholds name.
 async fn pass(desk: &Desk<'_>, watched: &Watched, pacing: Pacing, holder: &str) -> Result<(), PortError> {
     let agent = desk.agent;
-    let compared = agent.look(holder, pacing.rate, |name| name == watched.subject).await?;
-    let pass = agent.pass(&compared, &watched.subject, holder);
+    let look = || agent.look(holder, pacing.rate, |name| name == watched.subject);
+    let mut compared = look().await?;
+    let mut pass = agent.pass(&compared, &watched.subject, holder);
     agent.database.note_pass(&pass).await?;
-    let raised = agent.raise(&compared, false).await?;
+    let unattended = watched.is_mended_unattended(&pass);
+    // What is mended leaves a trace, however little it is.
+    let raised = agent.raise(&compared, unattended).await?;
+    if unattended {
+        agent.mend_as(holder, UNATTENDED, &compared).await?;
+        tracing::info!(context = %agent.context, subject = %pass.subject, drifted = pass.drifted, "drift below its bound was mended");
+        // What a producer publishes again is on its way; the next pass tells whether it came.
+        if agent.intakes.iter().any(|it| it.subscription.to_string() == watched.subject) {
+            compared = look().await?;
+            pass = agent.pass(&compared, &watched.subject, holder);
+            agent.database.note_pass(&pass).await?;
+        }
+    }
     let closed = agent.close_mended(&compared).await?;
     desk.metrics.passed(&pass);
     if pass.conclusion == Conclusion::Drift {

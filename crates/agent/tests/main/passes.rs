@@ -1,7 +1,7 @@
 //! Comparisons that agents make by themselves: what hands did is found, told as the thresholds say, and over once it is mended.
 
 use crate::crew::until;
-use crate::fixture::{run, settle};
+use crate::fixture::{number, run, settle};
 use crate::insurer::{Insurer, policy};
 use seamline_agent::agent::Agent;
 use seamline_agent::crew;
@@ -138,4 +138,37 @@ async fn pause(agent: &Agent, subject: &str) {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_below_the_declared_bound_is_mended_unattended_and_a_case_tells_of_it() {
+    let mut insurer = Insurer::of(|estate| {
+        always(estate, 1);
+        for subscription in &mut estate.subscriptions {
+            let declared = subscription.reconciliation.iter_mut();
+            declared.for_each(|declared| declared.unattended = Some(Threshold::Rows(2)));
+        }
+    })
+    .await;
+    insurer.bind(1..6).await;
+    let metrics = Metrics::new();
+    let mut hand = insurer.service("crm").await;
+    let crm = insurer.agent("crm");
+    while_compared(&insurer.agents, &metrics, async || {
+        until("a clean pass", async || ended(crm, CRM, Conclusion::Clean, 0).await).await;
+        run(&mut hand, "DELETE FROM policy_copy WHERE policy_id = 'P-00000001'").await;
+        until("it is mended", async || {
+            number(&mut hand, "SELECT count(*) FROM policy_copy").await == 5
+                && cases(crm, true).await.first().is_some_and(|case| case.stage == CaseStage::Closed)
+        })
+        .await;
+        let timeline = &cases(crm, true).await[0].timeline;
+        assert!(timeline.iter().any(|(_, what)| what.contains("unattended")), "{timeline:?}");
+        run(&mut hand, "DELETE FROM policy_copy WHERE policy_id IN ('P-00000001', 'P-00000002')").await;
+        until("two are too many", async || ended(crm, CRM, Conclusion::Drift, 2).await).await;
+        let passed = passes(crm, CRM).await.len();
+        until("it is compared again", async || passes(crm, CRM).await.len() > passed + 1).await;
+        assert_eq!(number(&mut hand, "SELECT count(*) FROM policy_copy").await, 3, "nobody mended it");
+    })
+    .await;
 }
