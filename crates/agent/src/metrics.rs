@@ -1,10 +1,12 @@
 //! What the agents' workers did, as Prometheus reads it. No key, value or offset is a label.
 
+mod passes;
 mod process;
 mod progress;
 
 use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
+use crate::metrics::passes::{OfSubject, PassOutcome};
 use crate::metrics::process::Process;
 use crate::metrics::progress::Progress;
 use jiff::Timestamp;
@@ -17,10 +19,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use seamline_contract::id::{ContractRef, SubscriptionRef};
-use seamline_flow::drift::Conclusion;
 use seamline_flow::inbox::{InboxCount, InboxState};
 use seamline_flow::job::JobKind;
-use seamline_flow::pass::Pass;
 use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
@@ -92,19 +92,6 @@ struct OfRequest {
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCall {
     call: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfSubject {
-    context: String,
-    subject: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct PassOutcome {
-    context: String,
-    subject: String,
-    outcome: &'static str,
 }
 
 type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -490,22 +477,6 @@ impl AgentMetrics {
                 self.families.major_ends.get_or_create(&labels(&outlet.contract)).set(end.as_second());
             }
         }
-    }
-
-    /// Counts a pass, and says how many keys it found to differ; one that did not see all leaves what the last one said.
-    pub(crate) fn passed(&self, pass: &Pass) {
-        let (context, subject) = (self.context.clone(), pass.subject.clone());
-        if pass.conclusion != Conclusion::Inconclusive {
-            let labels = OfSubject { context: context.clone(), subject: subject.clone() };
-            self.families.drifted.get_or_create(&labels).set(signed(pass.drifted));
-        }
-        let outcome = pass.conclusion.word();
-        self.families.passes.get_or_create(&PassOutcome { context, subject, outcome }).inc();
-    }
-
-    /// Counts a pass that was put off.
-    pub(crate) fn pass_postponed(&self) {
-        self.families.passes_postponed.get_or_create(&self.context()).inc();
     }
 
     /// Says how many rows of a contract wait, and are aside.

@@ -339,26 +339,9 @@ async fn every_divergence_of_three_hundred_is_blamed_and_mended() {
         hand.answers.clear();
     }
 
-    // Link 2: records that were read over, while hands deleted other rows of the same tables.
     let mut deck = Deck::new(2..POLICIES, 11);
     deck.0.retain(|it| !gone.contains(it) && !old.contains(it) && !new.contains(it));
-    let (changed, removed, fresh) = (deck.take(10), deck.take(8), 1_001..1_013);
-    let acts = changed.iter().map(|it| renewed(*it)).chain(removed.iter().map(|it| ended(*it)));
-    at_the_source(&mut insurer, &acts.collect::<Vec<_>>()).await;
-    insurer.bind(fresh.clone()).await;
-    settle(&insurer.agents[..1]).await;
-    for hand in &mut hands {
-        hand.read_over(&mut log).await;
-        hand.delete(&deck.take(5)).await;
-        let renewed = hand.copy.renewed;
-        changed.iter().for_each(|it| hand.expect("stream", "stale", *it, renewed));
-        removed.iter().for_each(|it| hand.expect("stream", "phantom", *it, &[]));
-        fresh.clone().for_each(|it| hand.expect("stream", "missing", it, &[]));
-        n_answers += hand.answers.len();
-        judged(insurer.agent(hand.copy.context), &insurer.agents, &hand.answers, hand.copy.subscription)
-            .await;
-    }
-    settle(&insurer.agents).await;
+    n_answers += read_over(&mut insurer, &mut hands, &mut log, &mut deck).await;
 
     // Link 1: what a producer changed, removed, lost or forgot beside its outbox.
     let answers = break_source(&mut insurer, &mut deck).await;
@@ -371,6 +354,34 @@ async fn every_divergence_of_three_hundred_is_blamed_and_mended() {
         assert_eq!(compared.conclusion(), Conclusion::Clean, "{compared:#?}");
     }
     assert!(n_answers >= 300, "{n_answers}");
+}
+
+/// Breaks link 2: lets records be read over, while hands delete other rows of the same tables. Returns how many were blamed.
+async fn read_over(
+    insurer: &mut Insurer,
+    hands: &mut [Hand<'_>],
+    log: &mut SqliteConnection,
+    deck: &mut Deck,
+) -> usize {
+    let mut n_answers = 0;
+    let (changed, removed, fresh) = (deck.take(10), deck.take(8), 1_001..1_013);
+    let acts = changed.iter().map(|it| renewed(*it)).chain(removed.iter().map(|it| ended(*it)));
+    at_the_source(insurer, &acts.collect::<Vec<_>>()).await;
+    insurer.bind(fresh.clone()).await;
+    settle(&insurer.agents[..1]).await;
+    for hand in hands {
+        hand.read_over(log).await;
+        hand.delete(&deck.take(5)).await;
+        let renewed = hand.copy.renewed;
+        changed.iter().for_each(|it| hand.expect("stream", "stale", *it, renewed));
+        removed.iter().for_each(|it| hand.expect("stream", "phantom", *it, &[]));
+        fresh.clone().for_each(|it| hand.expect("stream", "missing", it, &[]));
+        n_answers += hand.answers.len();
+        judged(insurer.agent(hand.copy.context), &insurer.agents, &hand.answers, hand.copy.subscription)
+            .await;
+    }
+    settle(&insurer.agents).await;
+    n_answers
 }
 
 /// Breaks the link between a producer's tables and the log in every way that a hand can.
