@@ -6,6 +6,7 @@ use crate::database::{Database, Needs};
 use crate::errand::{self, ErrandPlan};
 use crate::lane::{Kind, LaneWork, readings};
 use crate::log::SiteLog;
+use crate::pass::{Watched, watched};
 use crate::place::Place;
 use crate::reference;
 use crate::site::{Site, SiteError};
@@ -114,6 +115,8 @@ pub struct Agent {
     pub errands: ErrandPlan,
     /// The reference data that is sent from it.
     pub outflows: Vec<Outflow>,
+    /// What is compared, and how often.
+    pub watched: Vec<Watched>,
     /// How long its leases last without a commit.
     pub lease: Duration,
     published: Vec<Published>,
@@ -152,6 +155,7 @@ impl Agent {
         let Compiled { place, outlets, intakes, errands, outflows, published } = compiled;
         let database = site.database(&place, create).await?;
         let (context, holder) = (context.clone(), holder());
+        let watched = watched(site, outlets.as_ref(), &intakes);
         Ok(Agent {
             context,
             place,
@@ -161,6 +165,7 @@ impl Agent {
             intakes,
             errands,
             outflows,
+            watched,
             lease: LEASE,
             published,
             holder,
@@ -287,14 +292,23 @@ impl Agent {
             self.database.take_over(&self.holder, now, at_once).await?;
         }
         for intake in &self.intakes {
-            for (lane, _) in self.database.lanes(&intake.subscription).await? {
-                self.database.grip(&lane, &self.holder, now, at_once, false).await?;
-            }
+            self.release_lanes(&intake.subscription.to_string(), &self.holder).await?;
         }
         self.release_jobs().await?;
         errand::release(self.ports(), &self.context, &self.errands).await?;
         reference::release(self.ports(), &self.context, &self.outflows, &self.intakes).await?;
         self.database.attend(&self.holder, now, at_once).await?;
+        Ok(())
+    }
+
+    /// Gives back the lanes of a subscription that somebody here holds.
+    pub(crate) async fn release_lanes(&self, subscription: &str, holder: &str) -> Result<(), PortError> {
+        let now = SystemClock.now();
+        for intake in self.intakes.iter().filter(|it| it.subscription.to_string() == subscription) {
+            for (lane, _) in self.database.lanes(&intake.subscription).await? {
+                self.database.grip(&lane, holder, now, Duration::ZERO, false).await?;
+            }
+        }
         Ok(())
     }
 

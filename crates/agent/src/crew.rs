@@ -5,6 +5,7 @@ mod errand;
 mod inbox;
 mod jobs;
 mod lanes;
+mod passes;
 mod reference;
 mod relay;
 mod share;
@@ -16,10 +17,12 @@ use crate::crew::share::Share;
 use crate::errand::PostWork;
 use crate::lane::readings;
 use crate::metrics::{AgentMetrics, Metrics};
+use crate::pass::Pacing;
 use crate::pulse::Pulse;
 use crate::reference::{SendWork, TakeWork};
 use crate::relay::RelayWork;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use seamline_flow::case::{Cases, NewCase};
@@ -122,6 +125,12 @@ pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch
 /// Works the jobs of one agent that need no lane, until `stop` says so.
 pub async fn work_jobs(agent: &Agent, metrics: &Metrics, stop: watch::Receiver<bool>) {
     jobs::work(&Desk::new(agent, metrics, stop), false).await;
+}
+
+/// Compares what agents publish and keep by the cadence of its contracts, until `stop` says so: a pass under way is left then.
+pub async fn compare(agents: &[Agent], metrics: &Metrics, pacing: Pacing, stop: watch::Receiver<bool>) {
+    let desks: Vec<Desk<'_>> = agents.iter().map(|agent| Desk::new(agent, metrics, stop.clone())).collect();
+    join_all(desks.iter().map(|desk| passes::work(desk, pacing))).await;
 }
 
 impl<'a> Desk<'a> {

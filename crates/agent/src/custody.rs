@@ -1,21 +1,24 @@
 //! Custody of one context: link 1 of what it publishes, links 2 and 3 of what it subscribes to; cases, and their mend.
 
 use crate::agent::{Agent, AgentError};
+use crate::clock::SystemClock;
+use crate::metered::Metered;
+use crate::pass::Cost;
 use jiff::Timestamp;
 use seamline_flow::backfill::{SourcePlan, plan as source_plan, repair_source};
 use seamline_flow::case::{CaseKind, CaseStage, Cases, NewCase};
 use seamline_flow::custody::source::{SourceCheck, check_source};
 use seamline_flow::digest_key;
-use seamline_flow::drift::{Drift, Outcome, Report};
-use seamline_flow::hold::DigestEpoch;
+use seamline_flow::drift::{Conclusion, Drift, Outcome, Report};
+use seamline_flow::hold::{DigestEpoch, Ports};
 use seamline_flow::intake::Intake;
+use seamline_flow::pass::{Alarm, drifted, rows};
+use seamline_flow::pattern::{Pattern, patterns};
+use seamline_flow::port::PortError;
 use seamline_flow::reconcile::repair::repair;
 use seamline_flow::reconcile::{Plan, Reconciled, reconcile};
 use seamline_flow::reference;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How many keys a case names for each kind of drift; the rest are counted.
-const KEYS_NAMED_MAX: usize = 100;
 
 /// What a comparison of a context's links found.
 #[derive(Debug, Default)]
@@ -24,17 +27,10 @@ pub struct Compared {
     pub source: Vec<SourceCheck>,
     /// Links 2 and 3, by subscription, with the place of the intake in the agent.
     pub consumer: Vec<(usize, Reconciled)>,
-}
-
-/// How a comparison ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Conclusion {
-    /// Everything was seen and agrees.
-    Clean,
-    /// Not everything was seen.
-    Inconclusive,
-    /// Something differs.
-    Drift,
+    /// Subjects that people mend, by their printed names: there are no plans for them.
+    pub by_people: BTreeSet<String>,
+    /// What each subject cost, by its printed name.
+    pub costs: BTreeMap<String, Cost>,
 }
 
 impl Compared {
@@ -44,23 +40,37 @@ impl Compared {
         source.chain(self.consumer.iter().flat_map(|(_, found)| &found.reports))
     }
 
+    fn is_for_people(&self, reports: &[Report]) -> bool {
+        reports.iter().any(|report| self.by_people.contains(&report.subject))
+    }
+
+    fn cost(&mut self, subject: String, began: Timestamp, bytes: u64) {
+        self.costs.insert(subject, Cost { began, ended: Timestamp::now(), bytes });
+    }
+
     /// Returns the worst that was found.
     pub fn conclusion(&self) -> Conclusion {
-        let reports = self.reports().map(|report| match report.outcome {
-            Outcome::Clean => Conclusion::Clean,
-            Outcome::Drift => Conclusion::Drift,
-            Outcome::Inconclusive(_) => Conclusion::Inconclusive,
-        });
-        let lost = self.source.iter().any(is_broken);
+        let source = self.source.iter().map(|check| Compared::conclusion_of(Some(check), None));
+        let consumer = self.consumer.iter().map(|(_, found)| Compared::conclusion_of(None, Some(found)));
+        source.chain(consumer).max().unwrap_or(Conclusion::Clean)
+    }
+
+    /// Returns the worst that was found of one subject.
+    pub(crate) fn conclusion_of(check: Option<&SourceCheck>, found: Option<&Reconciled>) -> Conclusion {
+        let reports = check.iter().flat_map(|check| &check.reports);
+        let reports = reports.chain(found.iter().flat_map(|found| &found.reports));
+        let reports = reports.map(|report| Conclusion::from(&report.outcome));
+        let lost = check.is_some_and(is_broken);
         // Sums that do not say what was received prove nothing from now on, even where every row agrees.
-        let unproved = self.consumer.iter().any(|(_, found)| found.plan.recount);
+        let unproved = found.is_some_and(|found| found.plan.recount);
         let more = [lost.then_some(Conclusion::Drift), unproved.then_some(Conclusion::Inconclusive)];
         reports.chain(more.into_iter().flatten()).max().unwrap_or(Conclusion::Clean)
     }
 
     /// Returns the plans that would mend link 1; only those that do something.
     pub fn source_plans(&self) -> Vec<SourcePlan> {
-        let plans = self.source.iter().map(source_plan);
+        let ours = self.source.iter().filter(|check| !self.by_people.contains(&check.contract.to_string()));
+        let plans = ours.map(source_plan);
         plans.filter(|plan| !plan.reemit.is_empty() || !plan.voids.is_empty() || plan.lost > 0).collect()
     }
 
@@ -68,19 +78,34 @@ impl Compared {
     pub fn consumer_plans(&self) -> impl Iterator<Item = (usize, &Reconciled)> {
         self.consumer
             .iter()
-            .filter(|(_, found)| !found.plan.is_empty())
+            .filter(|(_, found)| !found.plan.is_empty() && !self.is_for_people(&found.reports))
             .map(|(intake, found)| (*intake, found))
     }
 }
 
 impl Agent {
-    /// Compares the links of this context and raises a case for what differs. `wanted` chooses contracts and
+    /// Compares the links of this context, raises a case for what differs, and notes each pass. `wanted` chooses contracts and
     /// subscriptions by their printed names. It takes the lanes of what it compares from whoever holds them.
     ///
     /// # Errors
     /// The ports'; nothing but what workers do was changed.
     pub async fn compare(&self, wanted: impl Fn(&str) -> bool) -> Result<Compared, AgentError> {
-        let mut compared = Compared::default();
+        let compared = self.look(self.holder(), None, wanted).await?;
+        self.note_passes(&compared, self.holder()).await?;
+        self.raise(&compared, true).await?;
+        Ok(compared)
+    }
+
+    /// Compares the links of what is wanted, in the name of a holder of lanes, and reads at most `rate` records of the log a
+    /// second. Nobody is told.
+    pub(crate) async fn look(
+        &self,
+        holder: &str,
+        rate: Option<u32>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Compared, PortError> {
+        let manual = self.watched.iter().filter(|it| it.manual).map(|it| it.subject.clone());
+        let mut compared = Compared { by_people: manual.collect(), ..Compared::default() };
         let now = Timestamp::now();
         for outlet in self.outlets.iter().flat_map(|outlets| outlets.all()) {
             // What an ended major held stays as it was at its end, and nobody promises more.
@@ -88,20 +113,23 @@ impl Agent {
             if !outlet.is_alive(now) || outlet.channels.is_empty() {
                 continue;
             }
-            if wanted(&outlet.contract.to_string()) && self.has_all_of(&outlet.contract.name.contract) {
-                let pass = format!("{} {now}", self.holder());
-                let check =
-                    check_source(&self.database, &self.database, self.log.as_ref(), outlet, &pass).await?;
-                for case in &check.cases {
-                    self.database.raise(case, now).await?;
-                }
+            let subject = outlet.contract.to_string();
+            if wanted(&subject) && self.has_all_of(&outlet.contract.name.contract) {
+                let (log, began) = (Metered::new(self.log.as_ref(), rate), Timestamp::now());
+                let pass = format!("{holder} {began}");
+                let check = check_source(&self.database, &self.database, &log, outlet, &pass).await?;
                 compared.source.push(check);
+                compared.cost(subject, began, log.bytes());
             }
         }
         for (at, intake) in self.intakes.iter().enumerate() {
-            if !wanted(&intake.subscription.to_string()) {
+            let subject = intake.subscription.to_string();
+            if !wanted(&subject) {
                 continue;
             }
+            let (log, began) = (Metered::new(self.log.as_ref(), rate), Timestamp::now());
+            let ports =
+                Ports { store: &self.database, log: &log, clock: &SystemClock, holder, ttl: self.lease };
             let found = match &intake.reference {
                 Some(sets) => {
                     let report = reference::compare::compare(&self.database, intake, &sets.table).await?;
@@ -109,15 +137,43 @@ impl Agent {
                 }
                 None => {
                     let Some(digest) = self.digest(intake).await? else { continue };
-                    reconcile(self.ports(), intake, digest).await?
+                    reconcile(ports, intake, digest).await?
                 }
             };
-            for report in found.reports.iter().filter(|report| !report.drifts.is_empty()) {
-                self.database.raise(&drift_case(self, report), now).await?;
-            }
             compared.consumer.push((at, found));
+            compared.cost(subject, began, log.bytes());
         }
         Ok(compared)
+    }
+
+    /// Raises the cases of what differs: all of them, or those that the thresholds of their subject ask for. Returns how many.
+    pub(crate) async fn raise(&self, compared: &Compared, all: bool) -> Result<usize, PortError> {
+        let (now, mut raised) = (Timestamp::now(), 0);
+        for check in &compared.source {
+            let alarm = self.alarm(&check.contract.to_string(), &check.reports);
+            for case in &check.cases {
+                // Thresholds are of rows that drifted; a lost event or a forged record is told whatever they say.
+                if all || case.kind != CaseKind::Drift || alarm > Alarm::Quiet {
+                    self.database.raise(case, now).await?;
+                    raised += 1;
+                }
+            }
+        }
+        for (at, found) in &compared.consumer {
+            let alarm = self.alarm(&self.intakes[*at].subscription.to_string(), &found.reports);
+            for report in found.reports.iter().filter(|report| !report.drifts.is_empty()) {
+                if all || alarm > Alarm::Quiet {
+                    self.database.raise(&drift_case(self, report), now).await?;
+                    raised += 1;
+                }
+            }
+        }
+        Ok(raised)
+    }
+
+    fn alarm(&self, subject: &str, reports: &[Report]) -> Alarm {
+        let limits = self.watched.iter().find(|it| it.subject == subject).map(|it| it.limits);
+        limits.unwrap_or_default().alarm(drifted(reports), rows(reports))
     }
 
     /// Mends by the declared authority: a producer publishes again, a consumer derives its rows anew. What a producer
@@ -126,15 +182,25 @@ impl Agent {
     /// # Errors
     /// The ports'. What was mended stays mended; compare again and plan anew.
     pub async fn mend(&self, compared: &Compared) -> Result<(), AgentError> {
+        Ok(self.mend_as(self.holder(), "the plan was confirmed", compared).await?)
+    }
+
+    /// The same, in the name of a holder of lanes, and with a line for the timeline.
+    pub(crate) async fn mend_as(
+        &self,
+        holder: &str,
+        because: &str,
+        compared: &Compared,
+    ) -> Result<(), PortError> {
         let now = Timestamp::now();
-        self.advance(compared, CaseStage::Repairing, "the plan was confirmed", now).await?;
+        self.advance(compared, CaseStage::Repairing, because, now).await?;
         for plan in compared.source_plans() {
             repair_source(&self.database, &plan).await?;
         }
         for (at, found) in compared.consumer_plans() {
             let intake = &self.intakes[at];
             let Some(digest) = self.digest(intake).await? else { continue };
-            repair(self.ports(), intake, digest, &found.plan).await?;
+            repair(Ports { holder, ..self.ports() }, intake, digest, &found.plan).await?;
         }
         self.advance(compared, CaseStage::Verifying, "mended; to be compared again", now).await
     }
@@ -143,7 +209,7 @@ impl Agent {
     ///
     /// # Errors
     /// The database's.
-    pub async fn close_mended(&self, compared: &Compared) -> Result<u64, AgentError> {
+    pub async fn close_mended(&self, compared: &Compared) -> Result<u64, PortError> {
         let mut dirty = BTreeSet::new();
         let mut clean = BTreeSet::new();
         for report in compared.reports() {
@@ -172,7 +238,7 @@ impl Agent {
         stage: CaseStage,
         note: &str,
         now: Timestamp,
-    ) -> Result<(), AgentError> {
+    ) -> Result<(), PortError> {
         let subjects: BTreeSet<&str> = compared.reports().map(|report| report.subject.as_str()).collect();
         for case in self.database.cases(false).await? {
             // What waits in quarantine is mended by people, one item at a time.
@@ -187,7 +253,7 @@ impl Agent {
     }
 
     /// Returns the digest key under which a subscription's state is compared; none where it has no state topic yet.
-    pub async fn digest(&self, intake: &Intake) -> Result<Option<DigestEpoch>, AgentError> {
+    pub async fn digest(&self, intake: &Intake) -> Result<Option<DigestEpoch>, PortError> {
         let Some(state) = &intake.state else { return Ok(None) };
         let found = digest_key::current(self.log.as_ref(), &state.topic).await?;
         Ok(found.map(|(epoch, key)| DigestEpoch { epoch, key }))
@@ -214,19 +280,14 @@ fn drift_case(agent: &Agent, report: &Report) -> NewCase {
         kinds.entry(drift.kind.to_string()).or_default().push(drift);
     }
     let counts: Vec<String> = kinds.iter().map(|(kind, drifts)| format!("{} {kind}", drifts.len())).collect();
-    let keys: BTreeMap<&String, Vec<&str>> = kinds
-        .iter()
-        .map(|(kind, drifts)| {
-            (kind, drifts.iter().take(KEYS_NAMED_MAX).map(|drift| key_text(drift)).collect())
-        })
-        .collect();
+    let found: Vec<_> = patterns(&report.drifts).iter().map(Pattern::document).collect();
     NewCase {
         kind: CaseKind::Drift,
         fingerprint: format!("{}/{}/{}", CaseKind::Drift.word(), report.link, report.subject),
         subject: report.subject.clone(),
         owed_by: report.drifts.first().map_or_else(|| agent.context.clone(), |drift| drift.owed_by.clone()),
         summary: format!("link {} differs: {}", report.link, counts.join(", ")),
-        details: serde_json::json!({ "link": report.link.to_string(), "keys": keys }).to_string(),
+        details: serde_json::json!({ "link": report.link.to_string(), "patterns": found }).to_string(),
     }
 }
 

@@ -112,7 +112,7 @@ impl Database {
         let wanted = |wanted: bool, table: &'static str| wanted.then_some(table).into_iter();
         match &self.at {
             At::Sqlite(file) => {
-                let needed = ["seamline_case", "seamline_job", "seamline_replica"]
+                let needed = ["seamline_case", "seamline_job", "seamline_replica", "seamline_pass"]
                     .into_iter()
                     .chain(wanted(needs.outbox, "seamline_outbox"))
                     .chain(wanted(needs.lanes, "seamline_lane"))
@@ -127,7 +127,7 @@ impl Database {
                 Ok(older.then(|| "seamline_inbox of today's format".to_owned()))
             }
             At::Postgres(server) => {
-                let needed = ["seamline.cases", "seamline.job", "seamline.replica"]
+                let needed = ["seamline.cases", "seamline.job", "seamline.replica", "seamline.pass"]
                     .into_iter()
                     .chain(wanted(needs.outbox, "seamline.outbox_0"))
                     .chain(wanted(needs.lanes, "seamline.lane"))

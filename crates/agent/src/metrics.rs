@@ -1,10 +1,12 @@
 //! What the agents' workers did, as Prometheus reads it. No key, value or offset is a label.
 
+mod passes;
 mod process;
 mod progress;
 
 use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
+use crate::metrics::passes::{OfSubject, PassOutcome};
 use crate::metrics::process::Process;
 use crate::metrics::progress::Progress;
 use jiff::Timestamp;
@@ -119,6 +121,9 @@ struct Families {
     requests: Seconds<OfRequest>,
     readers: Family<OfContract, Gauge>,
     major_ends: Family<OfContract, Gauge>,
+    passes: Family<PassOutcome, Counter>,
+    passes_postponed: Family<OfContext, Counter>,
+    drifted: Family<OfSubject, Gauge>,
 }
 
 /// From a millisecond to a minute.
@@ -172,6 +177,9 @@ impl Metrics {
             requests: Seconds::new_with_constructor(calls),
             readers: Family::default(),
             major_ends: Family::default(),
+            passes: Family::default(),
+            passes_postponed: Family::default(),
+            drifted: Family::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
@@ -281,6 +289,13 @@ fn register(registry: &mut Registry, families: &Families) {
         Unit::Seconds,
         f.major_ends.clone(),
     );
+    registry.register("passes", "Comparisons made by cadence, by how they ended", f.passes.clone());
+    registry.register(
+        "passes_postponed",
+        "Comparisons put off since the database was slow",
+        f.passes_postponed.clone(),
+    );
+    registry.register("drifted_keys", "Keys that differed in the last comparison", f.drifted.clone());
 }
 
 /// The metrics of one agent.
@@ -479,8 +494,8 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Metrics, OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubscription, OfWorker,
-        Outcome, RecordOutcome,
+        Metrics, OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubject, OfSubscription,
+        OfWorker, Outcome, PassOutcome, RecordOutcome,
     };
     use std::collections::BTreeSet;
 
@@ -518,6 +533,9 @@ mod tests {
         f.inbox_oldest.get_or_create(&OfSubscription { context: text(), subscription: text() }).set(1);
         f.readers.get_or_create(&contract).set(1);
         f.major_ends.get_or_create(&contract).set(1);
+        f.passes.get_or_create(&PassOutcome { context: text(), subject: text(), outcome: "clean" }).inc();
+        f.passes_postponed.get_or_create(&context).inc();
+        f.drifted.get_or_create(&OfSubject { context: text(), subject: text() }).set(1);
         metrics
     }
 

@@ -9,6 +9,7 @@ use seamline_agent::agent::Agent;
 use seamline_agent::crew;
 use seamline_agent::health;
 use seamline_agent::metrics::Metrics;
+use seamline_agent::pass::{Hours, Pacing};
 use seamline_agent::pulse::Pulse;
 use seamline_agent::requests::{self, Requests, of_this_process};
 use seamline_agent::site::Site;
@@ -62,6 +63,13 @@ pub(crate) struct Args {
     /// `127.0.0.1:9465`, or a free port where that is taken; `off` with `--until-idle`.
     #[arg(long, value_name = "ADDR|off")]
     requests: Option<Health>,
+    /// When comparisons may begin that the contracts ask for by `every`: between two times of the day in UTC, or never. Unless
+    /// said: at any time; `off` with `--until-idle`.
+    #[arg(long, value_name = "HH:MM-HH:MM|off")]
+    reconcile: Option<Passing>,
+    /// How many records of the log a comparison reads in a second at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    reconcile_rate: Option<u32>,
     /// How to log on standard error; text on a terminal, else JSON.
     #[arg(long, value_enum)]
     log: Option<LogFormat>,
@@ -98,8 +106,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         answer_requests(args, &site, &contexts, &metrics).await?;
         tracing::info!(databases = agents.len(), holder = agents[0].holder(), "the agent works");
         let mut quiet = Quiet::new(&agents, &metrics, args.until_idle);
-        let (finished, left) =
-            tokio::join!(crew::run(&agents, &metrics, &pulse, stop.clone()), quiet.wait(&tell, stop.clone()));
+        let (finished, left, ()) = tokio::join!(
+            crew::run(&agents, &metrics, &pulse, stop.clone()),
+            quiet.wait(&tell, stop.clone()),
+            passes(args, &agents, &metrics, stop.clone())
+        );
         if !finished {
             tracing::warn!(
                 "steps under way were left: what they did not finish is done again by who comes next"
@@ -127,6 +138,34 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         println!("next: seamline {next}{}", args.place.arguments());
         Ok(exit)
     })
+}
+
+/// Compares by the cadence of contracts, unless told not to.
+async fn passes(args: &Args, agents: &[Agent], metrics: &Metrics, stop: watch::Receiver<bool>) {
+    let hours = match args.reconcile {
+        _ if args.until_idle => return,
+        Some(Passing::Off) => return,
+        Some(Passing::Within(hours)) => Some(hours),
+        None => None,
+    };
+    crew::compare(agents, metrics, Pacing { hours, rate: args.reconcile_rate }, stop).await;
+}
+
+/// When comparisons begin by themselves.
+#[derive(Debug, Clone, Copy)]
+enum Passing {
+    Off,
+    Within(Hours),
+}
+
+impl FromStr for Passing {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Passing, String> {
+        match text {
+            "off" => Ok(Passing::Off),
+            text => text.parse().map(Passing::Within).map_err(|why| format!("{why}, or `off`")),
+        }
+    }
 }
 
 /// Where health is told.

@@ -2,8 +2,8 @@
 
 use crate::terminal::columns;
 use seamline_agent::agent::Agent;
-use seamline_agent::custody::{Compared, Conclusion, key_text};
-use seamline_flow::drift::{Drift, Link, Outcome, Report};
+use seamline_agent::custody::{Compared, key_text};
+use seamline_flow::drift::{Conclusion, Drift, Link, Outcome, Report};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,11 +32,7 @@ impl Subject {
 
     /// Returns the worst that was found of it.
     pub(crate) fn conclusion(&self) -> Conclusion {
-        let reports = self.reports.iter().map(|report| match report.outcome {
-            Outcome::Clean => Conclusion::Clean,
-            Outcome::Drift => Conclusion::Drift,
-            Outcome::Inconclusive(_) => Conclusion::Inconclusive,
-        });
+        let reports = self.reports.iter().map(|report| Conclusion::from(&report.outcome));
         let lost = (!self.lost.is_empty()).then_some(Conclusion::Drift);
         let unseen = self.unseen.as_ref().map(|_| Conclusion::Inconclusive);
         reports.chain(lost).chain(unseen).max().unwrap_or(Conclusion::Clean)
@@ -44,6 +40,17 @@ impl Subject {
 }
 
 fn subject(agent: &Agent, compared: &Compared, name: &str) -> Subject {
+    let mut subject = seen(agent, compared, name);
+    let differs = subject.conclusion() == Conclusion::Drift;
+    if differs && compared.by_people.contains(name) {
+        let runbook = agent.watched.iter().find(|it| it.subject == name).and_then(|it| it.runbook.clone());
+        let how = runbook.map_or_else(String::new, |runbook| format!(", after `{runbook}`"));
+        subject.notes.push(format!("its documents say `repair: manual`: people mend it{how}"));
+    }
+    subject
+}
+
+fn seen(agent: &Agent, compared: &Compared, name: &str) -> Subject {
     let mut subject = Subject {
         name: name.to_owned(),
         reports: Vec::new(),

@@ -30,6 +30,7 @@ mod new;
 mod opened;
 mod outbox;
 mod output;
+mod pass;
 mod proving;
 mod pull;
 mod quarantine;
@@ -40,6 +41,7 @@ mod rules;
 mod schema;
 mod schemas;
 mod show;
+mod signed;
 mod site;
 mod status;
 mod terminal;
@@ -90,6 +92,9 @@ enum Command {
     #[command(subcommand)]
     Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
+    /// Shows the comparisons that agents make by themselves, what they found and cost, and pauses or resumes them.
+    #[command(subcommand)]
+    Pass(pass::Verb),
     Rehearse(rehearse::RehearseArgs),
     Bootstrap(rehearse::BootstrapArgs),
     Replay(rehearse::ReplayArgs),
@@ -137,6 +142,7 @@ fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(&args),
         Command::Outbox(verb) => outbox::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
+        Command::Pass(verb) => pass::run(&verb),
         Command::Rehearse(args) => rehearse::rehearse(&args),
         Command::Bootstrap(args) => rehearse::bootstrap(&args),
         Command::Replay(args) => rehearse::replay(&args),

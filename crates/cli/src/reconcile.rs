@@ -4,15 +4,19 @@ use crate::agent::until_idle;
 use crate::differences::{Subject, document, print_plan, print_subjects};
 use crate::exit::Exit;
 use crate::opened::{Named, named};
-use crate::site::{Where, agents, block_on, contexts, refused, release};
+use crate::signed::Signer;
+use crate::site::{Where, agents, block_on, contexts, no_answer, refused, release};
 use crate::terminal::{Writing, counted};
 use anyhow::Result;
+use jiff::Timestamp;
 use seamline_agent::agent::Agent;
-use seamline_agent::custody::{Compared, Conclusion};
+use seamline_agent::custody::Compared;
 use seamline_agent::site::Site;
 use seamline_contract::id::ContextId;
+use seamline_flow::drift::Conclusion;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// Compares source, log and projections, and says who must act on what differs.
 #[derive(Debug, clap::Args)]
@@ -22,10 +26,21 @@ pub(crate) struct Args {
     /// Mend what differs, by its declared authority, and compare again.
     #[arg(long)]
     repair: bool,
+    /// Write what was found into a file, too, signed with the key in `SEAMLINE_REPORT_KEY`, or in the file that
+    /// `SEAMLINE_REPORT_KEY_FILE` names.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
     writing: Writing,
+}
+
+impl Args {
+    /// Returns the arguments that repair one subject.
+    pub(crate) fn repairing(subject: String, place: Where, writing: Writing) -> Args {
+        Args { subjects: vec![subject], repair: true, report: None, place, writing }
+    }
 }
 
 /// What is to be compared, by context.
@@ -36,12 +51,14 @@ type Wanted = BTreeMap<ContextId, BTreeSet<String>>;
 /// # Errors
 /// When a subject is not there, or a context is not installed or cannot be read.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    // Whoever wants it signed is told before the work that it cannot be.
+    let signer = args.report.as_ref().map(|_| Signer::from_environment()).transpose()?;
     let site = args.place.site()?;
     let wanted = wanted(&site, &args.subjects)?;
     let contexts: Vec<ContextId> = wanted.keys().cloned().collect();
     block_on(async {
         let agents = agents(&site, &contexts).await?;
-        let done = reconcile(args, &agents, &wanted).await;
+        let done = reconcile(args, &agents, &wanted, signer).await;
         let released = release(&agents).await;
         let exit = done?;
         released?;
@@ -104,12 +121,12 @@ fn subjects(pass: &Pass<'_>, wanted: &Wanted) -> Vec<Subject> {
 async fn close(pass: &Pass<'_>) -> Result<u64> {
     let mut closed = 0;
     for (agent, compared) in pass {
-        closed += agent.close_mended(compared).await.map_err(refused)?;
+        closed += agent.close_mended(compared).await.map_err(no_answer)?;
     }
     Ok(closed)
 }
 
-async fn reconcile(args: &Args, agents: &[Agent], wanted: &Wanted) -> Result<Exit> {
+async fn reconcile(args: &Args, agents: &[Agent], wanted: &Wanted, signer: Option<Signer>) -> Result<Exit> {
     let text = args.writing.is_text();
     let mut pass = compare(agents, wanted).await?;
     let mut found = subjects(&pass, wanted);
@@ -145,19 +162,25 @@ async fn reconcile(args: &Args, agents: &[Agent], wanted: &Wanted) -> Result<Exi
     }
     let closed = close(&pass).await?;
     let worst = found.iter().map(Subject::conclusion).max().unwrap_or(Conclusion::Clean);
+    let before = first.as_deref().map(document);
+    let mut document = json!({
+        "schema": "seamline/reconcile/v1",
+        "conclusion": worst.word(),
+        "subjects": document(&found),
+        "before": before,
+        "repaired": repaired,
+        "casesClosed": closed,
+    });
     if text {
         conclude(args, worst, plans && !repaired, closed);
     } else {
-        let before = first.as_deref().map(document);
-        let document = json!({
-            "schema": "seamline/reconcile/v1",
-            "conclusion": word(worst),
-            "subjects": document(&found),
-            "before": before,
-            "repaired": repaired,
-            "casesClosed": closed,
-        });
         println!("{document}");
+    }
+    if let Some((path, signer)) = args.report.as_ref().zip(signer) {
+        document["schema"] = json!("seamline/report/v1");
+        document["made"] = json!(Timestamp::now().to_string());
+        document["by"] = json!(agents.iter().map(Agent::holder).collect::<Vec<_>>());
+        signer.write(path, &document)?;
     }
     Ok(match worst {
         Conclusion::Clean => Exit::Clean,
@@ -174,7 +197,7 @@ fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
     if closed > 0 {
         println!("closed {}: what was wrong compares clean", counted(closed, "case"));
     }
-    println!("conclusion: {}", word(worst));
+    println!("conclusion: {}", worst.word());
     let place = args.place.arguments();
     let names: String = args.subjects.iter().map(|name| format!(" {name}")).collect();
     println!(
@@ -188,12 +211,4 @@ fn conclude(args: &Args, worst: Conclusion, mendable: bool, closed: u64) {
             }
         }
     );
-}
-
-fn word(conclusion: Conclusion) -> &'static str {
-    match conclusion {
-        Conclusion::Clean => "clean",
-        Conclusion::Drift => "drift",
-        Conclusion::Inconclusive => "inconclusive",
-    }
 }

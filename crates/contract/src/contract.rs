@@ -70,6 +70,8 @@ pub struct Reconciliation {
     pub warn: Option<Threshold>,
     /// The declared mend; none: the default of the document's kind.
     pub repair: Option<Repair>,
+    /// Below it agents mend by themselves; none: they never do.
+    pub unattended: Option<Threshold>,
     /// The runbook, as a path in the estate.
     pub runbook: Option<String>,
 }

@@ -129,6 +129,7 @@ mod tests {
             link: Link::Source,
             kind: DriftKind::Stale,
             key,
+            states: Default::default(),
             differing: Vec::new(),
             expected: None,
             found: None,

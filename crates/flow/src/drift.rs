@@ -65,6 +65,8 @@ pub struct Drift {
     pub key: Result<RecordKey, String>,
     /// The attributes (link 1) or columns (links 2 and 3) that differ; empty where the whole row does.
     pub differing: Vec<String>,
+    /// The business state (`countBy`) that is right, and the one that is there; empty where there is no row, or nothing is counted by.
+    pub states: [String; 2],
     /// The sequence it should be at.
     pub expected: Option<Sequence>,
     /// The sequence it is at.
@@ -84,6 +86,41 @@ pub enum Outcome {
     Drift,
     /// Not everything could be compared: why.
     Inconclusive(Vec<String>),
+}
+
+/// The worst that was found of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Conclusion {
+    /// Everything was seen and agrees.
+    Clean,
+    /// Not everything was seen.
+    Inconclusive,
+    /// Something differs.
+    Drift,
+}
+
+impl Conclusion {
+    /// All of them, the best first.
+    pub const ALL: [Conclusion; 3] = [Conclusion::Clean, Conclusion::Inconclusive, Conclusion::Drift];
+
+    /// Returns the word under which it is stored and printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Conclusion::Clean => "clean",
+            Conclusion::Inconclusive => "inconclusive",
+            Conclusion::Drift => "drift",
+        }
+    }
+}
+
+impl From<&Outcome> for Conclusion {
+    fn from(outcome: &Outcome) -> Conclusion {
+        match outcome {
+            Outcome::Clean => Conclusion::Clean,
+            Outcome::Drift => Conclusion::Drift,
+            Outcome::Inconclusive(_) => Conclusion::Inconclusive,
+        }
+    }
 }
 
 /// The result of comparing one link of one contract or subscription.

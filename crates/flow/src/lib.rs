@@ -22,6 +22,8 @@ pub mod lease;
 pub mod ledger;
 pub mod log;
 pub mod outlet;
+pub mod pass;
+pub mod pattern;
 pub mod pen;
 pub mod plain;
 pub mod points;

@@ -264,6 +264,7 @@ pub const RECONCILIATION: Table = Table {
         may("page", "N rows | P% of rows; a rule asks for it"),
         may("warn", "N rows | P% of rows"),
         may("repair", "reemit|rebuild|manual; reemit"),
+        may("unattended", "N rows | P% of rows; never"),
         may("runbook", "path; a rule asks for it"),
     ],
 };
@@ -275,6 +276,7 @@ pub const SUBSCRIPTION_RECONCILIATION: Table = Table {
         may("page", "N rows | P% of rows; a rule asks for it"),
         may("warn", "N rows | P% of rows"),
         may("repair", "rebuild|manual; rebuild"),
+        may("unattended", "N rows | P% of rows; never"),
         may("runbook", "path; the contract's"),
     ],
 };

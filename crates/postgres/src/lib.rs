@@ -14,6 +14,7 @@ mod errand;
 mod inbox;
 mod job;
 mod ledger;
+mod pass;
 mod replica;
 mod set;
 mod source;

@@ -12,6 +12,7 @@ mod cell;
 mod errand;
 mod inbox;
 mod ledger;
+mod pass;
 mod replica;
 mod set;
 mod source;

@@ -1,4 +1,4 @@
-//! The smaller ports of a context's database: ledgers, cases, jobs and leases.
+//! The smaller ports of a context's database: ledgers, cases, jobs, passes and leases.
 
 use super::{At, Database};
 use jiff::Timestamp;
@@ -7,6 +7,7 @@ use seamline_flow::erasure::Scrub;
 use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
 use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
+use seamline_flow::pass::{Pass, Passes, Watch};
 use seamline_flow::port::PortError;
 use seamline_message::key::RecordKey;
 use std::time::Duration;
@@ -61,6 +62,24 @@ impl Jobs for Database {
 
     async fn translated(&self, subscription: &str, translation: &str) -> Result<(), PortError> {
         either!(self, it => Jobs::translated(it, subscription, translation))
+    }
+}
+
+impl Passes for Database {
+    async fn watches(&self) -> Result<Vec<Watch>, PortError> {
+        either!(self, it => Passes::watches(it))
+    }
+
+    async fn change_watch(&self, watch: &Watch) -> Result<bool, PortError> {
+        either!(self, it => Passes::change_watch(it, watch))
+    }
+
+    async fn note_pass(&self, pass: &Pass) -> Result<(), PortError> {
+        either!(self, it => Passes::note_pass(it, pass))
+    }
+
+    async fn passes(&self, subject: Option<&str>, limit: u32) -> Result<Vec<Pass>, PortError> {
+        either!(self, it => Passes::passes(it, subject, limit))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::fixture::{Place, assert_conserved, connect, counts, example, number, records, rows, run, settle};
 use seamline_agent::agent::Agent;
-use seamline_agent::custody::{Compared, Conclusion, key_text};
+use seamline_agent::custody::{Compared, key_text};
 use seamline_flow::backfill::{Progress, backfill};
 use seamline_flow::case::Cases;
+use seamline_flow::drift::Conclusion;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,13 +1,12 @@
 //! An example estate in a folder of its own, with its agents, and what its databases and log say.
 
 use seamline_agent::agent::Agent;
-use seamline_agent::custody::Conclusion;
 use seamline_agent::log::SiteLog;
 use seamline_agent::site::Site;
 use seamline_agent::workers::Workers;
 use seamline_contract::estate::Estate;
 use seamline_contract::id::{ContextId, ContractId};
-use seamline_flow::drift::Outcome;
+use seamline_flow::drift::{Conclusion, Outcome};
 use seamline_flow::intake::Intake;
 use seamline_flow::log::{Fetched, Incoming, Log};
 use seamline_flow::source::{Source, SourceCounts};

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
+mod blame;
 mod chinook;
 mod crash;
 mod crew;
@@ -9,6 +10,7 @@ mod encodings;
 mod errand;
 mod fixture;
 mod insurer;
+mod passes;
 mod quarantine;
 mod requests;
 #[cfg(feature = "kafka")]

@@ -3,9 +3,9 @@
 use crate::fixture::{assert_conserved, connect, counts, intake, number, records, rows, run, settle};
 use crate::insurer::{Insurer, key};
 use seamline_agent::agent::Agent;
-use seamline_agent::custody::Conclusion;
 use seamline_contract::id::ContractId;
 use seamline_flow::case::{CaseKind, Cases};
+use seamline_flow::drift::Conclusion;
 use seamline_flow::hold::DigestEpoch;
 use seamline_flow::log::{Incoming, Outgoing};
 use seamline_flow::quarantine::{Treated, discard, list, redrive};

@@ -171,6 +171,18 @@ fn two_repositories_are_joined_as_the_guide_says() {
 
 #[test]
 #[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
+fn drifted_counts_are_mended_as_the_guide_says() {
+    follow("counts-drifted.md");
+}
+
+#[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
+fn sql_alone_shows_what_the_guide_says() {
+    follow("sql-alone.md");
+}
+
+#[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
 fn two_systems_are_compared_as_the_guide_says() {
     follow("disagree.md");
 }

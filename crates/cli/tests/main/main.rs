@@ -19,6 +19,7 @@ mod history;
 mod jobs;
 mod killed;
 mod outputs;
+mod passes;
 mod pull;
 mod readme;
 mod redrive;

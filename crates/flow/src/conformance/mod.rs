@@ -5,6 +5,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod ledger;
 pub mod log;
+pub mod passes;
 pub mod sets;
 pub mod source;
 pub mod store;

@@ -3,6 +3,7 @@
 use crate::auditor::Gap;
 use crate::case::{CaseKind, NewCase};
 use crate::custody::source::SourceCheck;
+use crate::pattern::{Pattern, patterns};
 use seamline_message::key::RecordKey;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +26,10 @@ pub fn cases(check: &SourceCheck) -> Vec<NewCase> {
     }
     if !kinds.is_empty() {
         let counts: Vec<String> = kinds.iter().map(|(kind, keys)| format!("{} {kind}", keys.len())).collect();
-        let first: BTreeMap<&String, Vec<&str>> = kinds
-            .iter()
-            .map(|(kind, keys)| (kind, keys.iter().take(20).map(|key| key.as_str()).collect()))
-            .collect();
         let summary = format!("source and log differ: {}", counts.join(", "));
-        cases.push(case(CaseKind::Drift, summary, json!({ "keys": first })));
+        let drifts = check.reports.iter().flat_map(|report| &report.drifts);
+        let found: Vec<_> = patterns(drifts).iter().map(Pattern::document).collect();
+        cases.push(case(CaseKind::Drift, summary, json!({ "patterns": found })));
     }
     if !check.gaps.is_empty() {
         let lost = |gap: &Gap| json!({ "channel": gap.channel, "key": gap.key.as_str(), "missing": gap.missing.to_string() });

@@ -182,16 +182,8 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             if entries.iter().flatten().any(|entry| entry.offset > foreign.offset) {
                 continue;
             }
-            found.drifts.push(Drift {
-                link: Link::Source,
-                kind: DriftKind::Orphan,
-                key: Ok(key.clone()),
-                differing: Vec::new(),
-                expected: None,
-                found: None,
-                owed_by: self.outlet.contract.name.context.clone(),
-                cause: "a record that is none of this contract".to_owned(),
-            });
+            let cause = "a record that is none of this contract";
+            found.drifts.push(self.drift(DriftKind::Orphan, key, cause));
         }
         Ok(())
     }
@@ -209,16 +201,9 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             if overtaken || found.drifts.iter().any(|drift| drift.key.as_ref() == Ok(key)) {
                 continue;
             }
-            found.drifts.push(Drift {
-                link: Link::Source,
-                kind: DriftKind::Corrupt,
-                key: Ok(key.clone()),
-                differing: Vec::new(),
-                expected: Some(*sequence),
-                found: Some(*sequence),
-                owed_by: self.outlet.contract.name.context.clone(),
-                cause: "the log holds its last sequence with two contents".to_owned(),
-            });
+            let cause = "the log holds its last sequence with two contents";
+            let drift = self.drift(DriftKind::Corrupt, key, cause);
+            found.drifts.push(Drift { expected: Some(*sequence), found: Some(*sequence), ..drift });
         }
         Ok(())
     }
@@ -303,11 +288,15 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
             Some(entry) => self.record_state(entry).await?,
             None => None,
         };
-        if let Some(state) = &facts.state {
-            found.counts.entry(self.counted(state)).or_default().0 += 1;
+        let states = [
+            facts.state.as_deref().map(|state| self.counted(state)),
+            record.as_deref().map(|state| self.counted_record(state)),
+        ];
+        if let Some(state) = &states[0] {
+            found.counts.entry(state.clone()).or_default().0 += 1;
         }
-        if let Some(state) = &record {
-            found.counts.entry(self.counted_record(state)).or_default().1 += 1;
+        if let Some(state) = &states[1] {
+            found.counts.entry(state.clone()).or_default().1 += 1;
         }
         let sent = facts.state.as_deref().and_then(|state| self.part(state));
         let (names, only_lacks) = match (&sent, &record) {
@@ -336,17 +325,24 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 (DriftKind::Corrupt, facts.sequence, at, "changed at the source without publishing")
             }
         };
-        found.drifts.push(Drift {
+        let states = states.map(Option::unwrap_or_default);
+        let drift = self.drift(kind, &facts.key, cause);
+        found.drifts.push(Drift { differing: names, states, expected, found: at, ..drift });
+        Ok(())
+    }
+
+    fn drift(&self, kind: DriftKind, key: &RecordKey, cause: &str) -> Drift {
+        Drift {
             link: Link::Source,
             kind,
-            key: Ok(facts.key.clone()),
-            differing: names,
-            expected,
-            found: at,
+            key: Ok(key.clone()),
+            differing: Vec::new(),
+            states: Default::default(),
+            expected: None,
+            found: None,
             owed_by: self.outlet.contract.name.context.clone(),
             cause: cause.to_owned(),
-        });
-        Ok(())
+        }
     }
 
     /// Adds what was found of the chains of an events topic, unless another pass took the ledger.

@@ -302,14 +302,20 @@ fn assess(
             (None, None) => continue,
         };
         seen.extend(key.clone().ok());
-        found.add(key, wrong);
+        let right = kept.filter(|kept| Rehearsal::has_row(kept)).map(|kept| kept.label.clone());
+        let live = difference.live.as_ref().filter(|row| !row.ended).map(|row| live_label(intake, row));
+        found.add(key, wrong, [right.unwrap_or_default(), live.unwrap_or_default()]);
     }
     for (key, sequence) in table.broken.iter().filter(|(key, _)| !seen.contains(*key)) {
-        found.add(Ok(key.clone()), hidden(DriftKind::Corrupt, *sequence, *sequence));
+        found.add(Ok(key.clone()), hidden(DriftKind::Corrupt, *sequence, *sequence), Default::default());
     }
     for (key, gap) in gaps.iter().filter(|(key, _)| blame.stream.contains(*key) && !seen.contains(*key)) {
         let at = |last: Last| last.map(|(sequence, _)| sequence);
-        found.add(Ok(key.clone()), hidden(kind_of(gap.held, gap.logged), at(gap.logged), at(gap.held)));
+        found.add(
+            Ok(key.clone()),
+            hidden(kind_of(gap.held, gap.logged), at(gap.logged), at(gap.held)),
+            Default::default(),
+        );
     }
     let (drifts, mends) = (found.drifts, found.mends);
     let mendable: BTreeSet<&RecordKey> = mends.iter().map(|mend| &mend.key).collect();
@@ -338,7 +344,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn add(&mut self, key: Result<RecordKey, String>, wrong: compare::Wrong) {
+    fn add(&mut self, key: Result<RecordKey, String>, wrong: compare::Wrong, states: [String; 2]) {
         let of_stream = key.as_ref().is_ok_and(|key| self.stream.contains(key));
         let link = if of_stream { Link::Stream } else { Link::Projection };
         if !links(self.intake).contains(&link) {
@@ -350,6 +356,7 @@ impl Found<'_> {
             kind: wrong.kind,
             key,
             differing: wrong.differing,
+            states,
             expected: wrong.expected,
             found: wrong.found,
             owed_by: self.intake.consumer().clone(),

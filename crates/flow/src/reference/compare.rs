@@ -64,6 +64,7 @@ fn drift_of(intake: &Intake, set: &TakenSet, kind: DriftKind) -> Drift {
         kind,
         key: Err(String::new()),
         differing: Vec::new(),
+        states: Default::default(),
         expected: Some(Sequence(set.number)),
         found: None,
         owed_by: intake.consumer().clone(),

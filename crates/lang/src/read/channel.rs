@@ -359,6 +359,7 @@ pub(crate) fn reconciliation<'n>(
         page: reader.opt(&fields, "page", Reader::parse),
         warn: reader.opt(&fields, "warn", Reader::parse),
         repair: reader.opt(&fields, "repair", |reader, at| reader.keyword(at, repairs)),
+        unattended: reader.opt(&fields, "unattended", Reader::parse),
         runbook: reader.opt(&fields, "runbook", Reader::verbatim),
     })
 }

@@ -100,6 +100,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("terms", "What words mean here, and from whose word they differ."),
     ("tombstones", "How long a deletion can still be seen."),
     ("type", "The type of the value."),
+    ("unattended", "Below it the agents mend drift by themselves; a case tells of it all the same."),
     ("unit", "What a quantity is counted in."),
     ("unlike", "What other contexts mean by the same word."),
     ("until", "The day on which it ends."),

@@ -8,6 +8,8 @@ pub(crate) const SHARED: &[Table] = &[
     LEDGER,
     JOB,
     TRANSLATION,
+    WATCH,
+    PASS,
     Table {
         name: "cases",
         version: 1,
@@ -72,6 +74,40 @@ const TRANSLATION: Table = Table {
   subscription text PRIMARY KEY,
   translation text NOT NULL
 )"],
+};
+
+const WATCH: Table = Table {
+    name: "watch",
+    version: 1,
+    make: &["CREATE TABLE IF NOT EXISTS seamline.watch (
+  subject text PRIMARY KEY,
+  since text NOT NULL,
+  began text,
+  holder text,
+  until text,
+  paused text,
+  turn bigint NOT NULL
+)"],
+};
+
+const PASS: Table = Table {
+    name: "pass",
+    version: 1,
+    make: &[
+        "CREATE TABLE IF NOT EXISTS seamline.pass (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  subject text NOT NULL,
+  holder text NOT NULL,
+  began text NOT NULL,
+  ended text NOT NULL,
+  conclusion text NOT NULL,
+  rows bigint NOT NULL,
+  drifted bigint NOT NULL,
+  bytes bigint NOT NULL,
+  facts text NOT NULL
+)",
+        "CREATE INDEX IF NOT EXISTS pass_subject ON seamline.pass (subject, id)",
+    ],
 };
 
 const REPLICA: Table = Table {

@@ -6,6 +6,7 @@ use seamline_flow::conformance::cases::{self, CasesFixture};
 use seamline_flow::conformance::inbox;
 use seamline_flow::conformance::jobs::{self, JobsFixture};
 use seamline_flow::conformance::ledger::{self, LedgerFixture};
+use seamline_flow::conformance::passes::{self, PassesFixture};
 use seamline_flow::conformance::store::{self, StoreFixture, Tamper};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
@@ -49,6 +50,14 @@ impl CasesFixture for Fresh {
 
 impl JobsFixture for Fresh {
     type Jobs = Database;
+
+    async fn fresh(&self) -> Database {
+        self.installed(&[]).await
+    }
+}
+
+impl PassesFixture for Fresh {
+    type Passes = Database;
 
     async fn fresh(&self) -> Database {
         self.installed(&[]).await
@@ -125,6 +134,12 @@ async fn the_ledger_passes() {
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 async fn jobs_pass() {
     jobs::all(&Fresh::default()).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn passes_pass() {
+    passes::all(&Fresh::default()).await;
 }
 
 #[tokio::test]

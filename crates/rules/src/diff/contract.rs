@@ -216,10 +216,17 @@ pub(super) fn reconciliation(
     (old, new): (Option<&Reconciliation>, Option<&Reconciliation>),
 ) {
     const ASPECT: Aspect = Aspect::Reconciliation;
-    let nothing =
-        Reconciliation { every: None, count_by: None, page: None, warn: None, repair: None, runbook: None };
+    let nothing = Reconciliation {
+        every: None,
+        count_by: None,
+        page: None,
+        warn: None,
+        repair: None,
+        unattended: None,
+        runbook: None,
+    };
     let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
-    let Reconciliation { every, count_by, page, warn, repair, runbook } = old;
+    let Reconciliation { every, count_by, page, warn, repair, unattended, runbook } = old;
     let spot = &spot.key("reconciliation");
     walk.promise(spot, "every", ASPECT, (every.as_ref(), new.every.as_ref()), |old, new| new <= old);
     let text = |it: &Option<_>| it.as_ref().map(ToString::to_string);
@@ -227,6 +234,8 @@ pub(super) fn reconciliation(
     walk.promise(spot, "page", ASPECT, (page.as_ref(), new.page.as_ref()), sooner);
     let text = |it: &Option<Threshold>| it.map(|it| it.to_string());
     walk.field(spot, "warn", ASPECT, (text(warn), text(&new.warn)), WORDS_ONLY);
+    let sides = (text(unattended), text(&new.unattended));
+    walk.field(spot, "unattended", ASPECT, sides, NOTED);
     let text = |it: Option<Repair>| it.map(|it| it.to_string());
     let sides = (text(*repair), text(new.repair));
     let changes: Verdict = match (repair, new.repair) {

@@ -244,6 +244,7 @@ pub(crate) const RECONCILIATION: Thing = Thing {
         may("page", Text, "from where on somebody is called: `1 row`, `0.01% of rows`"),
         may("warn", Text, "from where on somebody is told"),
         may("repair", Word(&["reemit", "rebuild", "manual"]), "the declared mend"),
+        may("unattended", Text, "below it agents mend by themselves"),
         may("runbook", Text, "the runbook"),
     ],
 };

@@ -258,6 +258,7 @@ fn reconciliation(it: Option<&Reconciliation>) -> Value {
         ("page", maybe(it.page)),
         ("warn", maybe(it.warn)),
         ("repair", maybe(it.repair)),
+        ("unattended", maybe(it.unattended)),
         ("runbook", maybe(it.runbook.as_ref())),
     ])
 }

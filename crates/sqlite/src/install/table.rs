@@ -14,6 +14,8 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_case", 1),
     ("seamline_job", 1),
     ("seamline_translation", 1),
+    ("seamline_watch", 1),
+    ("seamline_pass", 1),
     ("seamline_replica", 1),
     ("seamline_ledger", 1),
     ("seamline_contract", 1),
@@ -120,6 +122,38 @@ pub(crate) const SHARED: &[Table] = &[
   ended INTEGER NOT NULL,
   PRIMARY KEY (topic, key)
 ) WITHOUT ROWID"],
+    },
+    Table {
+        name: "seamline_watch",
+        version: 1,
+        make: &["CREATE TABLE IF NOT EXISTS seamline_watch (
+  subject TEXT NOT NULL PRIMARY KEY,
+  since TEXT NOT NULL,
+  began TEXT,
+  holder TEXT,
+  until TEXT,
+  paused TEXT,
+  turn INTEGER NOT NULL
+) WITHOUT ROWID"],
+    },
+    Table {
+        name: "seamline_pass",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline_pass (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  subject TEXT NOT NULL,
+  holder TEXT NOT NULL,
+  began TEXT NOT NULL,
+  ended TEXT NOT NULL,
+  conclusion TEXT NOT NULL,
+  rows INTEGER NOT NULL,
+  drifted INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  facts TEXT NOT NULL
+)",
+            "CREATE INDEX IF NOT EXISTS seamline_pass_subject ON seamline_pass (subject, id)",
+        ],
     },
 ];
 

@@ -7,10 +7,11 @@ use seamline_flow::conformance::cases::CasesFixture;
 use seamline_flow::conformance::jobs::JobsFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
 use seamline_flow::conformance::log::LogFixture;
+use seamline_flow::conformance::passes::PassesFixture;
 use seamline_flow::conformance::sets::SetsFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, sets, source, store};
+use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, passes, sets, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -83,6 +84,19 @@ impl JobsFixture for Fresh {
 #[tokio::test]
 async fn jobs_pass() {
     jobs::all(&Fresh::new()).await;
+}
+
+impl PassesFixture for Fresh {
+    type Passes = Database;
+
+    async fn fresh(&self) -> Database {
+        self.context().await
+    }
+}
+
+#[tokio::test]
+async fn passes_pass() {
+    passes::all(&Fresh::new()).await;
 }
 
 impl CasesFixture for Fresh {

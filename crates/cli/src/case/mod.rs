@@ -1,6 +1,10 @@
-//! `seamline case list|show|ack|close`: what is broken in each context, and what was done about it.
+//! `seamline case list|show|ack|repair|close`: what is broken in each context, and what was done about it.
 
+mod tell;
+
+use crate::case::tell::Around;
 use crate::exit::{Exit, unreachable, usage};
+use crate::reconcile;
 use crate::site::{Where, agents, block_on, contexts, no_answer};
 use crate::terminal::{Format, Writing, columns, counted};
 use anyhow::Result;
@@ -21,6 +25,8 @@ pub(crate) enum Verb {
     Show(ShowArgs),
     /// Says that somebody looks at a case.
     Ack(MoveArgs),
+    /// Mends what a case of drift is about, by its declared authority, and compares again: that closes it.
+    Repair(RepairArgs),
     /// Closes a case. One of drift is closed by a comparison that is clean, and by nothing else.
     Close(MoveArgs),
 }
@@ -66,6 +72,17 @@ pub(crate) struct MoveArgs {
     writing: Writing,
 }
 
+/// Arguments of `repair`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RepairArgs {
+    /// The case: context/number.
+    case: String,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    writing: Writing,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -75,6 +92,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Exit> {
         Verb::List(args) => list(args),
         Verb::Show(args) => show(args),
         Verb::Ack(args) => advance(args, CaseStage::Acknowledged),
+        Verb::Repair(args) => repair(args),
         Verb::Close(args) => advance(args, CaseStage::Closed),
     }
 }
@@ -178,28 +196,52 @@ fn show(args: &ShowArgs) -> Result<Exit> {
     let (context, number) = reference(&site, &args.case)?;
     block_on(async {
         let agents = agents(&site, std::slice::from_ref(&context)).await?;
-        let (_, case) = found(&agents, &context, number).await?;
-        let mut document = document(&context, &case);
+        let (agent, case) = found(&agents, &context, number).await?;
+        let around = Around::of(agent, &case).await?;
         if args.format == Format::Json {
+            let mut document = document(&context, &case);
             document["schema"] = json!("seamline/case/v1");
+            around.add_to(&mut document);
             println!("{document}");
-            return Ok(Exit::Clean);
+        } else {
+            tell::print(&context, &case, &around, &args.place.arguments());
         }
-        let raised = &case.raised;
-        println!("{context}/{number}  {}  {}", raised.kind.word(), case.stage.word());
-        println!("{}: {}", raised.subject, raised.summary);
-        println!("{} must act; raised {} times since {}", raised.owed_by, case.times, case.opened);
-        println!("{}", raised.details);
-        case.timeline.iter().for_each(|(at, what)| println!("  {at}  {what}"));
-        let place = args.place.arguments();
-        let next = match (case.stage, raised.kind) {
-            (CaseStage::Closed, _) => "reconcile".to_owned(),
-            (_, CaseKind::Quarantine) => format!("quarantine list {context}"),
-            _ => "reconcile --repair".to_owned(),
-        };
-        println!("next: seamline {next}{place}");
         Ok(Exit::Clean)
     })
+}
+
+/// Reconciles the subject of a case, and repairs it.
+fn repair(args: &RepairArgs) -> Result<Exit> {
+    let site = args.place.site()?;
+    let (context, number) = reference(&site, &args.case)?;
+    let mut subject = String::new();
+    block_on(async {
+        let agents = agents(&site, std::slice::from_ref(&context)).await?;
+        let (_, case) = found(&agents, &context, number).await?;
+        may_repair(&case)?;
+        subject = case.raised.subject;
+        Ok(Exit::Clean)
+    })?;
+    reconcile::run(&reconcile::Args::repairing(subject, args.place.clone(), args.writing.clone()))
+}
+
+/// What a comparison finds a repair mends; all else has other ways.
+fn may_repair(case: &Case) -> Result<()> {
+    let kind = case.raised.kind;
+    if case.stage == CaseStage::Closed {
+        return Err(usage("the case is closed already", "`seamline case show` has its timeline"));
+    }
+    match kind {
+        CaseKind::Drift | CaseKind::Chain | CaseKind::Accounting => Ok(()),
+        CaseKind::Quarantine => Err(usage(
+            "what waits in quarantine is mended item by item",
+            "`seamline quarantine list` shows it, and what can be done",
+        )),
+        CaseKind::Conflict | CaseKind::Rewound | CaseKind::Topic | CaseKind::Promise => Err(usage(
+            format!("a case of {} has no repair: people must act", kind.word()),
+            "`seamline case show` says what is known; `seamline case close` notes what was done",
+        )),
+    }
 }
 
 fn advance(args: &MoveArgs, stage: CaseStage) -> Result<Exit> {
@@ -262,7 +304,7 @@ pub(crate) async fn note_quarantine(database: &Database, subject: &str, note: &s
 
 #[cfg(test)]
 mod tests {
-    use super::may_advance;
+    use super::{may_advance, may_repair};
     use seamline_flow::case::{Case, CaseKind, CaseStage, NewCase};
 
     fn case(kind: CaseKind, stage: CaseStage) -> Case {
@@ -281,6 +323,13 @@ mod tests {
     fn only_a_comparison_closes_drift() {
         assert!(may_advance(&case(CaseKind::Drift, CaseStage::Open), CaseStage::Closed).is_err());
         assert!(may_advance(&case(CaseKind::Topic, CaseStage::Open), CaseStage::Closed).is_ok());
+    }
+
+    #[test]
+    fn only_what_a_comparison_finds_is_repaired() {
+        assert!(may_repair(&case(CaseKind::Drift, CaseStage::Acknowledged)).is_ok());
+        assert!(may_repair(&case(CaseKind::Drift, CaseStage::Closed)).is_err());
+        assert!(may_repair(&case(CaseKind::Quarantine, CaseStage::Open)).is_err());
     }
 
     #[test]

@@ -1,0 +1,82 @@
+//! The log as a pass reads it: counted in bytes, and no faster than it may.
+
+use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
+use seamline_flow::port::PortError;
+use seamline_flow::position::TopicIdentity;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A log whose reads are counted.
+pub(crate) struct Metered<'a, L> {
+    log: &'a L,
+    bytes: AtomicU64,
+    /// Records a second; none: as fast as the log gives them.
+    rate: Option<u32>,
+}
+
+impl<'a, L> Metered<'a, L> {
+    pub(crate) fn new(log: &'a L, rate: Option<u32>) -> Metered<'a, L> {
+        Metered { log, bytes: AtomicU64::new(0), rate }
+    }
+
+    /// Returns how many bytes of records were read so far: keys, headers and values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl<L: Log> Log for Metered<'_, L> {
+    async fn topic(&self, name: &str) -> Result<Option<TopicIdentity>, PortError> {
+        self.log.topic(name).await
+    }
+
+    async fn create(&self, spec: &TopicSpec) -> Result<TopicIdentity, PortError> {
+        self.log.create(spec).await
+    }
+
+    async fn fence(&self, producer: &str) -> Result<Fence, PortError> {
+        self.log.fence(producer).await
+    }
+
+    async fn append(&self, fence: &Fence, records: Vec<Outgoing>) -> Result<Appended, PortError> {
+        self.log.append(fence, records).await
+    }
+
+    async fn fetch(
+        &self,
+        topic: &TopicIdentity,
+        partition: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Fetched, PortError> {
+        let fetched = self.log.fetch(topic, partition, from, limit).await?;
+        if let Fetched::Records(fetch) = &fetched {
+            let bytes: usize = fetch
+                .records
+                .iter()
+                .map(|record| {
+                    let headers = record.headers.iter();
+                    let headers: usize = headers
+                        .map(|(name, value)| name.len() + value.as_ref().map_or(0, |value| value.len()))
+                        .sum();
+                    let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+                    headers + of(&record.key) + of(&record.value)
+                })
+                .sum();
+            self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            if let Some(rate) = self.rate {
+                let records = u32::try_from(fetch.records.len()).unwrap_or(u32::MAX);
+                tokio::time::sleep(Duration::from_secs(1) * records / rate.max(1)).await;
+            }
+        }
+        Ok(fetched)
+    }
+
+    async fn ends(&self, topic: &TopicIdentity, partition: u32) -> Result<Option<(u64, u64)>, PortError> {
+        self.log.ends(topic, partition).await
+    }
+
+    async fn decided(&self, topic: &TopicIdentity, partition: u32) -> Result<bool, PortError> {
+        self.log.decided(topic, partition).await
+    }
+}
