@@ -148,12 +148,13 @@ impl SimSource {
 
     /// Loses a row of the outbox. Returns it.
     pub fn lose(&self, sequence: Sequence) -> Option<OutboxRow> {
-        self.state().committed.outbox.remove(&sequence)
+        self.state().committed.take(sequence)
     }
 
     /// Returns the rows that wait.
     pub fn outbox(&self) -> Vec<OutboxRow> {
-        self.state().committed.outbox.values().cloned().collect()
+        let state = self.state();
+        state.committed.outbox.values().chain(state.committed.deferred.values()).cloned().collect()
     }
 
     /// Returns the sequences of rows that were discarded or mended by a void.
