@@ -33,7 +33,12 @@ fn channels_leave_together(review: &Review<'_>) -> Vec<Finding> {
                 CHANNELS_LEAVE_TOGETHER
                     .finding(
                         own.path().key(first.1).the_key(),
-                        format!("`{}` is {}, and `{channel}`{of} is {}", first.1, told(first.2), told(cadence)),
+                        format!(
+                            "`{}` is {}, and `{channel}`{of} is {}",
+                            first.1,
+                            told(first.2),
+                            told(cadence)
+                        ),
                     )
                     .help("give all of them one cadence, or make of them two contracts")
                     .note(contract.path().key(channel).the_key(), "the other channel")

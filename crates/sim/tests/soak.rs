@@ -23,8 +23,7 @@ fn promises_are_kept_at_hours_under_faults() {
 
 fn are_kept(options: &Options, many: u64) {
     let alone: Option<u64> = std::env::var("SEAMLINE_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
-    let count =
-        std::env::var("SEAMLINE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(many);
+    let count = std::env::var("SEAMLINE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(many);
     let seeds = alone.map_or(0..count, |seed| seed..seed + 1);
     set_verbose(std::env::var_os("SEAMLINE_SIM_TRACE").is_some());
     let mut fired = Fired::default();
