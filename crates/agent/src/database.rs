@@ -115,6 +115,7 @@ impl Database {
                 let needed = ["seamline_case", "seamline_job", "seamline_replica", "seamline_pass"]
                     .into_iter()
                     .chain(wanted(needs.outbox, "seamline_outbox"))
+                    .chain(wanted(needs.outbox, "seamline_deferred"))
                     .chain(wanted(needs.lanes, "seamline_lane"))
                     .chain(wanted(needs.letters, "seamline_letter"))
                     .chain(wanted(needs.sets, "seamline_set"));
@@ -130,6 +131,7 @@ impl Database {
                 let needed = ["seamline.cases", "seamline.job", "seamline.replica", "seamline.pass"]
                     .into_iter()
                     .chain(wanted(needs.outbox, "seamline.outbox_0"))
+                    .chain(wanted(needs.outbox, "seamline.deferred"))
                     .chain(wanted(needs.lanes, "seamline.lane"))
                     .chain(wanted(needs.letters, "seamline.letter"))
                     .chain(wanted(needs.sets, "seamline.set"));
@@ -216,6 +218,24 @@ impl Source for Database {
 
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
         either!(self, it => Source::waiting(it, limit))
+    }
+
+    async fn due(
+        &self,
+        contract: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::due(it, contract, until, limit, weight))
+    }
+
+    async fn deferred(&self, rows: &[Sequence]) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::deferred(it, rows))
+    }
+
+    async fn recall(&self, but: &[ContractId]) -> Result<u64, PortError> {
+        either!(self, it => Source::recall(it, but))
     }
 
     async fn waiting_within(&self, limit: usize, weight: u64) -> Result<Vec<OutboxRow>, PortError> {

@@ -100,6 +100,7 @@ type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 struct Families {
     relay_rows: Family<Outcome, Counter>,
     outbox_rows: Family<OfContract, Gauge>,
+    deferred_rows: Family<OfContract, Gauge>,
     aside_rows: Family<OfContract, Gauge>,
     lane_records: Family<RecordOutcome, Counter>,
     lane_lag: Family<OfLane, Gauge>,
@@ -156,6 +157,7 @@ impl Metrics {
         let families = Families {
             relay_rows: Family::default(),
             outbox_rows: Family::default(),
+            deferred_rows: Family::default(),
             aside_rows: Family::default(),
             lane_records: Family::default(),
             lane_lag: Family::default(),
@@ -236,6 +238,8 @@ fn register(registry: &mut Registry, families: &Families) {
     let registry = registry.sub_registry_with_prefix("seamline");
     registry.register("relay_rows", "Outbox rows that left, by what became of them", f.relay_rows.clone());
     registry.register("outbox_rows", "Outbox rows that wait", f.outbox_rows.clone());
+    let deferred = "Outbox rows that wait for their hour";
+    registry.register("outbox_deferred_rows", deferred, f.deferred_rows.clone());
     registry.register("quarantine_rows", "Outbox rows in quarantine", f.aside_rows.clone());
     registry.register("lane_records", "Records read, by what became of them", f.lane_records.clone());
     registry.register("lane_lag_offsets", "Offsets between a lane and the end", f.lane_lag.clone());
@@ -483,6 +487,7 @@ impl AgentMetrics {
     pub(crate) fn counts(&self, contract: &ContractRef, counts: &SourceCounts) {
         let labels = OfContract { context: self.context.clone(), contract: contract.to_string() };
         self.families.outbox_rows.get_or_create(&labels).set(signed(counts.waiting));
+        self.families.deferred_rows.get_or_create(&labels).set(signed(counts.deferred));
         self.families.aside_rows.get_or_create(&labels).set(signed(counts.aside));
     }
 }
@@ -510,6 +515,7 @@ mod tests {
         let lane = OfLane { context: text(), subscription: text(), topic: text(), partition: 0 };
         f.relay_rows.get_or_create(&Outcome { context: text(), outcome: "published" }).inc();
         f.outbox_rows.get_or_create(&contract).set(1);
+        f.deferred_rows.get_or_create(&contract).set(1);
         f.aside_rows.get_or_create(&contract).set(1);
         let outcome = RecordOutcome { context: text(), subscription: text(), outcome: "applied" };
         f.lane_records.get_or_create(&outcome).inc();

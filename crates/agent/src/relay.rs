@@ -5,9 +5,13 @@ use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::log::SiteLog;
 use crate::workers::Pace;
+use seamline_contract::id::ContractId;
+use seamline_flow::case::{CaseStage, Cases};
+use seamline_flow::clock::Clock;
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
 use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, Stepped, TakeOver};
+use seamline_flow::schedule::late_fingerprint;
 
 /// The relay of a database.
 pub(crate) struct RelayWork<'a> {
@@ -57,7 +61,8 @@ impl<'a> RelayWork<'a> {
         }
         Ok(match self.relay.as_mut().expect("it was taken over").step().await? {
             Step::Stepped(stepped) => {
-                let moved = stepped.published + stepped.aside;
+                let moved = stepped.published + stepped.aside + stepped.deferred;
+                self.sent(&stepped.sent).await?;
                 Relayed { pace: if moved > 0 { Pace::Moved(moved) } else { Pace::Idle }, stepped }
             }
             Step::LostTenure => resting(Pace::Idle),
@@ -70,6 +75,25 @@ impl<'a> RelayWork<'a> {
                 resting(Pace::Stopped(case))
             }
         })
+    }
+}
+
+impl RelayWork<'_> {
+    /// Closes the cases of contracts of which something was late at its hour, and all left since.
+    async fn sent(&self, contracts: &[ContractId]) -> Result<(), PortError> {
+        if contracts.is_empty() {
+            return Ok(());
+        }
+        let database = &self.agent.database;
+        let outlets = contracts.iter().filter_map(|contract| self.outlets.get(contract));
+        let late: Vec<String> = outlets.map(|outlet| late_fingerprint(&outlet.contract)).collect();
+        for case in database.cases(false).await? {
+            if late.contains(&case.raised.fingerprint) {
+                let note = "all that was due at its hour has left";
+                database.advance(case.id, CaseStage::Closed, note, SystemClock.now()).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A producer's database: the outbox as a queue, its lease, quarantine, the source view.
 
 mod doze;
+mod hours;
 mod key;
 mod quarantine;
 mod queue;
@@ -87,6 +88,32 @@ impl Source for Database {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
         let waiting = queue::waiting_behind(&mut reader, taken, limit, weight).await.map_err(not_applied)?;
         Ok(kept(reader, waiting))
+    }
+
+    async fn due(
+        &self,
+        contract: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        let due = hours::due(&mut reader, contract, until, limit, weight).await.map_err(not_applied)?;
+        Ok(kept(reader, due))
+    }
+
+    async fn deferred(&self, rows: &[Sequence]) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        hours::deferred(&mut reader, rows).await.map_err(not_applied)
+    }
+
+    async fn recall(&self, but: &[ContractId]) -> Result<u64, PortError> {
+        let mut transaction = self.begin().await?;
+        let moved = hours::recall(&mut transaction, but).await.map_err(not_applied)?;
+        if moved > 0 {
+            commit(transaction).await?;
+        }
+        Ok(moved)
     }
 
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {

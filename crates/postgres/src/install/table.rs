@@ -47,6 +47,34 @@ pub(crate) const PRODUCER: &[Table] = &[
         ],
     },
     Table {
+        name: "deferred",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline.deferred (
+  id bigint PRIMARY KEY,
+  contract text NOT NULL,
+  version text NOT NULL,
+  key text NOT NULL,
+  change text,
+  details text,
+  effective text,
+  reason text,
+  state text,
+  moved text,
+  previous text NOT NULL,
+  correlation text,
+  causation text,
+  traceparent text,
+  void_channel text,
+  void_place bigint,
+  void_previous bigint,
+  written_at timestamptz NOT NULL,
+  place bigint NOT NULL
+)",
+            "CREATE INDEX IF NOT EXISTS deferred_key ON seamline.deferred (contract, key, place, id)",
+        ],
+    },
+    Table {
         name: "key",
         version: 1,
         make: &["CREATE TABLE IF NOT EXISTS seamline.key (

@@ -96,16 +96,19 @@ pub(super) async fn counts(
         + (SELECT count(*) FROM seamline.outbox_1 WHERE contract = $1) \
         + (SELECT count(*) FROM seamline.outbox_2 WHERE contract = $1) \
         + (SELECT count(*) FROM seamline.void WHERE contract = $1), \
+        (SELECT count(*) FROM seamline.deferred WHERE contract = $1), \
         (SELECT count(*) FROM seamline.quarantine WHERE contract = $1), \
         (SELECT coalesce(sum(lost), 0)::bigint FROM seamline.contract WHERE contract = $1) \
         + (SELECT count(*) FROM seamline.explained WHERE contract = $1)";
     let row = sqlx::query(counts).bind(contract.as_str()).fetch_one(conn).await?;
+    let deferred = unsigned(row.get(3))?;
     Ok(SourceCounts {
         committed: unsigned(row.get(0))?,
         published: unsigned(row.get(1))?,
-        waiting: unsigned(row.get(2))?,
-        aside: unsigned(row.get(3))?,
-        lost: unsigned(row.get(4))?,
+        waiting: unsigned(row.get(2))? + deferred,
+        deferred,
+        aside: unsigned(row.get(4))?,
+        lost: unsigned(row.get(5))?,
     })
 }
 
