@@ -5,6 +5,8 @@ use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::log::SiteLog;
 use crate::workers::Pace;
+use jiff::Timestamp;
+use seamline_flow::case::{CaseKind, Cases, NewCase};
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
 use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, Stepped, TakeOver};
@@ -41,6 +43,11 @@ impl<'a> RelayWork<'a> {
     pub(crate) async fn step(&mut self) -> Result<Relayed, PortError> {
         if self.relay.is_none() {
             let agent = self.agent;
+            if let Some(why) = agent.database.slot_in_the_way().await? {
+                let case = slot_case(self.outlets, why);
+                agent.database.raise(&case, Timestamp::now()).await?;
+                return Ok(resting(Pace::Stopped(Box::new(case))));
+            }
             let ports = RelayPorts {
                 source: &agent.database,
                 log: agent.log.as_ref(),
@@ -55,7 +62,12 @@ impl<'a> RelayWork<'a> {
                 TakeOver::Rewound(case) => return Ok(resting(Pace::Stopped(case))),
             }
         }
-        Ok(match self.relay.as_mut().expect("it was taken over").step().await? {
+        let step = self.relay.as_mut().expect("it was taken over").step().await;
+        if step.is_err() {
+            // Whatever failed, its slot is looked at before it goes on.
+            self.relay = None;
+        }
+        Ok(match step? {
             Step::Stepped(stepped) => {
                 let moved = stepped.published + stepped.aside;
                 Relayed { pace: if moved > 0 { Pace::Moved(moved) } else { Pace::Idle }, stepped }
@@ -70,6 +82,23 @@ impl<'a> RelayWork<'a> {
                 resting(Pace::Stopped(case))
             }
         })
+    }
+}
+
+/// Returns the case of an outbox whose slot cannot go on.
+fn slot_case(outlets: &OutletSet, why: &str) -> NewCase {
+    let source = outlets.source_name();
+    NewCase {
+        kind: CaseKind::Rewound,
+        fingerprint: format!("slot/{source}"),
+        subject: format!("{source}/slot"),
+        owed_by: outlets.context.clone(),
+        summary: format!(
+            "rows of `{source}` cannot leave through logical replication: {why}; they wait in the outbox until \
+             `seamline install {}` makes the slot anew",
+            outlets.context
+        ),
+        details: serde_json::json!({ "why": why }).to_string(),
     }
 }
 

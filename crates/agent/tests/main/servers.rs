@@ -9,7 +9,7 @@ use seamline_agent::metrics::Metrics;
 use seamline_agent::pulse::Pulse;
 use seamline_agent::site::Site;
 use seamline_contract::context::Engine;
-use seamline_contract::environment::{LogPlace, Place};
+use seamline_contract::environment::{LogPlace, Place, RelayBy};
 use seamline_contract::estate::Estate;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
@@ -62,6 +62,7 @@ impl Servers {
                     user: None,
                     password: None,
                     schema: None,
+                    relay: RelayBy::Queue,
                 });
             }
         }

@@ -6,7 +6,7 @@
 use super::buffer::Cursor;
 use crate::database::Database;
 use crate::install::InstallError;
-use crate::sql::{corrupt, not_applied, signed, unsigned};
+use crate::sql::{corrupt, not_applied, quoted, signed, unsigned};
 use pgwire_replication::Lsn;
 use seamline_flow::port::PortError;
 use sqlx::postgres::PgConnection;
@@ -149,6 +149,11 @@ pub fn statements() -> Vec<String> {
              seamline.void WITH (publish = 'insert'); END IF; END $seamline$"
         ),
     ]
+}
+
+/// Returns the statement that lets an agent's role read the slot.
+pub fn grant(agent_role: &str) -> String {
+    format!("ALTER ROLE {} REPLICATION", quoted(agent_role))
 }
 
 impl Database {
