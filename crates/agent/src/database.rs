@@ -203,6 +203,14 @@ impl Database {
         }
     }
 
+    /// Returns how many bytes of its log a server keeps for the slot of the outbox; none where there is none.
+    pub(crate) async fn slot_kept_bytes(&self) -> Result<Option<u64>, PortError> {
+        match &self.at {
+            At::Postgres(server) if server.replicates() => server.slot_kept_bytes().await,
+            At::Postgres(_) | At::Sqlite(_) => Ok(None),
+        }
+    }
+
     /// Returns why rows of the outbox cannot leave through logical replication; none where they can, or leave by the queue.
     pub(crate) async fn slot_in_the_way(&self) -> Result<Option<&'static str>, PortError> {
         match &self.at {

@@ -38,6 +38,8 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct Buffer {
     entries: VecDeque<Entry>,
+    /// How many bytes their rows have.
+    weight: u64,
     open: Option<Open>,
     /// Up to here everything came.
     seen: Lsn,
@@ -48,7 +50,7 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// Returns one for a stream that begins at a cursor.
     pub(crate) fn at(cursor: Cursor) -> Buffer {
-        Buffer { entries: VecDeque::new(), open: None, seen: cursor.lsn, needed: cursor }
+        Buffer { entries: VecDeque::new(), weight: 0, open: None, seen: cursor.lsn, needed: cursor }
     }
 
     pub(crate) fn begin(&mut self, lsn: Lsn, xid: u32) {
@@ -64,6 +66,7 @@ impl Buffer {
         let (at, xid) = (open.next, open.xid);
         open.next.idx += 1;
         if at >= self.needed {
+            self.weight += row.weight();
             self.entries.push_back(Entry { at, xid, row, sure: false, handed: false });
         }
     }
@@ -90,12 +93,16 @@ impl Buffer {
 
     /// Returns how many bytes its rows have.
     pub(crate) fn weight(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.row.weight()).sum()
+        self.weight
     }
 
     /// Forgets rows.
     pub(crate) fn forget(&mut self, which: impl Fn(&Entry) -> bool) {
-        self.entries.retain(|entry| !which(entry));
+        self.entries.retain(|entry| {
+            let stays = !which(entry);
+            self.weight -= if stays { 0 } else { entry.row.weight() };
+            stays
+        });
     }
 
     /// Returns what the stream must tell again from, after a restart, once these rows are gone.
@@ -107,5 +114,83 @@ impl Buffer {
     /// Notes that nothing before a cursor is needed.
     pub(crate) fn need_from(&mut self, cursor: Cursor) {
         self.needed = self.needed.max(cursor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Buffer, Cursor};
+    use jiff::Timestamp;
+    use pgwire_replication::Lsn;
+    use seamline_flow::source::{Act, OutboxRow};
+    use seamline_message::sequence::Sequence;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn row(sequence: u64) -> OutboxRow {
+        OutboxRow {
+            sequence: Sequence(sequence),
+            contract: "thing".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            key: format!("[\"{sequence}\"]"),
+            act: Act::State,
+            state: None,
+            moved: None,
+            previous: BTreeMap::new(),
+            written_at: Timestamp::UNIX_EPOCH,
+            correlation: None,
+            causation: None,
+            traceparent: None,
+            behind: false,
+        }
+    }
+
+    fn at(lsn: u64, idx: u64) -> Cursor {
+        Cursor { lsn: Lsn(lsn), idx }
+    }
+
+    /// A transaction at 10 with three rows, and one at 20 with a row that is still open.
+    fn buffer(from: Cursor) -> Buffer {
+        let mut buffer = Buffer::at(from);
+        buffer.begin(Lsn(10), 1);
+        (1..=3).for_each(|sequence| buffer.push(row(sequence)));
+        buffer.commit(Lsn(12));
+        buffer.begin(Lsn(20), 2);
+        buffer.push(row(4));
+        buffer
+    }
+
+    fn places(buffer: &Buffer) -> Vec<Cursor> {
+        buffer.entries().iter().map(|entry| entry.at).collect()
+    }
+
+    #[test]
+    fn many_rows_of_one_commit_have_each_a_place() {
+        let buffer = buffer(at(0, 0));
+        assert_eq!(places(&buffer), [at(10, 0), at(10, 1), at(10, 2), at(20, 0)]);
+        assert_eq!(places(&self::buffer(at(10, 2))), [at(10, 2), at(20, 0)], "it goes on in their midst");
+        assert_eq!(buffer.weight(), 4 * 5);
+    }
+
+    #[test]
+    fn what_is_needed_begins_at_the_first_row_that_has_not_left() {
+        let mut buffer = buffer(at(0, 0));
+        let needed = |buffer: &Buffer, gone: &[Cursor]| {
+            buffer.needed_without(&gone.iter().copied().collect::<BTreeSet<_>>())
+        };
+        assert_eq!(needed(&buffer, &[]), at(10, 0));
+        assert_eq!(needed(&buffer, &[at(10, 0)]), at(10, 1), "the rest of its transaction is needed");
+        assert_eq!(needed(&buffer, &[at(10, 1), at(20, 0)]), at(10, 0), "one before it stays");
+        let first = [at(10, 0), at(10, 1), at(10, 2)];
+        assert_eq!(needed(&buffer, &first), at(20, 0));
+        let all = [first.as_slice(), &[at(20, 0)]].concat();
+        assert_eq!(needed(&buffer, &all), at(20, 1), "more of the open transaction may come");
+        buffer.alive(Lsn(30));
+        assert_eq!(needed(&buffer, &all), at(20, 1), "whatever the server says meanwhile");
+        buffer.commit(Lsn(22));
+        assert_eq!(needed(&buffer, &all), at(22, 0));
+        buffer.alive(Lsn(30));
+        assert_eq!(needed(&buffer, &all), at(30, 0), "an idle outbox needs nothing");
+        buffer.forget(|entry| all.contains(&entry.at));
+        assert_eq!((places(&buffer), buffer.weight()), (Vec::new(), 0));
     }
 }

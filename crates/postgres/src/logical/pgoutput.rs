@@ -185,3 +185,82 @@ fn row(values: &mut BTreeMap<&str, String>, act: Act) -> Result<OutboxRow, Stran
         behind: false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Relations;
+
+    fn relation(name: &str, columns: &[&str]) -> Vec<u8> {
+        let mut message = b"R\0\0\0\x07seamline\0".to_vec();
+        message.extend_from_slice(name.as_bytes());
+        message.extend_from_slice(b"\0d");
+        message.extend_from_slice(&u16::try_from(columns.len()).unwrap().to_be_bytes());
+        for column in columns {
+            message.push(1);
+            message.extend_from_slice(column.as_bytes());
+            message.extend_from_slice(&[0; 9]);
+        }
+        message
+    }
+
+    fn insert(values: &[Option<&str>]) -> Vec<u8> {
+        let mut message = b"I\0\0\0\x07N".to_vec();
+        message.extend_from_slice(&u16::try_from(values.len()).unwrap().to_be_bytes());
+        for value in values {
+            let Some(value) = value else {
+                message.push(b'n');
+                continue;
+            };
+            message.push(b't');
+            message.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+            message.extend_from_slice(value.as_bytes());
+        }
+        message
+    }
+
+    const VOID: [&str; 7] = ["id", "contract", "version", "key", "channel", "place", "written_at"];
+    const VALUES: [Option<&str>; 7] = [
+        Some("7"),
+        Some("thing"),
+        Some("1.2.0"),
+        Some("[\"a\"]"),
+        Some("events"),
+        Some("3"),
+        Some("2026-01-01 10:00:00.5+00"),
+    ];
+
+    #[test]
+    fn a_row_is_read_and_one_cut_short_anywhere_is_refused() {
+        let mut relations = Relations::default();
+        let unknown = relations.read(&insert(&VALUES)).unwrap_err().to_string();
+        assert!(unknown.contains("table 7"), "{unknown}");
+        assert_eq!(relations.read(&relation("void", &VOID)).unwrap(), None);
+        let message = insert(&VALUES);
+        let row = relations.read(&message).unwrap().unwrap();
+        assert_eq!((row.sequence.0, row.place().0, row.written_at.as_millisecond() % 1000), (7, 3, 500));
+        for end in 0..message.len() {
+            assert!(relations.read(&message[..end]).is_err(), "{end}");
+        }
+        assert_eq!(relations.read(b"O\0").unwrap(), None, "other messages are nobody's");
+    }
+
+    #[test]
+    fn a_value_that_is_missing_or_strange_is_named() {
+        let mut relations = Relations::default();
+        relations.read(&relation("void", &VOID)).unwrap();
+        for (idx, column) in VOID.iter().enumerate() {
+            let mut values = VALUES;
+            values[idx] = None;
+            let told = relations.read(&insert(&values)).unwrap_err().to_string();
+            assert!(told.contains(&format!("`{column}` is empty")), "{told}");
+        }
+        let mut values = VALUES;
+        values[5] = Some("-1");
+        assert!(relations.read(&insert(&values)).unwrap_err().to_string().contains("`place` cannot be read"));
+        let mut unchanged = insert(&VALUES[..6]);
+        unchanged[7] += 1;
+        unchanged.push(b'u');
+        let told = relations.read(&unchanged).unwrap_err().to_string();
+        assert!(told.contains("`seamline.void.written_at` comes as `u`"), "{told}");
+    }
+}

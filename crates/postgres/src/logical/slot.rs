@@ -167,6 +167,17 @@ impl Database {
         Ok(kept.map_or(Standing::NotMade, |kept| kept.standing))
     }
 
+    /// Returns how many bytes of its log the server keeps for the slot of the outbox; none where there is none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn slot_kept_bytes(&self) -> Result<Option<u64>, PortError> {
+        let kept = "SELECT (pg_current_wal_lsn() - r.restart_lsn)::bigint FROM seamline.slot s \
+            JOIN pg_replication_slots r ON r.slot_name = s.slot WHERE r.restart_lsn IS NOT NULL";
+        let kept = sqlx::query_scalar(kept).fetch_optional(self.pool()).await.map_err(not_applied)?;
+        Ok(kept.map(i64::unsigned_abs))
+    }
+
     /// Makes the slot and the publication of an installed outbox where its rows leave through them, and anew where the slot
     /// cannot go on; drops them where rows leave by the queue. Rows that wait are in their tables, and leave from there first.
     ///

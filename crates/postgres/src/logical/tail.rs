@@ -138,7 +138,9 @@ impl Tail {
                 self.rests_until = None;
             }
             Err(error) => {
-                tracing::warn!(%error, "the replication slot cannot be read; rows leave by the queue");
+                if self.rests_until.is_none() {
+                    tracing::warn!(error, "the replication slot cannot be read; rows leave by the queue");
+                }
                 self.rests_until = Some(Instant::now() + REST);
             }
         }
