@@ -194,6 +194,33 @@ impl Database {
         either!(self, it => it.state(contract, key))
     }
 
+    /// Makes or drops what lets rows of the outbox leave through logical replication, as its place says.
+    ///
+    /// # Errors
+    /// When the server does not do it; the outbox is as it was then.
+    pub(crate) async fn install_slot(&self) -> Result<(), AgentError> {
+        match &self.at {
+            At::Sqlite(_) => Ok(()),
+            At::Postgres(server) => Ok(server.install_slot().await?),
+        }
+    }
+
+    /// Returns how many bytes of its log a server keeps for the slot of the outbox; none where there is none.
+    pub(crate) async fn slot_kept_bytes(&self) -> Result<Option<u64>, PortError> {
+        match &self.at {
+            At::Postgres(server) if server.replicates() => server.slot_kept_bytes().await,
+            At::Postgres(_) | At::Sqlite(_) => Ok(None),
+        }
+    }
+
+    /// Returns why rows of the outbox cannot leave through logical replication; none where they can, or leave by the queue.
+    pub(crate) async fn slot_in_the_way(&self) -> Result<Option<&'static str>, PortError> {
+        match &self.at {
+            At::Postgres(server) if server.replicates() => Ok(server.slot().await?.wrong()),
+            At::Postgres(_) | At::Sqlite(_) => Ok(None),
+        }
+    }
+
     /// Installs what is sent and received of commands.
     ///
     /// # Errors

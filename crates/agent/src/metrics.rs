@@ -113,6 +113,7 @@ struct Families {
     log: Seconds<OfCall>,
     commit: Seconds<OfContext>,
     replicas: Family<OfContext, Gauge>,
+    slot_kept_bytes: Family<OfContext, Gauge>,
     job_records: Family<OfJob, Counter>,
     inbox_rows: Family<OfInbox, Gauge>,
     inbox_oldest: Family<OfSubscription, Gauge>,
@@ -170,6 +171,7 @@ impl Metrics {
             log: Seconds::new_with_constructor(calls),
             commit: Seconds::new_with_constructor(calls),
             replicas: Family::default(),
+            slot_kept_bytes: Family::default(),
             job_records: Family::default(),
             inbox_rows: Family::default(),
             inbox_oldest: Family::default(),
@@ -266,6 +268,8 @@ fn register(registry: &mut Registry, families: &Families) {
         "Records and rows that jobs came past, by what they do",
         f.job_records.clone(),
     );
+    let what = "Bytes of a server's log that it keeps for the slot of an outbox";
+    registry.register("slot_kept_bytes", what, f.slot_kept_bytes.clone());
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
     registry.register(
         "set_records",
@@ -425,6 +429,11 @@ impl AgentMetrics {
         self.families.stopped.get_or_create(&self.worker(worker)).inc_by(change);
     }
 
+    /// Says how many bytes of its log a server keeps for the slot of the outbox.
+    pub(crate) fn slot_kept(&self, bytes: u64) {
+        self.families.slot_kept_bytes.get_or_create(&self.context()).set(signed(bytes));
+    }
+
     /// Says how many replicas there are.
     pub(crate) fn replicas(&self, replicas: usize) {
         self.families.replicas.get_or_create(&self.context()).set(replicas.try_into().unwrap_or(i64::MAX));
@@ -530,6 +539,7 @@ mod tests {
         f.commit.get_or_create(&context).observe(1.0);
         f.job_records.get_or_create(&OfJob { context: text(), job: "merge" }).inc();
         f.replicas.get_or_create(&context).set(1);
+        f.slot_kept_bytes.get_or_create(&context).set(1);
         f.requests.get_or_create(&OfRequest { contract: text(), status: 200 }).observe(1.0);
         f.errands.get_or_create(&worker).inc();
         f.set_records.get_or_create(&worker).inc();

@@ -5,8 +5,9 @@ use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::log::SiteLog;
 use crate::workers::Pace;
+use jiff::Timestamp;
 use seamline_contract::id::ContractId;
-use seamline_flow::case::{CaseStage, Cases};
+use seamline_flow::case::{CaseKind, CaseStage, Cases, NewCase};
 use seamline_flow::clock::Clock;
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
@@ -45,6 +46,11 @@ impl<'a> RelayWork<'a> {
     pub(crate) async fn step(&mut self) -> Result<Relayed, PortError> {
         if self.relay.is_none() {
             let agent = self.agent;
+            if let Some(why) = agent.database.slot_in_the_way().await? {
+                let case = slot_case(self.outlets, why);
+                agent.database.raise(&case, Timestamp::now()).await?;
+                return Ok(resting(Pace::Stopped(Box::new(case))));
+            }
             let ports = RelayPorts {
                 source: &agent.database,
                 log: agent.log.as_ref(),
@@ -59,7 +65,12 @@ impl<'a> RelayWork<'a> {
                 TakeOver::Rewound(case) => return Ok(resting(Pace::Stopped(case))),
             }
         }
-        Ok(match self.relay.as_mut().expect("it was taken over").step().await? {
+        let step = self.relay.as_mut().expect("it was taken over").step().await;
+        if step.is_err() {
+            // Whatever failed, its slot is looked at before it goes on.
+            self.relay = None;
+        }
+        Ok(match step? {
             Step::Stepped(stepped) => {
                 let moved = stepped.published + stepped.aside + stepped.deferred;
                 self.sent(&stepped.sent).await?;
@@ -94,6 +105,23 @@ impl RelayWork<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the case of an outbox whose slot cannot go on.
+fn slot_case(outlets: &OutletSet, why: &str) -> NewCase {
+    let source = outlets.source_name();
+    NewCase {
+        kind: CaseKind::Rewound,
+        fingerprint: format!("slot/{source}"),
+        subject: format!("{source}/slot"),
+        owed_by: outlets.context.clone(),
+        summary: format!(
+            "rows of `{source}` cannot leave through logical replication: {why}; they wait in the outbox until \
+             `seamline install {}` makes the slot anew",
+            outlets.context
+        ),
+        details: serde_json::json!({ "why": why }).to_string(),
     }
 }
 

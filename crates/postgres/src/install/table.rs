@@ -1,6 +1,7 @@
 //! The tables that Seamline keeps in schema `seamline`, with the version of each one's format.
 
 use super::table_consumer;
+use crate::logical::slot::STORED_VERSION;
 
 /// A stored table: name within the schema, version of its format, statements that make it where it is missing.
 pub(crate) struct Table {
@@ -177,6 +178,9 @@ const OUTBOX_2: &str = outbox!("outbox_2");
 
 /// Returns the newest version known here of a stored table's format.
 pub(crate) fn known(name: &str) -> Option<i32> {
+    if name == "slot" {
+        return Some(STORED_VERSION);
+    }
     let sets = [table_consumer::SHARED, PRODUCER, table_consumer::CONSUMER];
     sets.iter().flat_map(|set| set.iter()).find(|table| table.name == name).map(|table| table.version)
 }

@@ -2,6 +2,7 @@
 
 use super::queue::{Waiting, exactly, outbox_row, read};
 use super::{COLUMNS, OUTBOXES, columns};
+use crate::logical::sure::returned;
 use crate::sql::signed;
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
@@ -84,6 +85,7 @@ fn back(which: &str) -> [String; 2] {
 }
 
 pub(super) async fn recall(conn: &mut PgConnection, but: &[ContractId]) -> Result<u64, sqlx::Error> {
+    returned(&mut *conn).await?;
     let but: Vec<&str> = but.iter().map(ContractId::as_str).collect();
     let mut moved = 0;
     for statement in back("contract <> ALL ($1::text[])") {
@@ -95,6 +97,7 @@ pub(super) async fn recall(conn: &mut PgConnection, but: &[ContractId]) -> Resul
 
 /// Moves rows back to the outbox, from where they go aside as others do.
 pub(super) async fn take_back(conn: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+    returned(&mut *conn).await?;
     for statement in back("id = ANY ($1)") {
         sqlx::query(AssertSqlSafe(statement)).bind(ids).execute(&mut *conn).await?;
     }
