@@ -1,18 +1,23 @@
 //! What the agents' workers did, as Prometheus reads it. No key, value or offset is a label.
 
+mod labels;
 mod passes;
 mod process;
 mod progress;
 
 use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
+use crate::metrics::labels::{
+    OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubscription, OfWorker, Outcome,
+    RecordOutcome,
+};
 use crate::metrics::passes::{OfSubject, PassOutcome};
 use crate::metrics::process::Process;
 use crate::metrics::progress::Progress;
 use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::Offset;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -25,74 +30,6 @@ use seamline_flow::relay::Stepped;
 use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
 use std::time::Duration;
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfContext {
-    context: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfContract {
-    context: String,
-    contract: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
-    context: String,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RecordOutcome {
-    context: String,
-    subscription: String,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfLane {
-    context: String,
-    subscription: String,
-    topic: String,
-    partition: u32,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfSubscription {
-    context: String,
-    subscription: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfInbox {
-    context: String,
-    subscription: String,
-    state: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfWorker {
-    context: String,
-    worker: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfJob {
-    context: String,
-    job: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfRequest {
-    contract: String,
-    status: u16,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfCall {
-    call: &'static str,
-}
 
 type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 
