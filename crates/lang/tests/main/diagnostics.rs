@@ -351,7 +351,7 @@ fn a_place_says_how_rows_get_to_its_relay() {
     assert_eq!(relay(", relay: queue"), RelayBy::Queue);
     assert_eq!(relay(", relay: replication"), RelayBy::Replication);
     let told = lines(&environment(", relay: replicate"));
-    assert_eq!(told, ["e.environment.yaml:4:51 LANGUAGE_VALUE `replicate` is not one of queue, replication"]);
+    assert_eq!(told, ["e.environment.yaml:4:50 LANGUAGE_VALUE `replicate` is not one of queue, replication"]);
 }
 
 #[test]
