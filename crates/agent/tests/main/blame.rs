@@ -175,20 +175,17 @@ impl Hand<'_> {
     /// Swaps what a renewal changes between a renewed row and one that is not: the sum and the xor of both stay the same.
     async fn swap(&mut self, one: u32, other: u32) {
         let Copy { table, key, renewed, .. } = self.copy;
+        // A statement that reads the table it writes may see its own first row: the two are read beforehand.
+        let two = list(&[one, other]);
+        self.sql(&format!("CREATE TABLE two AS SELECT * FROM {table} WHERE {key} IN ({two})")).await;
         let set: Vec<String> = renewed
             .iter()
             .map(|column| {
-                let of =
-                    |number| format!("(SELECT {column} FROM {table} WHERE {key} = '{}')", policy(number));
-                format!(
-                    "{column} = CASE {key} WHEN '{}' THEN {} ELSE {} END",
-                    policy(one),
-                    of(other),
-                    of(one)
-                )
+                format!("{column} = (SELECT two.{column} FROM two WHERE two.{key} <> {table}.{key})")
             })
             .collect();
         self.set(&set.join(", "), &[one, other], "corrupt", renewed).await;
+        self.sql("DROP TABLE two").await;
     }
 
     /// Flips the same bits in the digests of what two rows received: an xor over them would cancel.
