@@ -86,9 +86,9 @@ impl AgentError {
             AgentError::Feed(_) => {
                 "write `feed: outbox`, and publish by key in the service's transactions".to_owned()
             }
-            AgentError::Rewound(_) => "nothing was published; see `seamline case list`, then \
-                 `seamline outbox rebase CONTEXT --dry-run`"
-                .to_owned(),
+            AgentError::Rewound(_) => {
+                "nothing was published; `seamline case list` says what mends it".to_owned()
+            }
             AgentError::Port(_) => {
                 "run it again: what was not done is done then, and nothing twice".to_owned()
             }
@@ -181,6 +181,9 @@ impl Agent {
     /// When something is in the way; what was installed before it stays, and is no harm.
     pub async fn install(&self) -> Result<(), AgentError> {
         self.database.install(&self.published, &projections(&self.intakes)).await?;
+        if self.outlets.is_some() {
+            self.database.install_slot().await?;
+        }
         if !self.errands.is_empty() {
             self.database.install_errands(&self.context, &self.errands.rules).await?;
         }

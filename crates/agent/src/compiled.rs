@@ -20,6 +20,7 @@ use seamline_flow::store::Projection;
 #[cfg(feature = "kafka")]
 use seamline_kafka::access;
 use seamline_postgres::install as server;
+use seamline_postgres::logical::slot;
 use seamline_sqlite::install::{consumer, errand as file_errand, producer};
 
 /// What a context publishes: the contract and where its state is read.
@@ -107,6 +108,9 @@ impl Compiled {
                 for it in &self.published {
                     statements.extend(server::producer::statements(&it.contract, &it.publication)?);
                 }
+                if self.replicates() {
+                    statements.extend(slot::statements());
+                }
                 statements.extend(server::consumer::statements(&projections)?);
                 if let Some(context) = self.errands.context().filter(|_| !self.errands.is_empty()) {
                     statements.extend(server::errand::all_statements(context, &self.errands.rules));
@@ -116,6 +120,16 @@ impl Compiled {
         Ok(statements)
     }
 
+    /// Returns whether rows of its outbox leave through logical replication.
+    fn replicates(&self) -> bool {
+        matches!(&self.place, Place::Postgres(options) if options.replication) && self.outlets.is_some()
+    }
+
+    /// Returns the statement that installing runs after all others, in a transaction of its own; none where there is none.
+    pub fn install_last(&self) -> Option<&'static str> {
+        self.replicates().then_some(slot::MAKE)
+    }
+
     /// Returns the SQL that gives a service's role what it needs, and an agent's role what its workers need. A file has no
     /// roles.
     pub fn grants(&self, service: &str, agent: &str) -> Vec<String> {
@@ -123,6 +137,9 @@ impl Compiled {
         let mut grants = Vec::new();
         if self.outlets.is_some() {
             grants.extend(server::producer::grants(service, agent));
+        }
+        if self.replicates() {
+            grants.push(slot::grant(agent));
         }
         if !self.intakes.is_empty() {
             grants.extend(server::consumer::grants(&projections(&self.intakes), service, agent));

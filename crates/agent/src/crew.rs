@@ -260,6 +260,9 @@ async fn count(desk: &Desk<'_>) {
                 desk.metrics.counts(&outlet.contract, &counts);
             }
         }
+        if let Ok(Some(bytes)) = desk.agent.database.slot_kept_bytes().await {
+            desk.metrics.slot_kept(bytes);
+        }
         desk.nap(COUNTED).await;
     }
 }

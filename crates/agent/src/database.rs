@@ -115,6 +115,7 @@ impl Database {
                 let needed = ["seamline_case", "seamline_job", "seamline_replica", "seamline_pass"]
                     .into_iter()
                     .chain(wanted(needs.outbox, "seamline_outbox"))
+                    .chain(wanted(needs.outbox, "seamline_deferred"))
                     .chain(wanted(needs.lanes, "seamline_lane"))
                     .chain(wanted(needs.letters, "seamline_letter"))
                     .chain(wanted(needs.sets, "seamline_set"));
@@ -130,6 +131,7 @@ impl Database {
                 let needed = ["seamline.cases", "seamline.job", "seamline.replica", "seamline.pass"]
                     .into_iter()
                     .chain(wanted(needs.outbox, "seamline.outbox_0"))
+                    .chain(wanted(needs.outbox, "seamline.deferred"))
                     .chain(wanted(needs.lanes, "seamline.lane"))
                     .chain(wanted(needs.letters, "seamline.letter"))
                     .chain(wanted(needs.sets, "seamline.set"));
@@ -192,6 +194,33 @@ impl Database {
         either!(self, it => it.state(contract, key))
     }
 
+    /// Makes or drops what lets rows of the outbox leave through logical replication, as its place says.
+    ///
+    /// # Errors
+    /// When the server does not do it; the outbox is as it was then.
+    pub(crate) async fn install_slot(&self) -> Result<(), AgentError> {
+        match &self.at {
+            At::Sqlite(_) => Ok(()),
+            At::Postgres(server) => Ok(server.install_slot().await?),
+        }
+    }
+
+    /// Returns how many bytes of its log a server keeps for the slot of the outbox; none where there is none.
+    pub(crate) async fn slot_kept_bytes(&self) -> Result<Option<u64>, PortError> {
+        match &self.at {
+            At::Postgres(server) if server.replicates() => server.slot_kept_bytes().await,
+            At::Postgres(_) | At::Sqlite(_) => Ok(None),
+        }
+    }
+
+    /// Returns why rows of the outbox cannot leave through logical replication; none where they can, or leave by the queue.
+    pub(crate) async fn slot_in_the_way(&self) -> Result<Option<&'static str>, PortError> {
+        match &self.at {
+            At::Postgres(server) if server.replicates() => Ok(server.slot().await?.wrong()),
+            At::Postgres(_) | At::Sqlite(_) => Ok(None),
+        }
+    }
+
     /// Installs what is sent and received of commands.
     ///
     /// # Errors
@@ -216,6 +245,24 @@ impl Source for Database {
 
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
         either!(self, it => Source::waiting(it, limit))
+    }
+
+    async fn due(
+        &self,
+        contract: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::due(it, contract, until, limit, weight))
+    }
+
+    async fn deferred(&self, rows: &[Sequence]) -> Result<Vec<OutboxRow>, PortError> {
+        either!(self, it => Source::deferred(it, rows))
+    }
+
+    async fn recall(&self, but: &[ContractId]) -> Result<u64, PortError> {
+        either!(self, it => Source::recall(it, but))
     }
 
     async fn waiting_within(&self, limit: usize, weight: u64) -> Result<Vec<OutboxRow>, PortError> {

@@ -281,7 +281,8 @@ async fn leases(
     }
     let mut waiting = 0;
     for outlet in compiled.outlets.iter().flat_map(|outlets| outlets.iter()) {
-        waiting += database.counts(&outlet.contract.name.contract).await.map_or(0, |counts| counts.waiting);
+        let counts = database.counts(&outlet.contract.name.contract).await;
+        waiting += counts.map_or(0, |counts| counts.waiting - counts.deferred);
     }
     let relayed = leases.iter().any(|lease| lease.lane.is_none());
     if waiting > 0 && !relayed {

@@ -1,18 +1,23 @@
 //! What the agents' workers did, as Prometheus reads it. No key, value or offset is a label.
 
+mod labels;
 mod passes;
 mod process;
 mod progress;
 
 use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
+use crate::metrics::labels::{
+    OfCall, OfContext, OfContract, OfInbox, OfJob, OfLane, OfRequest, OfSubscription, OfWorker, Outcome,
+    RecordOutcome,
+};
 use crate::metrics::passes::{OfSubject, PassOutcome};
 use crate::metrics::process::Process;
 use crate::metrics::progress::Progress;
 use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::Offset;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,80 +31,13 @@ use seamline_flow::source::SourceCounts;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfContext {
-    context: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfContract {
-    context: String,
-    contract: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
-    context: String,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RecordOutcome {
-    context: String,
-    subscription: String,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfLane {
-    context: String,
-    subscription: String,
-    topic: String,
-    partition: u32,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfSubscription {
-    context: String,
-    subscription: String,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfInbox {
-    context: String,
-    subscription: String,
-    state: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfWorker {
-    context: String,
-    worker: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfJob {
-    context: String,
-    job: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfRequest {
-    contract: String,
-    status: u16,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfCall {
-    call: &'static str,
-}
-
 type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug, Clone)]
 struct Families {
     relay_rows: Family<Outcome, Counter>,
     outbox_rows: Family<OfContract, Gauge>,
+    deferred_rows: Family<OfContract, Gauge>,
     aside_rows: Family<OfContract, Gauge>,
     lane_records: Family<RecordOutcome, Counter>,
     lane_lag: Family<OfLane, Gauge>,
@@ -112,6 +50,7 @@ struct Families {
     log: Seconds<OfCall>,
     commit: Seconds<OfContext>,
     replicas: Family<OfContext, Gauge>,
+    slot_kept_bytes: Family<OfContext, Gauge>,
     job_records: Family<OfJob, Counter>,
     inbox_rows: Family<OfInbox, Gauge>,
     inbox_oldest: Family<OfSubscription, Gauge>,
@@ -156,6 +95,7 @@ impl Metrics {
         let families = Families {
             relay_rows: Family::default(),
             outbox_rows: Family::default(),
+            deferred_rows: Family::default(),
             aside_rows: Family::default(),
             lane_records: Family::default(),
             lane_lag: Family::default(),
@@ -168,6 +108,7 @@ impl Metrics {
             log: Seconds::new_with_constructor(calls),
             commit: Seconds::new_with_constructor(calls),
             replicas: Family::default(),
+            slot_kept_bytes: Family::default(),
             job_records: Family::default(),
             inbox_rows: Family::default(),
             inbox_oldest: Family::default(),
@@ -236,6 +177,8 @@ fn register(registry: &mut Registry, families: &Families) {
     let registry = registry.sub_registry_with_prefix("seamline");
     registry.register("relay_rows", "Outbox rows that left, by what became of them", f.relay_rows.clone());
     registry.register("outbox_rows", "Outbox rows that wait", f.outbox_rows.clone());
+    let deferred = "Outbox rows that wait for their hour";
+    registry.register("outbox_deferred_rows", deferred, f.deferred_rows.clone());
     registry.register("quarantine_rows", "Outbox rows in quarantine", f.aside_rows.clone());
     registry.register("lane_records", "Records read, by what became of them", f.lane_records.clone());
     registry.register("lane_lag_offsets", "Offsets between a lane and the end", f.lane_lag.clone());
@@ -262,6 +205,8 @@ fn register(registry: &mut Registry, families: &Families) {
         "Records and rows that jobs came past, by what they do",
         f.job_records.clone(),
     );
+    let what = "Bytes of a server's log that it keeps for the slot of an outbox";
+    registry.register("slot_kept_bytes", what, f.slot_kept_bytes.clone());
     registry.register("replicas", "Agents at work on this context's databases", f.replicas.clone());
     registry.register(
         "set_records",
@@ -421,6 +366,11 @@ impl AgentMetrics {
         self.families.stopped.get_or_create(&self.worker(worker)).inc_by(change);
     }
 
+    /// Says how many bytes of its log a server keeps for the slot of the outbox.
+    pub(crate) fn slot_kept(&self, bytes: u64) {
+        self.families.slot_kept_bytes.get_or_create(&self.context()).set(signed(bytes));
+    }
+
     /// Says how many replicas there are.
     pub(crate) fn replicas(&self, replicas: usize) {
         self.families.replicas.get_or_create(&self.context()).set(replicas.try_into().unwrap_or(i64::MAX));
@@ -483,6 +433,7 @@ impl AgentMetrics {
     pub(crate) fn counts(&self, contract: &ContractRef, counts: &SourceCounts) {
         let labels = OfContract { context: self.context.clone(), contract: contract.to_string() };
         self.families.outbox_rows.get_or_create(&labels).set(signed(counts.waiting));
+        self.families.deferred_rows.get_or_create(&labels).set(signed(counts.deferred));
         self.families.aside_rows.get_or_create(&labels).set(signed(counts.aside));
     }
 }
@@ -510,6 +461,7 @@ mod tests {
         let lane = OfLane { context: text(), subscription: text(), topic: text(), partition: 0 };
         f.relay_rows.get_or_create(&Outcome { context: text(), outcome: "published" }).inc();
         f.outbox_rows.get_or_create(&contract).set(1);
+        f.deferred_rows.get_or_create(&contract).set(1);
         f.aside_rows.get_or_create(&contract).set(1);
         let outcome = RecordOutcome { context: text(), subscription: text(), outcome: "applied" };
         f.lane_records.get_or_create(&outcome).inc();
@@ -524,6 +476,7 @@ mod tests {
         f.commit.get_or_create(&context).observe(1.0);
         f.job_records.get_or_create(&OfJob { context: text(), job: "merge" }).inc();
         f.replicas.get_or_create(&context).set(1);
+        f.slot_kept_bytes.get_or_create(&context).set(1);
         f.requests.get_or_create(&OfRequest { contract: text(), status: 200 }).observe(1.0);
         f.errands.get_or_create(&worker).inc();
         f.set_records.get_or_create(&worker).inc();

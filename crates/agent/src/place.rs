@@ -40,6 +40,7 @@ impl PartialEq for Place {
                     && one.user == other.user
                     && one.password == other.password
                     && one.schema == other.schema
+                    && one.replication == other.replication
             }
             (one, other) => one.is_same_database(other),
         }
@@ -81,7 +82,13 @@ mod tests {
 
     fn place(url: &str, schema: &str) -> Place {
         let (user, password) = (Some("u".to_owned()), Some("hidden".to_owned()));
-        Place::Postgres(Box::new(Options { url: url.to_owned(), user, password, schema: schema.to_owned() }))
+        Place::Postgres(Box::new(Options {
+            url: url.to_owned(),
+            user,
+            password,
+            schema: schema.to_owned(),
+            replication: false,
+        }))
     }
 
     #[test]

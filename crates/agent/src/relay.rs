@@ -5,9 +5,14 @@ use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::log::SiteLog;
 use crate::workers::Pace;
+use jiff::Timestamp;
+use seamline_contract::id::ContractId;
+use seamline_flow::case::{CaseKind, CaseStage, Cases, NewCase};
+use seamline_flow::clock::Clock;
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
 use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, Stepped, TakeOver};
+use seamline_flow::schedule::late_fingerprint;
 
 /// The relay of a database.
 pub(crate) struct RelayWork<'a> {
@@ -41,6 +46,11 @@ impl<'a> RelayWork<'a> {
     pub(crate) async fn step(&mut self) -> Result<Relayed, PortError> {
         if self.relay.is_none() {
             let agent = self.agent;
+            if let Some(why) = agent.database.slot_in_the_way().await? {
+                let case = slot_case(self.outlets, why);
+                agent.database.raise(&case, Timestamp::now()).await?;
+                return Ok(resting(Pace::Stopped(Box::new(case))));
+            }
             let ports = RelayPorts {
                 source: &agent.database,
                 log: agent.log.as_ref(),
@@ -55,9 +65,15 @@ impl<'a> RelayWork<'a> {
                 TakeOver::Rewound(case) => return Ok(resting(Pace::Stopped(case))),
             }
         }
-        Ok(match self.relay.as_mut().expect("it was taken over").step().await? {
+        let step = self.relay.as_mut().expect("it was taken over").step().await;
+        if step.is_err() {
+            // Whatever failed, its slot is looked at before it goes on.
+            self.relay = None;
+        }
+        Ok(match step? {
             Step::Stepped(stepped) => {
-                let moved = stepped.published + stepped.aside;
+                let moved = stepped.published + stepped.aside + stepped.deferred;
+                self.sent(&stepped.sent).await?;
                 Relayed { pace: if moved > 0 { Pace::Moved(moved) } else { Pace::Idle }, stepped }
             }
             Step::LostTenure => resting(Pace::Idle),
@@ -70,6 +86,42 @@ impl<'a> RelayWork<'a> {
                 resting(Pace::Stopped(case))
             }
         })
+    }
+}
+
+impl RelayWork<'_> {
+    /// Closes the cases of contracts of which something was late at its hour, and all left since.
+    async fn sent(&self, contracts: &[ContractId]) -> Result<(), PortError> {
+        if contracts.is_empty() {
+            return Ok(());
+        }
+        let database = &self.agent.database;
+        let outlets = contracts.iter().filter_map(|contract| self.outlets.get(contract));
+        let late: Vec<String> = outlets.map(|outlet| late_fingerprint(&outlet.contract)).collect();
+        for case in database.cases(false).await? {
+            if late.contains(&case.raised.fingerprint) {
+                let note = "all that was due at its hour has left";
+                database.advance(case.id, CaseStage::Closed, note, SystemClock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the case of an outbox whose slot cannot go on.
+fn slot_case(outlets: &OutletSet, why: &str) -> NewCase {
+    let source = outlets.source_name();
+    NewCase {
+        kind: CaseKind::Rewound,
+        fingerprint: format!("slot/{source}"),
+        subject: format!("{source}/slot"),
+        owed_by: outlets.context.clone(),
+        summary: format!(
+            "rows of `{source}` cannot leave through logical replication: {why}; they wait in the outbox until \
+             `seamline install {}` makes the slot anew",
+            outlets.context
+        ),
+        details: serde_json::json!({ "why": why }).to_string(),
     }
 }
 

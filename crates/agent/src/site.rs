@@ -6,7 +6,7 @@ use crate::log::SiteLog;
 use crate::place::{Place, folder_of};
 use crate::variables::{Variables, of_process};
 use seamline_contract::context::Engine;
-use seamline_contract::environment::{Environment, LogPlace};
+use seamline_contract::environment::{Environment, LogPlace, RelayBy};
 use seamline_contract::estate::Estate;
 use seamline_contract::id::{ContextId, SystemId};
 use seamline_postgres::database as postgres;
@@ -38,6 +38,14 @@ pub enum SiteError {
     /// A place is of a kind that is not known.
     #[error("system `{system}` is placed at `{scheme}://`, which this version has not")]
     Scheme {
+        /// The system.
+        system: String,
+        /// The scheme of its place.
+        scheme: String,
+    },
+    /// Rows of a file's outbox do not leave through replication.
+    #[error("system `{system}` is placed at `{scheme}://`, and `relay: replication` needs PostgreSQL")]
+    Replication {
         /// The system.
         system: String,
         /// The scheme of its place.
@@ -122,6 +130,9 @@ impl SiteError {
                     .to_owned()
             }
             SiteError::Scheme { .. } => "place it at `postgres://…` or `sqlite://…`".to_owned(),
+            SiteError::Replication { .. } => {
+                "leave out `relay`: the relay reads the outbox as a queue".to_owned()
+            }
             SiteError::NoPlace { system, .. } => {
                 format!("write `systems: {{ {system}: {{ url: 'postgres://host:port/database' }} }}` in it")
             }
@@ -240,7 +251,9 @@ impl Site {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_owned();
         let contradicts =
             |declared| SiteError::Engine { system: name.clone(), declared, scheme: scheme.clone() };
+        let replication = written.relay == RelayBy::Replication;
         match (scheme.as_str(), engine) {
+            ("sqlite", Engine::Sqlite) if replication => Err(SiteError::Replication { system: name, scheme }),
             ("sqlite", Engine::Sqlite) => Ok(Place::Sqlite(self.root.join(&url["sqlite://".len()..]))),
             ("postgres" | "postgresql", Engine::Postgres) => {
                 let each = |text: &Option<String>, what: &str| {
@@ -252,6 +265,7 @@ impl Site {
                     password: each(&written.password, "password")?,
                     schema: each(&written.schema, "schema")?.unwrap_or_else(|| "public".to_owned()),
                     url,
+                    replication,
                 })))
             }
             ("sqlite", Engine::Postgres) => Err(contradicts("PostgreSQL")),

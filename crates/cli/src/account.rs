@@ -25,6 +25,10 @@ pub(crate) struct SourceAccount {
     pub(crate) contract: ContractRef,
     /// Its counts.
     pub(crate) counts: SourceCounts,
+    /// The next hour at which its rows leave; none: they leave as they come.
+    pub(crate) next: Option<Timestamp>,
+    /// Rows whose hour has come, as far as they are counted.
+    pub(crate) due: u64,
 }
 
 /// The counts of a lane.
@@ -174,10 +178,25 @@ pub(crate) async fn sets(agent: &Agent) -> Result<Vec<SetAccount>> {
 pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
     let mut accounts = Vec::new();
     for outlet in agent.outlets.iter().flat_map(|outlets| outlets.iter()) {
-        let counts = agent.database.counts(&outlet.contract.name.contract).await.map_err(no_answer)?;
-        accounts.push(SourceAccount { contract: outlet.contract.clone(), counts });
+        let contract = &outlet.contract.name.contract;
+        let counts = agent.database.counts(contract).await.map_err(no_answer)?;
+        let (mut next, mut due) = (None, 0);
+        if let Some(schedule) = &outlet.schedule {
+            let (now, hours) = (Timestamp::now(), &schedule.hours);
+            next = Some(hours.next(now));
+            let rows = agent.database.due(contract, hours.last(now), DUE_MAX, u64::MAX).await;
+            due = rows.map_err(no_answer)?.len() as u64;
+        }
+        accounts.push(SourceAccount { contract: outlet.contract.clone(), counts, next, due });
     }
     Ok(accounts)
+}
+
+impl SourceAccount {
+    /// Returns how many rows wait that need not wait for an hour.
+    pub(crate) fn left(&self) -> u64 {
+        self.counts.waiting - self.counts.deferred + self.due
+    }
 }
 
 /// Returns the counts of the lanes of a context's subscriptions: those taken, and those whose topic is there.
@@ -214,13 +233,16 @@ pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     Ok(accounts)
 }
 
+/// How many rows are counted whose hour has come.
+const DUE_MAX: usize = 1_000;
+
 /// How many letters are counted of each database.
 const LETTERS_MAX: u32 = 1_000;
 
 /// What is left to do in a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Left {
-    /// Outbox rows that wait for the relay, letters that wait to be posted, as far as they are counted, and sets that are due.
+    /// Outbox rows that wait for the relay and not for an hour, letters that wait to be posted, as far as they are counted, and sets that are due.
     pub(crate) rows: u64,
     /// Offsets that its lanes have not read.
     pub(crate) behind: u64,
@@ -236,7 +258,7 @@ pub(crate) struct Left {
 pub(crate) async fn left(agents: &[Agent], metrics: &Metrics) -> Result<Left> {
     let mut left = Left::default();
     for agent in agents {
-        left.rows += sources(agent).await?.iter().map(|it| it.counts.waiting).sum::<u64>();
+        left.rows += sources(agent).await?.iter().map(SourceAccount::left).sum::<u64>();
         if !agent.errands.is_empty() {
             left.rows += agent.database.letters(LETTERS_MAX).await.map_err(no_answer)?.len() as u64;
         }

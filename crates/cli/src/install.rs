@@ -99,6 +99,9 @@ fn print(args: &Args, compiled: &Compiled) -> Result<()> {
     for grant in grants {
         println!("{};", grant.trim_end().trim_end_matches(';'));
     }
+    if let Some(last) = compiled.install_last() {
+        println!("-- last, in a transaction of its own, as a role that may replicate:\n{last};");
+    }
     let (written, read) = compiled.topics();
     written.iter().for_each(|topic| println!("-- topic written: {topic}"));
     read.iter().for_each(|topic| println!("-- topic read: {topic}"));

@@ -116,6 +116,8 @@ fn document(published: &[SourceAccount], received: &[Received], kept: &[Keeping]
                 "committed": counts.committed,
                 "published": counts.published,
                 "waiting": counts.waiting,
+                "deferred": counts.deferred,
+                "nextHour": it.next.map(|next| next.to_string()),
                 "aside": counts.aside,
                 "lost": counts.lost,
                 "missing": i64::try_from(counts.missing()).ok(),
@@ -253,6 +255,16 @@ fn print_notes(kept: &[Keeping], place: &str) {
     }
 }
 
+/// Says when the rows of a contract leave that is sent at hours.
+fn hour(account: &SourceAccount) -> String {
+    let Some(next) = account.next else { return String::new() };
+    match (account.counts.deferred, account.due) {
+        (0, _) => format!("next hour {next}"),
+        (deferred, 0) => format!("{deferred} wait for {next}"),
+        (_, due) => format!("{due} are due now, next hour {next}"),
+    }
+}
+
 fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], balanced: bool, place: &str) {
     let row = |first: &str, rest: &[String]| {
         std::iter::once(first.to_owned()).chain(rest.iter().cloned()).collect()
@@ -260,12 +272,13 @@ fn text(published: &[SourceAccount], received: &[Received], kept: &[Keeping], ba
     let head = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
     if !published.is_empty() {
         let mut rows =
-            vec![head(&["contract", "committed", "published", "waiting", "aside", "lost", "missing"])];
+            vec![head(&["contract", "committed", "published", "waiting", "aside", "lost", "missing", ""])];
         rows.extend(published.iter().map(|it| {
             let counts = it.counts;
             let numbers = [counts.committed, counts.published, counts.waiting, counts.aside, counts.lost];
             let mut cells: Vec<String> = numbers.iter().map(ToString::to_string).collect();
             cells.push(counts.missing().to_string());
+            cells.push(hour(it));
             row(&it.contract.to_string(), &cells)
         }));
         println!("{}", columns(&rows));

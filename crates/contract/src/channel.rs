@@ -7,6 +7,7 @@ use crate::id::{
 };
 use crate::measure::{Span, Within};
 use std::fmt;
+use std::time::Duration;
 
 /// What a channel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,23 @@ impl Cadence {
     pub fn lacks_zone(&self) -> bool {
         let Cadence::At(text) = self else { return false };
         text.split(' ').next_back().is_some_and(|last| last.contains(':')) && !text.contains(" :")
+    }
+
+    /// Returns how long what was written waits at most until it is sent, but for the hour by which a day is longer in which
+    /// clocks are set back; none: it does not wait.
+    pub fn longest(&self) -> Option<Span> {
+        const DAY: u64 = 24 * 60 * 60;
+        let Cadence::At(text) = self else { return None };
+        let (word, rest) = text.split_once(' ')?;
+        Some(match word {
+            "every" => rest.parse().ok()?,
+            "hourly" => Span(Duration::from_secs(60 * 60)),
+            "daily" => Span(Duration::from_secs(DAY)),
+            "weekdays" => Span(Duration::from_secs(3 * DAY)),
+            "weekly" => Span(Duration::from_secs(7 * DAY)),
+            "monthly" => Span(Duration::from_secs(31 * DAY)),
+            _ => return None,
+        })
     }
 
     /// Writes a zone behind times of a day that name none.

@@ -3,6 +3,16 @@
 use crate::id::{ContextId, EnvironmentId, SystemId};
 use crate::path::{DocumentId, ModelPath};
 
+/// How rows of an outbox get to its relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RelayBy {
+    /// The relay reads the outbox as a queue.
+    #[default]
+    Queue,
+    /// The server streams them, by logical replication.
+    Replication,
+}
+
 /// Where a system is. Texts may hold `${NAME}`, replaced by who connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -18,6 +28,8 @@ pub struct Place {
     pub password: Option<String>,
     /// Its schema.
     pub schema: Option<String>,
+    /// How rows of its outbox get to the relay.
+    pub relay: RelayBy,
 }
 
 /// The log of an environment.

@@ -70,10 +70,7 @@ impl Hours {
     /// Returns the last of the hours that is not after a moment.
     pub fn last(&self, now: Timestamp) -> Timestamp {
         match &self.when {
-            When::Every(every) => {
-                let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
-                multiple(now.as_millisecond(), every, 0)
-            }
+            When::Every(_) => multiple(now.as_millisecond(), self.when.period_ms().unwrap_or(1), 0),
             When::Hourly(minute) => multiple(now.as_millisecond(), 3_600_000, minute * 60_000),
             When::On(days, hour, minute, zone) => {
                 let mut day = zone.to_datetime(now).date();
@@ -87,6 +84,41 @@ impl Hours {
                 }
                 Timestamp::MIN
             }
+        }
+    }
+
+    /// Returns the first of the hours that is after a moment.
+    pub fn next(&self, now: Timestamp) -> Timestamp {
+        let last = self.last(now);
+        match &self.when {
+            When::On(days, hour, minute, zone) => {
+                let mut day = zone.to_datetime(now).date();
+                for _ in 0..DAYS_BACK {
+                    match zone.to_timestamp(day.at(*hour, *minute, 0, 0)) {
+                        Ok(at) if days.has(day) && at > now => return at,
+                        _ => {}
+                    }
+                    let Ok(after) = day.tomorrow() else { break };
+                    day = after;
+                }
+                Timestamp::MAX
+            }
+            when => {
+                let period = when.period_ms().unwrap_or(1);
+                let next = last.as_millisecond().saturating_add(period);
+                Timestamp::from_millisecond(next).unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
+}
+
+impl When {
+    /// Returns how long the hours are apart that follow one another by the clock; none for those of days.
+    fn period_ms(&self) -> Option<i64> {
+        match self {
+            When::Every(every) => Some(i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1)),
+            When::Hourly(_) => Some(3_600_000),
+            When::On(..) => None,
         }
     }
 }
@@ -171,6 +203,20 @@ mod tests {
         check("weekdays 06:00 UTC", "2026-03-01T07:00:00Z", "2026-02-27T06:00:00Z");
         check("weekly wed 06:00 UTC", "2026-03-03T07:00:00Z", "2026-02-25T06:00:00Z");
         check("monthly 31 06:00 UTC", "2026-03-02T07:00:00Z", "2026-02-28T06:00:00Z");
+    }
+
+    #[test]
+    fn the_next_hour_is_the_nearest_ahead() {
+        let check = |text: &str, now: &str, expected: &str| {
+            let next = hours(text).unwrap().next(now.parse().unwrap());
+            assert_eq!(next.to_string(), expected, "{text} at {now}");
+        };
+        check("every 15m", "2026-03-01T10:30:00Z", "2026-03-01T10:45:00Z");
+        check("hourly :30", "2026-03-01T10:29:59Z", "2026-03-01T10:30:00Z");
+        check("daily 06:00 UTC", "2026-03-01T06:00:00Z", "2026-03-02T06:00:00Z");
+        check("weekdays 06:00 UTC", "2026-02-27T07:00:00Z", "2026-03-02T06:00:00Z");
+        check("monthly 31 06:00 UTC", "2026-02-27T07:00:00Z", "2026-02-28T06:00:00Z");
+        check("daily 06:00 Europe/Berlin", "2026-03-28T05:00:00Z", "2026-03-29T04:00:00Z");
     }
 
     #[test]

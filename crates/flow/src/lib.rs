@@ -37,6 +37,7 @@ pub mod reconcile;
 pub mod reference;
 pub mod rehearsal;
 pub mod relay;
+pub mod schedule;
 pub mod schemas;
 pub mod source;
 pub mod stop;

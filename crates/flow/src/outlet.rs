@@ -5,6 +5,7 @@ use crate::digest_key;
 use crate::log::{Cleanup, Log, TopicSpec};
 use crate::port::PortError;
 use crate::relay::batch;
+use crate::schedule::{Schedule, ScheduleError};
 use crate::schemas::{self, SchemasError};
 use jiff::Timestamp;
 use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, topic_name};
@@ -45,6 +46,14 @@ pub enum OutletError {
         contract: ContractRef,
         /// Why.
         source: EraError,
+    },
+    /// Its rows cannot be sent at the hours that it says.
+    #[error("`{contract}` cannot be sent at its hours: {source}")]
+    Schedule {
+        /// The contract.
+        contract: ContractRef,
+        /// Why.
+        source: ScheduleError,
     },
     /// A topic needs a partition.
     #[error("`{0}` is to have no partitions")]
@@ -101,6 +110,8 @@ pub struct Outlet {
     pub descent: Option<Box<Descent>>,
     /// The older majors that are kept alive from the same rows, newest first; themselves they serve none.
     pub served: Vec<Outlet>,
+    /// The hours at which its rows leave; none: as they come. Older majors leave with the newest.
+    pub schedule: Option<Schedule>,
 }
 
 impl Outlet {
@@ -122,7 +133,10 @@ impl Outlet {
         let descents = Descent::compile(contract, &codec)
             .map_err(|source| OutletError::Era { contract: reference.clone(), source })?;
         let newest = reference.major;
+        let schedule = Schedule::of(contract)
+            .map_err(|source| OutletError::Schedule { contract: reference.clone(), source })?;
         let mut outlet = Outlet::of(contract, codec, newest, template, partitions);
+        outlet.schedule = schedule;
         outlet.served = descents
             .into_iter()
             .map(|descent| {
@@ -169,6 +183,7 @@ impl Outlet {
             partitions,
             descent: None,
             served: Vec::new(),
+            schedule: None,
         }
     }
 

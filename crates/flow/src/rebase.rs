@@ -80,7 +80,7 @@ pub struct Filled {
 pub async fn plan<S: Source, L: Log>(source: &S, log: &L, outlets: &OutletSet) -> Result<Plan, PortError> {
     let Incarnation { current, filling, batch: removed } = source.incarnation().await?;
     let batch = last_batch(log, outlets).await?;
-    let waiting = all_waiting(source).await?;
+    let waiting = all_waiting(source, outlets).await?;
     let why = match agree(removed, batch.as_ref(), &waiting) {
         Agreement::Rewound(why) => Some(why),
         Agreement::Agrees | Agreement::Ahead(_) => None,
@@ -149,15 +149,21 @@ pub async fn rebase<S: Source, L: Log, C: Clock>(
     Ok(Rebased::Done(filled))
 }
 
-async fn all_waiting<S: Source>(source: &S) -> Result<Vec<OutboxRow>, PortError> {
+/// Returns what waits, also for its hour.
+async fn all_waiting<S: Source>(source: &S, outlets: &OutletSet) -> Result<Vec<OutboxRow>, PortError> {
     let mut limit = 10_000;
-    loop {
+    let mut rows = loop {
         let rows = source.waiting(limit).await?;
         if rows.len() < limit {
-            return Ok(rows);
+            break rows;
         }
         limit *= 2;
+    };
+    for outlet in outlets.iter() {
+        rows.extend(source.due(&outlet.contract.name.contract, Timestamp::MAX, usize::MAX, u64::MAX).await?);
     }
+    rows.sort_by_key(|row| (row.place(), row.sequence));
+    Ok(rows)
 }
 
 /// Returns which rows that wait are in the log: a restored outbox holds again what left it since. The moment tells such a row

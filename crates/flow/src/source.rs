@@ -80,7 +80,7 @@ impl OutboxRow {
 }
 
 /// Returns the first rows, as many as reach the weight.
-fn within(mut rows: Vec<OutboxRow>, weight: u64) -> Vec<OutboxRow> {
+pub fn within(mut rows: Vec<OutboxRow>, weight: u64) -> Vec<OutboxRow> {
     let mut before = 0;
     let fits = |row: &OutboxRow| {
         let fits = before < weight;
@@ -131,6 +131,8 @@ pub struct Removal {
     pub published: Vec<Sequence>,
     /// Rows that move to quarantine.
     pub aside: Vec<SetAside>,
+    /// Rows that are put off until their hour.
+    pub deferred: Vec<Sequence>,
     /// Cases to raise with it.
     pub cases: Vec<NewCase>,
 }
@@ -220,6 +222,8 @@ pub struct SourceCounts {
     pub published: u64,
     /// Rows that wait.
     pub waiting: u64,
+    /// Those of them that are put off until their hour.
+    pub deferred: u64,
     /// Rows in quarantine.
     pub aside: u64,
     /// Rows whose loss was found, explained and mended; each behind a case.
@@ -285,7 +289,24 @@ pub trait Source: Send + Sync {
         async { Ok(false) }
     }
 
-    /// Removes exactly those rows, in one transaction that locks the lease row and checks epoch and batch number. It
+    /// Returns rows of a contract that were put off and written at that moment or before, at most `limit` and as many as reach the
+    /// weight, in one snapshot: those of a key together, in the order of the queue, and none that stands behind one of its key
+    /// which was written later. Fewer than `limit` that weigh less are all there are.
+    fn due(
+        &self,
+        contract: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
+
+    /// Returns those of some rows that are put off.
+    fn deferred(&self, rows: &[Sequence]) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
+
+    /// Moves what was put off back to the outbox, but for those contracts. Returns how many rows.
+    fn recall(&self, but: &[ContractId]) -> impl Future<Output = Result<u64, PortError>> + Send;
+
+    /// Removes exactly those rows, put off or not, and puts others off, in one transaction that locks the lease row and checks epoch and batch number. It
     /// prolongs the lease by `ttl` from `now`.
     ///
     /// # Errors
@@ -302,7 +323,7 @@ pub trait Source: Send + Sync {
     fn incarnation(&self) -> impl Future<Output = Result<Incarnation, PortError>> + Send;
 
     /// Opens an incarnation, in one transaction that locks the lease row, checks the epoch and lets nobody publish meanwhile:
-    /// rows that are in the log leave; all others, those in quarantine among them, get sequences of it in their order, each
+    /// rows that are in the log leave; what was put off is back in the outbox; all others, those in quarantine among them, get sequences of it in their order, each
     /// naming as previous what it named before under its new sequence; the batch number is the log's; it counts as not filled
     /// yet. Voids stay as they are: they stand for older sequences. Where it is open already, nothing changes.
     ///

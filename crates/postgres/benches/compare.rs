@@ -54,7 +54,13 @@ impl Report for Lines {
 
 /// Compares in this process, and prints the differences and the peak of its memory.
 fn ours(url: &str, right: &str, rows_only: bool) -> Result<(), Failed> {
-    let options = Options { url: url.to_owned(), user: None, password: None, schema: String::new() };
+    let options = Options {
+        url: url.to_owned(),
+        user: None,
+        password: None,
+        schema: String::new(),
+        replication: false,
+    };
     let side = |table: &str| PostgresRows::new(&options, Relation::Table(table.to_owned()), None);
     let mut lines = Lines(Vec::new());
     let ask = Ask { rows_only, ..Ask::default() };

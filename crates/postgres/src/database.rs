@@ -1,5 +1,6 @@
 //! The database of one system: a pool of connections, the schema of the service's tables, and begin and commit.
 
+use crate::logical::{Connect, password_in, tail::Tail};
 use crate::sql::{commit_failed, not_applied};
 use seamline_flow::port::PortError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
@@ -35,6 +36,8 @@ pub struct Options {
     pub password: Option<String>,
     /// The schema of tables that are named without one.
     pub schema: String,
+    /// Rows of its outbox leave through logical replication.
+    pub replication: bool,
 }
 
 /// Why a database cannot be used.
@@ -75,6 +78,7 @@ pub struct Database {
     bells: PgPool,
     bell: Arc<Mutex<Option<PgListener>>>,
     rotated: Arc<AtomicI64>,
+    tail: Option<Arc<tokio::sync::Mutex<Tail>>>,
 }
 
 impl Database {
@@ -104,6 +108,10 @@ impl Database {
             .connect_with(connect.clone())
             .await
             .map_err(|source| OpenError::Refused { host, port, database, source })?;
+        let tail = options.replication.then(|| {
+            let password = options.password.clone().or_else(|| password_in(&options.url));
+            Arc::new(tokio::sync::Mutex::new(Tail::new(Connect::of(&connect, password.as_deref()))))
+        });
         // Whoever listens keeps its connection, and closes it: nothing of it may be found by the next.
         let bells = PgPoolOptions::new()
             .max_connections(1)
@@ -117,6 +125,7 @@ impl Database {
             bells,
             bell: Arc::default(),
             rotated: Arc::default(),
+            tail,
         })
     }
 
@@ -128,6 +137,21 @@ impl Database {
     /// Returns the schema of tables that are named without one.
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// Returns whether rows of its outbox leave through logical replication.
+    pub fn replicates(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Returns how many rows came through the stream and wait; none while the outbox itself is read.
+    pub async fn streamed(&self) -> Option<usize> {
+        self.tail.as_ref()?.lock().await.streamed()
+    }
+
+    /// Returns the stream of its outbox, where rows leave through it.
+    pub(crate) fn tail(&self) -> Option<&tokio::sync::Mutex<Tail>> {
+        self.tail.as_deref()
     }
 
     /// Returns the connection that listens while nothing is to be done, made anew where there is none.

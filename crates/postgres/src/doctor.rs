@@ -2,6 +2,7 @@
 
 use crate::database::Database;
 use crate::install::table;
+use crate::logical::slot::{self, Standing};
 use crate::sql::not_applied;
 use seamline_flow::port::PortError;
 use sqlx::Row;
@@ -57,6 +58,34 @@ pub struct DeadRows {
     pub rows: u64,
 }
 
+/// A replication slot of the server, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Its name.
+    pub name: String,
+    /// It is the outbox's own.
+    pub ours: bool,
+    /// Somebody reads it.
+    pub active: bool,
+    /// How many bytes of its log the server keeps for it; none: it kept no more, and the slot is of no use.
+    pub kept_bytes: Option<u64>,
+}
+
+/// How rows of the outbox could leave through logical replication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replication {
+    /// The place wants it.
+    pub wanted: bool,
+    /// The server's `wal_level`.
+    pub wal_level: String,
+    /// The role may read a slot.
+    pub allowed: bool,
+    /// How the slot of the outbox stands.
+    pub standing: Standing,
+    /// All slots of the server, by name.
+    pub slots: Vec<Slot>,
+}
+
 /// What a database says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -80,6 +109,8 @@ pub struct Facts {
     pub prepared: Vec<Prepared>,
     /// Those with any.
     pub dead_rows: Vec<DeadRows>,
+    /// Replication slots, and what the outbox needs of them.
+    pub replication: Replication,
 }
 
 impl Database {
@@ -89,7 +120,7 @@ impl Database {
     /// The database's.
     pub async fn facts(&self) -> Result<Facts, PortError> {
         let mut conn = self.pool().acquire().await.map_err(not_applied)?;
-        facts(&mut conn).await.map_err(not_applied)
+        facts(&mut conn, self.replicates()).await.map_err(not_applied)
     }
 
     /// Returns whether there is a table; a name without a schema is looked for as the service's own are.
@@ -137,7 +168,7 @@ impl Database {
     }
 }
 
-async fn facts(conn: &mut PgConnection) -> Result<Facts, sqlx::Error> {
+async fn facts(conn: &mut PgConnection, replicates: bool) -> Result<Facts, sqlx::Error> {
     let about = "SELECT current_setting('server_version_num')::int, current_user::text, \
         pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', \
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
@@ -155,6 +186,7 @@ async fn facts(conn: &mut PgConnection) -> Result<Facts, sqlx::Error> {
         old_transactions: old_transactions(conn).await?,
         prepared: prepared(conn).await?,
         dead_rows: dead_rows(conn).await?,
+        replication: replication(conn, replicates).await?,
     })
 }
 
@@ -214,6 +246,31 @@ async fn prepared(conn: &mut PgConnection) -> Result<Vec<Prepared>, sqlx::Error>
         role: row.get(2),
     });
     Ok(old.collect())
+}
+
+async fn replication(conn: &mut PgConnection, wanted: bool) -> Result<Replication, sqlx::Error> {
+    let about = "SELECT current_setting('wal_level'), \
+        (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user)";
+    let about = sqlx::query(about).fetch_one(&mut *conn).await?;
+    // Who may not see it is told by the rights that are missing.
+    let kept = slot::look(conn).await.ok().flatten();
+    let slots = "SELECT slot_name::text, active, CASE WHEN restart_lsn IS NULL OR wal_status = 'lost' THEN NULL ELSE \
+        greatest(0, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::bigint END \
+        FROM pg_replication_slots ORDER BY slot_name";
+    let rows = sqlx::query(slots).fetch_all(conn).await?;
+    let ours = kept.as_ref().map(|kept| kept.slot.as_str());
+    let slots = rows.iter().map(|row| {
+        let name: String = row.get(0);
+        let kept_bytes = row.get::<Option<i64>, _>(2).map(i64::unsigned_abs);
+        Slot { ours: ours == Some(name.as_str()), name, active: row.get(1), kept_bytes }
+    });
+    Ok(Replication {
+        wanted,
+        wal_level: about.get(0),
+        allowed: about.get(1),
+        slots: slots.collect(),
+        standing: kept.map_or(Standing::NotMade, |kept| kept.standing),
+    })
 }
 
 async fn dead_rows(conn: &mut PgConnection) -> Result<Vec<DeadRows>, sqlx::Error> {

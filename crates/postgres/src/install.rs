@@ -76,6 +76,14 @@ pub enum InstallError {
         /// Why it cannot be.
         reason: String,
     },
+    /// The server does not let rows of the outbox leave through logical replication.
+    #[error("rows of the outbox cannot leave through logical replication: {what}")]
+    Slot {
+        /// What is in the way.
+        what: String,
+        /// What to do about it.
+        help: &'static str,
+    },
     /// PostgreSQL does not do it.
     #[error("cannot be installed: {0}")]
     Postgres(#[from] sqlx::Error),
@@ -93,6 +101,7 @@ impl InstallError {
             InstallError::Newer { .. } => "use the program that installed it, or a newer one",
             InstallError::Table { .. } => "let the subscription write another table, or move this one away",
             InstallError::Projection { .. } => "mend the subscription's `into`",
+            InstallError::Slot { help, .. } => help,
             InstallError::Postgres(_) => "see what PostgreSQL says; nothing was changed",
         }
     }

@@ -4,6 +4,7 @@
 pub mod database;
 pub mod doctor;
 pub mod install;
+pub mod logical;
 pub mod rowset;
 pub(crate) mod sql;
 

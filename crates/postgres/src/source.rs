@@ -1,11 +1,13 @@
 //! A producer's database: the outbox as a queue, its lease, quarantine, the source view.
 
 mod doze;
+mod hours;
 mod key;
 mod quarantine;
 mod queue;
 mod rebase;
 mod rotate;
+mod streamed;
 
 use crate::database::{Database, commit};
 use crate::sql::{commit_failed, is_busy, not_applied};
@@ -62,17 +64,27 @@ impl Source for Database {
     async fn take_over(&self, holder: &str, now: Timestamp, ttl: Duration) -> Result<Taken, PortError> {
         let mut transaction = self.begin().await?;
         let taken = queue::take_over(&mut transaction, holder, now, ttl).await.map_err(not_applied)?;
-        if matches!(taken, Taken::Held(_)) {
+        let held = matches!(taken, Taken::Held(_));
+        if held {
             commit(transaction).await?;
+        }
+        if let Some(tail) = self.tail() {
+            let mut tail = tail.lock().await;
+            if held { tail.begin() } else { tail.end() }
         }
         Ok(taken)
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
-        self.waiting_within(limit, u64::MAX).await
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        let waiting = queue::waiting(&mut reader, limit, u64::MAX).await.map_err(not_applied)?;
+        Ok(kept(reader, waiting))
     }
 
     async fn waiting_within(&self, limit: usize, weight: u64) -> Result<Vec<OutboxRow>, PortError> {
+        if let Some(tail) = self.tail() {
+            return streamed::waiting(self, &mut *tail.lock().await, limit, weight).await;
+        }
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
         let waiting = queue::waiting(&mut reader, limit, weight).await.map_err(not_applied)?;
         Ok(kept(reader, waiting))
@@ -85,11 +97,48 @@ impl Source for Database {
         weight: u64,
     ) -> Result<Vec<OutboxRow>, PortError> {
         let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        if let Some(tail) = self.tail() {
+            let mut tail = tail.lock().await;
+            if tail.streams() {
+                return tail.rows(&mut reader, taken, limit, weight).await.map_err(not_applied);
+            }
+        }
         let waiting = queue::waiting_behind(&mut reader, taken, limit, weight).await.map_err(not_applied)?;
         Ok(kept(reader, waiting))
     }
 
+    async fn due(
+        &self,
+        contract: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        let due = hours::due(&mut reader, contract, until, limit, weight).await.map_err(not_applied)?;
+        Ok(kept(reader, due))
+    }
+
+    async fn deferred(&self, rows: &[Sequence]) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.pool().acquire().await.map_err(not_applied)?;
+        hours::deferred(&mut reader, rows).await.map_err(not_applied)
+    }
+
+    async fn recall(&self, but: &[ContractId]) -> Result<u64, PortError> {
+        let mut transaction = self.begin().await?;
+        let moved = hours::recall(&mut transaction, but).await.map_err(not_applied)?;
+        if moved > 0 {
+            commit(transaction).await?;
+        }
+        Ok(moved)
+    }
+
     async fn doze(&self, patience: Duration) -> Result<bool, PortError> {
+        if let Some(tail) = self.tail()
+            && tail.lock().await.doze(patience).await
+        {
+            return Ok(true);
+        }
         self.sleep(patience).await.map_err(not_applied)
     }
 
@@ -100,6 +149,9 @@ impl Source for Database {
         now: Timestamp,
         ttl: Duration,
     ) -> Result<Removed, PortError> {
+        if let Some(tail) = self.tail() {
+            return streamed::remove(self, tail, tenure, removal, now, ttl).await;
+        }
         let mut transaction = self.begin().await?;
         let removed =
             queue::remove(&mut transaction, tenure, removal, now, ttl).await.map_err(not_applied)?;

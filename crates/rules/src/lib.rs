@@ -25,6 +25,7 @@ mod events;
 mod expression;
 mod feed;
 mod fit;
+mod hours;
 mod key;
 mod majors;
 mod meaning;

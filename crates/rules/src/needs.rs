@@ -2,12 +2,13 @@
 
 use crate::review::Review;
 use crate::rule::{Category, Rule};
-use seamline_contract::channel::{ChannelKind, Replay};
+use seamline_contract::channel::{Cadence, ChannelKind, Replay};
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::measure::Within;
+use seamline_contract::measure::{Span, Within};
 use seamline_contract::path::ModelPath;
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::subscription::{Consistency, Needs, Subscription};
+use std::time::Duration;
 
 /// What is promised is written down.
 pub(crate) const PROMISES_WRITTEN: Rule = Rule {
@@ -203,20 +204,29 @@ fn gaps(subscription: &Subscription, contract: &ResolvedContract, needs: &Needs)
 }
 
 /// Returns how fresh it is promised to be what a subscription reads, and where: a table is kept from state, reactions come from
-/// events, and what is asked for is as fresh as its answer.
+/// events, and what is asked for is as fresh as its answer. What is sent at hours waits for them before.
 fn freshness(subscription: &Subscription, contract: &ResolvedContract) -> (Option<Within>, ModelPath) {
     let guarantees = &contract.contract.guarantees;
     if subscription.projection().is_some() {
         let state = guarantees.state.as_ref();
         let at = promise_path(contract, ChannelKind::State, "freshness");
-        return (state.and_then(|state| state.freshness), at);
+        let cadence = contract.contract.state.as_ref().map(|state| &state.cadence);
+        return (after_its_hour(state.and_then(|state| state.freshness), cadence), at);
     }
     if subscription.reacts_to.is_empty() && !subscription.asks.is_empty() {
         let at = contract.contract.path().key("guarantees").key("requests").key("freshness");
         return (guarantees.requests_freshness, at);
     }
     let events = guarantees.events.as_ref();
-    (events.and_then(|events| events.freshness), promise_path(contract, ChannelKind::Events, "freshness"))
+    let cadence = contract.contract.events.as_ref().map(|events| &events.terms.cadence);
+    let fresh = after_its_hour(events.and_then(|events| events.freshness), cadence);
+    (fresh, promise_path(contract, ChannelKind::Events, "freshness"))
+}
+
+/// Returns how fresh that is from commit on which is promised from its hour on.
+fn after_its_hour(promised: Option<Within>, cadence: Option<&Cadence>) -> Option<Within> {
+    let waits = cadence.and_then(Cadence::longest).unwrap_or(Span(Duration::ZERO));
+    promised.map(|it| Within { span: Span(it.span.0 + waits.0), ..it })
 }
 
 /// State yields each key as it is now; only events yield what was.

@@ -3,8 +3,9 @@
 use crate::review::Review;
 use crate::{
     accepted, behaviour, bootstrap, cadence, canonical, carried, clock, command, custody, cycles, derived,
-    entitlement, events, expression, feed, fit, key, majors, meaning, migration, minimal, names, needs,
-    overloaded, owner, payload, purpose, quantity, reconciliation, replay, review, standard, terms, waiver,
+    entitlement, events, expression, feed, fit, hours, key, majors, meaning, migration, minimal, names,
+    needs, overloaded, owner, payload, purpose, quantity, reconciliation, replay, review, standard, terms,
+    waiver,
 };
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::measure::{Span, Threshold};
@@ -92,6 +93,7 @@ pub const RULES: &[Rule] = &[
     command::SAGA_REACTS_TO_BECOMES,
     feed::STORE_PUBLISHED_BY_MAPPING,
     feed::FEED_FITS_CONTRACT,
+    hours::CHANNELS_LEAVE_TOGETHER,
     bootstrap::BOOTSTRAP_REACHABLE,
     needs::PROMISES_WRITTEN,
     needs::RETENTION_COVERS_REPLAY,

@@ -227,7 +227,7 @@ pub fn drain(scene: &Scene) -> Result<(), String> {
     let TakeOver::Held(mut relay) = taken else { return Err(format!("the outbox cannot be had: {taken:?}")) };
     for _ in 0..ROUNDS_MAX {
         match alone(relay.step()).map_err(text)? {
-            RelayStep::Stepped(stepped) if stepped.published + stepped.aside == 0 => break,
+            RelayStep::Stepped(stepped) if stepped.published + stepped.aside + stepped.deferred == 0 => break,
             RelayStep::Stepped(_) => {}
             other => return Err(format!("the relay does not go on: {other:?}")),
         }

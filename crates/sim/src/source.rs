@@ -38,6 +38,8 @@ struct Database {
     rows: BTreeMap<RecordKey, Vec<u8>>,
     keys: BTreeMap<RecordKey, KeyRow>,
     outbox: BTreeMap<Sequence, OutboxRow>,
+    /// Rows that are put off until their hour.
+    deferred: BTreeMap<Sequence, OutboxRow>,
     aside: BTreeMap<Sequence, AsideState>,
     explained: BTreeSet<Sequence>,
     published: u64,
@@ -146,12 +148,13 @@ impl SimSource {
 
     /// Loses a row of the outbox. Returns it.
     pub fn lose(&self, sequence: Sequence) -> Option<OutboxRow> {
-        self.state().committed.outbox.remove(&sequence)
+        self.state().committed.take(sequence)
     }
 
     /// Returns the rows that wait.
     pub fn outbox(&self) -> Vec<OutboxRow> {
-        self.state().committed.outbox.values().cloned().collect()
+        let state = self.state();
+        state.committed.outbox.values().chain(state.committed.deferred.values()).cloned().collect()
     }
 
     /// Returns the sequences of rows that were discarded or mended by a void.
@@ -356,11 +359,32 @@ impl Database {
         let mut rows: Vec<OutboxRow> = self.outbox.values().cloned().collect();
         rows.sort_by_key(place);
         rows.truncate(limit);
+        self.behind(rows)
+    }
+
+    fn behind(&self, mut rows: Vec<OutboxRow>) -> Vec<OutboxRow> {
         for row in &mut rows {
             let at = place(row).0;
             row.behind = self.aside.values().any(|(aside, ..)| aside.key == row.key && place(aside).0 < at);
         }
         rows
+    }
+
+    fn due(&self, until: Timestamp, limit: usize) -> Vec<OutboxRow> {
+        let comes_later = |row: &OutboxRow| {
+            let before = |other: &&OutboxRow| other.key == row.key && place(other) < place(row);
+            self.deferred.values().filter(before).any(|other| other.written_at > until)
+        };
+        let is_due = |row: &&OutboxRow| row.written_at <= until && !comes_later(row);
+        let mut rows: Vec<OutboxRow> = self.deferred.values().filter(is_due).cloned().collect();
+        rows.sort_by_key(|row| (row.key.clone(), place(row)));
+        rows.truncate(limit);
+        self.behind(rows)
+    }
+
+    /// Takes a row that waits, also for its hour.
+    fn take(&mut self, sequence: Sequence) -> Option<OutboxRow> {
+        self.outbox.remove(&sequence).or_else(|| self.deferred.remove(&sequence))
     }
 
     fn take_over(&mut self, holder: &str, now: Timestamp, ttl: Duration) -> Taken {
@@ -377,7 +401,10 @@ impl Database {
 
     /// Returns whether each row that goes aside without a violation goes behind another of its key.
     fn is_behind_something(&self, removal: &Removal) -> bool {
-        let row = |sequence: &Sequence| self.outbox.get(sequence).map(|row| (&row.key, place(row)));
+        let row = |sequence: &Sequence| {
+            let row = self.outbox.get(sequence).or_else(|| self.deferred.get(sequence));
+            row.map(|row| (&row.key, place(row)))
+        };
         let mut going: Vec<_> = removal.aside.iter().filter_map(|aside| row(&aside.sequence)).collect();
         going.extend(self.aside.values().map(|(row, ..)| (&row.key, place(row))));
         let plain = removal.aside.iter().filter(|aside| aside.violation.is_none());
@@ -392,12 +419,16 @@ impl Database {
             return Removed::Fenced;
         }
         for sequence in &removal.published {
-            self.published += u64::from(self.outbox.remove(sequence).is_some());
+            self.published += u64::from(self.take(*sequence).is_some());
         }
         for aside in &removal.aside {
-            if let Some(row) = self.outbox.remove(&aside.sequence) {
+            if let Some(row) = self.take(aside.sequence) {
                 self.aside.insert(aside.sequence, (row, aside.violation.clone(), now));
             }
+        }
+        for sequence in &removal.deferred {
+            let row = self.outbox.remove(sequence);
+            self.deferred.extend(row.map(|row| (*sequence, row)));
         }
         for case in &removal.cases {
             self.cases.raise(case, now);
@@ -412,8 +443,9 @@ impl Database {
     /// Gives what waits sequences of an incarnation. Returns the last one drawn.
     fn rebase(&mut self, rebase: &Rebase) -> Sequence {
         for sequence in &rebase.published {
-            self.published += u64::from(self.outbox.remove(sequence).is_some());
+            self.published += u64::from(self.take(*sequence).is_some());
         }
+        self.outbox.append(&mut self.deferred);
         let is_void = |row: &OutboxRow| matches!(row.act, Act::Void { .. });
         let waiting = self.outbox.iter().filter(|(_, row)| !is_void(row)).map(|(at, _)| *at);
         let aside = self.aside.iter().filter(|(_, (row, ..))| !is_void(row)).map(|(at, _)| *at);
@@ -446,7 +478,7 @@ impl Database {
             state,
             sequence: known.sequence,
             chains: known.chains,
-            waiting: self.outbox.values().any(|row| row.key == key.as_str()),
+            waiting: self.outbox.values().chain(self.deferred.values()).any(|row| row.key == key.as_str()),
             aside: self.aside.values().any(|(row, ..)| row.key == key.as_str()),
         }
     }
@@ -455,7 +487,8 @@ impl Database {
         SourceCounts {
             committed: self.keys.values().map(|key| key.written).sum(),
             published: self.published,
-            waiting: self.outbox.len() as u64,
+            waiting: (self.outbox.len() + self.deferred.len()) as u64,
+            deferred: self.deferred.len() as u64,
             aside: self.aside.len() as u64,
             lost: self.lost + self.explained.len() as u64,
         }

@@ -51,11 +51,13 @@ pub struct Options {
     pub keys: usize,
     /// The steps after which a run that does not end has failed.
     pub steps_max: u64,
+    /// The hours at which the contract is sent; none: as it happens.
+    pub cadence: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { writers: 3, transactions: 10, keys: 7, steps_max: 60_000 }
+        Options { writers: 3, transactions: 10, keys: 7, steps_max: 60_000, cadence: None }
     }
 }
 
@@ -92,7 +94,8 @@ impl Machine {
         self.moves.iter().filter(|(from, _)| *from == state).map(|(_, to)| *to).collect()
     }
 
-    fn contract(&self) -> String {
+    fn contract(&self, cadence: Option<&str>) -> String {
+        let cadence = cadence.unwrap_or("continuous");
         let mut values = String::new();
         let mut events = String::new();
         for state in 0..self.states {
@@ -127,9 +130,10 @@ attributes:
   premium: {{ type: integer, min: 0, meaning: 'What is paid.', unit: EUR }}
   note: {{ type: string, optional: true, meaning: 'What a clerk wrote.' }}
 events:
+  cadence: {cadence}
 {events}  PremiumSet: {{ meaning: 'Another premium was agreed.', sets: [premium, note] }}
   Withdrawn: {{ meaning: 'It is no more.', ends: true, with: [premium] }}
-state: {{}}
+state: {{ cadence: {cadence} }}
 views:
   brief: {{ for: [billing], only: [status, premium], events: [Withdrawn, Became1], state: true }}
 guarantees:
@@ -186,7 +190,7 @@ impl Story {
             world.dice(|dice| (Machine::draw(dice), 1 + dice.below(3), dice.chance(500)));
         let brief = BRIEF.replace("DELETE", if mark { "mark" } else { "delete" });
         let files = [
-            ("policy.contract.yaml", machine.contract()),
+            ("policy.contract.yaml", machine.contract(options.cadence)),
             ("cover.subscription.yaml", COVER.to_owned()),
             ("brief.subscription.yaml", brief),
         ];

@@ -1,5 +1,6 @@
 //! A producer's database: the outbox as a queue, its lease, quarantine, the source view.
 
+mod hours;
 mod key;
 mod quarantine;
 mod queue;
@@ -12,7 +13,7 @@ use seamline_contract::id::ContractId;
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
     Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
-    SourceRow, Taken, Tenure,
+    SourceRow, Taken, Tenure, within,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -50,6 +51,33 @@ impl Source for Database {
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
         let mut reader = self.readers().acquire().await.map_err(not_applied)?;
         queue::waiting(&mut reader, limit).await.map_err(not_applied)
+    }
+
+    async fn due(
+        &self,
+        contract: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        let rows = hours::due(&mut reader, contract, until, limit).await.map_err(not_applied)?;
+        Ok(within(rows, weight))
+    }
+
+    async fn deferred(&self, rows: &[Sequence]) -> Result<Vec<OutboxRow>, PortError> {
+        let mut reader = self.readers().acquire().await.map_err(not_applied)?;
+        hours::deferred(&mut reader, rows).await.map_err(not_applied)
+    }
+
+    async fn recall(&self, but: &[ContractId]) -> Result<u64, PortError> {
+        let mut writer = self.writer().await;
+        let mut transaction = begin(&mut writer).await?;
+        let moved = hours::recall(&mut transaction, but).await.map_err(not_applied)?;
+        if moved > 0 {
+            commit(transaction).await?;
+        }
+        Ok(moved)
     }
 
     async fn remove(

@@ -112,7 +112,13 @@ async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, PortError>) -> Result
 
 /// Opens a database as the agent does.
 async fn open(url: &str) -> Result<Database> {
-    let options = Options { url: url.to_owned(), user: None, password: None, schema: "public".to_owned() };
+    let options = Options {
+        url: url.to_owned(),
+        user: None,
+        password: None,
+        schema: "public".to_owned(),
+        replication: false,
+    };
     Ok(Database::open(&options).await?)
 }
 

@@ -123,7 +123,13 @@ fn print_failures(what: &str, rounds: &[(f64, f64)], as_json: bool) {
 async fn install(site: &mut Site, rows: usize) -> Result<(String, PgPool)> {
     let model = Model::compile(&site.name)?;
     let (url, pool) = site.database("source").await?;
-    let options = Options { url: url.clone(), user: None, password: None, schema: "public".to_owned() };
+    let options = Options {
+        url: url.clone(),
+        user: None,
+        password: None,
+        schema: "public".to_owned(),
+        replication: false,
+    };
     let database = Database::open(&options).await?;
     model.make_policies(&pool, rows).await?;
     database.install_producer(&model.contract, &model.publication).await?;

@@ -1,5 +1,7 @@
 //! What the doctor says of the facts that a PostgreSQL database tells.
 
+mod replication;
+
 use super::Checks;
 use jiff::Timestamp;
 use seamline_contract::id::ContextId;
@@ -43,6 +45,7 @@ fn judge(facts: &Facts, around: (i64, i64), subject: &str, context: &ContextId, 
     rights(facts, subject, checks);
     clocks(facts.clock_micros, around, subject, checks);
     transactions(facts, subject, checks);
+    replication::judge(&facts.replication, subject, context, checks);
 }
 
 fn formats(facts: &Facts, subject: &str, context: &ContextId, checks: &mut Checks) {
@@ -155,6 +158,7 @@ mod tests {
             old_transactions: Vec::new(),
             prepared: Vec::new(),
             dead_rows: Vec::new(),
+            replication: crate::doctor::server::replication::tests::healthy(),
         }
     }
 

@@ -9,7 +9,7 @@ use seamline_agent::metrics::Metrics;
 use seamline_agent::pulse::Pulse;
 use seamline_agent::site::Site;
 use seamline_contract::context::Engine;
-use seamline_contract::environment::{LogPlace, Place};
+use seamline_contract::environment::{LogPlace, Place, RelayBy};
 use seamline_contract::estate::Estate;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
@@ -62,6 +62,7 @@ impl Servers {
                     user: None,
                     password: None,
                     schema: None,
+                    relay: RelayBy::Queue,
                 });
             }
         }
@@ -159,6 +160,64 @@ async fn what_a_transaction_published_arrives_and_replicas_share_it() {
         assert_conserved(agent).await;
     }
     drop((agents, other));
+    servers.gone().await;
+}
+
+#[tokio::test]
+#[cfg_attr(
+    not(servers_here),
+    ignore = "not run: needs PostgreSQL and Apache Kafka; `cargo x test` starts them"
+)]
+async fn an_outbox_leaves_through_replication_and_a_lost_slot_stops_it_until_it_is_installed_anew() {
+    const CONTEXT: &str = "policy-administration";
+    let mut servers = Servers::new().await;
+    servers.site.environment.systems.iter_mut().for_each(|place| place.relay = RelayBy::Replication);
+    let mut core = servers.service(CONTEXT).await;
+    sqlx::raw_sql(CORE).execute(&mut core).await.unwrap();
+    let agents = [servers.agents(CONTEXT).await];
+    agents[0].install().await.unwrap();
+    let publish = |from: u32, to: u32| {
+        let range = format!("generate_series({from}, {to}) i");
+        AssertSqlSafe(format!(
+            "INSERT INTO policy_current SELECT 'P-' || lpad(i::text, 8, '0'), 'eligible', '2026-01-01', '2026-12-31', \
+             'Motor Plus', 'Harbour Logistics', 100.50 FROM {range}; \
+             SELECT seamline.publish('policy', 'PolicyBound', '[\"P-' || lpad(i::text, 8, '0') || '\"]') FROM {range}"
+        ))
+    };
+    let published = "SELECT sum(published)::bigint FROM seamline.contract";
+    let (metrics, pulse) = (Metrics::new(), Pulse::default());
+    let (stop, told) = watch::channel(false);
+    let story = async {
+        let database = agents[0].database.server().unwrap();
+        until("the stream", async || database.streamed().await.is_some()).await;
+        sqlx::raw_sql(publish(1, 50)).execute(&mut core).await.unwrap();
+        until("all rows in the log", async || servers.number(CONTEXT, published).await == 50).await;
+        until("a slot that is dropped", async || {
+            let drop = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = \
+                (SELECT slot FROM seamline.slot) AND active; SELECT pg_drop_replication_slot(slot) FROM seamline.slot";
+            let mut service = servers.service(CONTEXT).await;
+            sqlx::raw_sql(drop).execute(&mut service).await.is_ok()
+        })
+        .await;
+        sqlx::raw_sql(publish(51, 51)).execute(&mut core).await.unwrap();
+        let case = "SELECT count(*) FROM seamline.cases WHERE fingerprint LIKE 'slot/%' AND summary LIKE '%seamline install%'";
+        until("the case", async || servers.number(CONTEXT, case).await == 1).await;
+        stop.send(true).unwrap();
+    };
+    let (drained, ()) = tokio::join!(crew::run(&agents, &metrics, &pulse, told), story);
+    assert!(drained, "what was under way was finished");
+    let waiting = servers.number(CONTEXT, published).await;
+    assert!(waiting >= 50, "what was in the log stays there");
+    agents[0].install().await.unwrap();
+    let (stop, told) = watch::channel(false);
+    let story = async {
+        until("the row that waited", async || servers.number(CONTEXT, published).await == 51).await;
+        stop.send(true).unwrap();
+    };
+    tokio::join!(crew::run(&agents, &metrics, &pulse, told), story);
+    agents[0].release().await.unwrap();
+    assert_conserved(&agents[0]).await;
+    drop(agents);
     servers.gone().await;
 }
 

@@ -48,7 +48,7 @@ pub(super) fn opened(text: &str, condition: Option<String>) -> Result<Box<dyn Ro
             Behind::Table(table) => Relation::Table(table.to_owned()),
             Behind::Query(query) => Relation::Query(query.to_owned()),
         };
-        let options = Options { url, user: None, password: None, schema: String::new() };
+        let options = Options { url, user: None, password: None, schema: String::new(), replication: false };
         return Ok(Box::new(PostgresRows::new(&options, relation, condition).map_err(wrong)?));
     }
     let path = Path::new(place);

@@ -1,7 +1,7 @@
 //! What of an estate can be tried: what it publishes through an outbox and whoever subscribes to it, each on SQLite.
 
 use crate::trial::table::Table;
-use seamline_contract::channel::DEFAULT_TOPICS;
+use seamline_contract::channel::{Cadence, DEFAULT_TOPICS};
 use seamline_contract::context::Engine;
 use seamline_contract::environment::{Environment, LogPlace};
 use seamline_contract::estate::Estate;
@@ -49,15 +49,21 @@ pub(crate) struct Cast {
     pub(crate) untried: Vec<Untried>,
     /// Systems of an engine that this version cannot run on, and that SQLite stands in for.
     pub(crate) stand_ins: Vec<String>,
+    /// Contracts that are sent at hours, and at once here: nobody waits for them.
+    pub(crate) at_hours: Vec<String>,
 }
 
 /// Cuts an estate to what can be tried.
 pub(crate) fn cast(whole: &Estate) -> Cast {
+    let mut whole = whole.clone();
+    let at_hours = send_at_once(&mut whole);
+    let whole = &whole;
     let mut cast = Cast {
         estate: Estate { publications: Vec::new(), subscriptions: Vec::new(), ..whole.clone() },
         parts: Vec::new(),
         untried: Vec::new(),
         stand_ins: Vec::new(),
+        at_hours,
     };
     for context in &whole.contexts {
         let mysql = context.systems.iter().filter(|system| system.engine == Engine::Mysql);
@@ -94,6 +100,22 @@ pub(crate) fn cast(whole: &Estate) -> Cast {
         }
     }
     cast
+}
+
+/// Takes the hours off all contracts. Returns which had some.
+fn send_at_once(estate: &mut Estate) -> Vec<String> {
+    let mut had = Vec::new();
+    for contract in &mut estate.contracts {
+        let events = contract.events.as_mut().map(|events| &mut events.terms);
+        let mut has = false;
+        for terms in events.into_iter().chain(&mut contract.state) {
+            has |= std::mem::take(&mut terms.cadence) != Cadence::Continuous;
+        }
+        if has {
+            had.push(contract.reference().to_string());
+        }
+    }
+    had
 }
 
 /// Returns the environment of a trial: everything in files beside the log.

@@ -75,7 +75,7 @@ async fn tell(args: &Args, kinds: Vec<FaultKind>) -> Result<Exit> {
     let story = Story::new(if args.json { Format::Json } else { Format::Text }, colour());
     let opened = opened(&args.path)?;
     let n_errors = findings(&opened).iter().filter(|finding| finding.level == Level::Error).count();
-    let Cast { estate, parts, mut untried, stand_ins } = cast(&opened.reading.estate);
+    let Cast { estate, parts, mut untried, stand_ins, at_hours } = cast(&opened.reading.estate);
     story.chapter(&format!("TRYING {}, seed {}", opened.root.display(), args.seed));
     story.line(&format!(
         "{}, {}; every database is a file in a scratch folder, with tables made from the contracts",
@@ -87,6 +87,9 @@ async fn tell(args: &Args, kinds: Vec<FaultKind>) -> Result<Exit> {
     }
     for system in &stand_ins {
         story.line(&format!("{system} is MySQL, which this version cannot run: SQLite stands in for it"));
+    }
+    if !at_hours.is_empty() {
+        story.line(&format!("{}: sent at hours, and at once here", at_hours.join(", ")));
     }
     if parts.is_empty() {
         tell_untried(&story, &untried);

@@ -159,6 +159,11 @@ fn an_old_estate_is_adopted_as_the_guide_says() {
 }
 
 #[test]
+fn a_contract_is_sent_at_its_hour_as_the_guide_says() {
+    follow("at-its-hour.md");
+}
+
+#[test]
 fn reference_data_travels_as_the_guide_says() {
     follow("reference-data.md");
 }

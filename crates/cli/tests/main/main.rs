@@ -16,6 +16,7 @@ mod fixture;
 mod git;
 mod guide;
 mod history;
+mod hours;
 mod jobs;
 mod killed;
 mod outputs;

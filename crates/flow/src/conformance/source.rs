@@ -1,5 +1,6 @@
 //! The suite of the port to a producer's database.
 
+mod hours;
 mod rebase;
 
 use super::{TTL, context, moment, sure};
@@ -68,6 +69,8 @@ pub async fn all<F: SourceFixture>(fixture: &F) {
     emission_tells_the_state_and_no_change(fixture).await;
     a_void_explains_only_what_is_missing(fixture).await;
     the_view_is_scanned_by_key(fixture).await;
+    hours::what_is_put_off_is_due_at_its_hour(fixture).await;
+    hours::what_was_put_off_is_called_back(fixture).await;
     rebase::what_waits_is_numbered_anew(fixture).await;
     rebase::quarantine_is_read_in_pages(fixture).await;
 }

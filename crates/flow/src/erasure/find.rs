@@ -6,6 +6,7 @@ use crate::outlet::Outlet;
 use crate::port::PortError;
 use crate::source::Source;
 use crate::sweep::Sweep;
+use jiff::Timestamp;
 use seamline_contract::id::AttributeName;
 use seamline_contract::resolve::ResolvedContract;
 use seamline_message::canonical;
@@ -46,6 +47,7 @@ pub async fn at_source<S: Source>(
         keys.extend(theirs.map(|row| row.key));
     }
     let mut rows = source.waiting(OUTBOX).await?;
+    rows.extend(source.due(contract, Timestamp::MAX, usize::MAX, u64::MAX).await?);
     let mut after = None;
     loop {
         let aside = source.aside_after(after, PAGE).await?;

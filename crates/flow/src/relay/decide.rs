@@ -6,6 +6,7 @@ use crate::outlet::OutletSet;
 use crate::relay::batch::{BatchRecord, batch_record, encode};
 use crate::relay::records::records;
 use crate::source::{OutboxRow, SetAside};
+use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{ContractId, ContractRef};
 use seamline_message::headers::Headers;
 use seamline_message::mutant::{self, Mutant};
@@ -23,6 +24,8 @@ pub struct Plan {
     pub batch: Option<BatchRecord>,
     /// The rows that go to quarantine.
     pub aside: Vec<SetAside>,
+    /// Rows that are sent at an hour, and are put off until then.
+    pub deferred: Vec<Sequence>,
     /// One for each contract, rule and path that was broken.
     pub cases: Vec<NewCase>,
     /// How many rows stay: their contract is parked, or not served here, or only in an older major than theirs.
@@ -31,14 +34,22 @@ pub struct Plan {
     pub unserved: BTreeSet<ContractId>,
 }
 
+impl Plan {
+    /// Returns whether no row moves by it.
+    pub fn rests(&self) -> bool {
+        self.batch.is_none() && self.aside.is_empty() && self.deferred.is_empty()
+    }
+}
+
 /// Decides on rows, in the order of the queue. `number` is that of the batch; `partitions` says of each topic how many it
-/// has. Rows of parked contracts stay where they are.
+/// has. Rows of parked contracts stay where they are. `due`: these were put off, and their hour has come.
 pub fn decide(
     outlets: &OutletSet,
     rows: &[OutboxRow],
     parked: &BTreeSet<ContractId>,
     partitions: &BTreeMap<String, u32>,
     number: u64,
+    due: bool,
 ) -> Plan {
     let mut plan = Plan::default();
     let mut published: Vec<&OutboxRow> = Vec::new();
@@ -69,6 +80,10 @@ pub fn decide(
             plan.aside.push(SetAside { sequence: row.sequence, violation: None });
             continue;
         }
+        if outlet.schedule.is_some() && !due {
+            plan.deferred.push(row.sequence);
+            continue;
+        }
         match records(&outlets.system, outlet, row, &count, &mut plan.records) {
             Ok(()) => published.push(row),
             Err(violation) => {
@@ -82,6 +97,9 @@ pub fn decide(
     }
     plan.cases =
         found.into_iter().map(|(broken, (message, rows))| quarantined(broken, &message, rows)).collect();
+    if due {
+        newest_states(outlets, &mut plan.records);
+    }
     if mutant::is(Mutant::OrderReversed) {
         plan.records.reverse();
     }
@@ -91,6 +109,21 @@ pub fn decide(
         plan.batch = Some(batch);
     }
     plan
+}
+
+/// Leaves of the states of each key the newest: what is sent at its hour tells what is so then.
+fn newest_states(outlets: &OutletSet, records: &mut Vec<Outgoing>) {
+    let states: BTreeSet<&str> = outlets
+        .all()
+        .flat_map(|outlet| outlet.channels_of(ChannelKind::State))
+        .map(|channel| channel.topic.as_str())
+        .collect();
+    let mut seen = BTreeSet::new();
+    let keep = |record: &Outgoing| {
+        !states.contains(record.topic.as_str()) || seen.insert((record.topic.clone(), record.key.clone()))
+    };
+    let mut kept: Vec<bool> = records.iter().rev().map(keep).collect();
+    records.retain(|_| kept.pop().expect("one for each record"));
 }
 
 fn set_aside(sequence: Sequence, violation: Violation) -> SetAside {

@@ -83,6 +83,14 @@ pub(crate) fn serving() -> ResolvedContract {
     resolved(&format!("{CONTRACT}{SERVES}"))
 }
 
+/// Returns the contract as it is sent at these times.
+pub(crate) fn at_hours(events: &str, state: &str) -> ResolvedContract {
+    let text = CONTRACT
+        .replace("events:\n", &format!("events:\n  cadence: {events}\n"))
+        .replace("state: { limit: 1KiB }", &format!("state: {{ limit: 1KiB, cadence: {state} }}"));
+    resolved(&text)
+}
+
 fn resolved(text: &str) -> ResolvedContract {
     let files = BTreeMap::from(
         [

@@ -2,25 +2,26 @@
 
 pub mod batch;
 pub mod decide;
+mod hours;
 pub mod last;
 mod reach;
 pub mod records;
+mod topics;
 
 #[cfg(test)]
 pub(crate) mod fixture;
 
 use crate::case::NewCase;
 use crate::clock::Clock;
-use crate::digest_key;
 use crate::flood::{Flood, source_case};
 use crate::log::{Appended, Fence, Log};
-use crate::outlet::{OutChannel, OutletSet};
+use crate::outlet::OutletSet;
 use crate::port::PortError;
 use crate::relay::batch::{Agreement, agree};
-use crate::relay::decide::{Plan, decide, parked_case, rewound_case, unserved_case};
+use crate::relay::decide::{Plan, decide, rewound_case, unserved_case};
+use crate::relay::hours::Hourly;
 use crate::relay::last::last_batch;
 use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
-use crate::schemas;
 use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
 use futures_util::future::join;
@@ -105,6 +106,10 @@ pub struct Stepped {
     pub published: u64,
     /// Rows that went to quarantine.
     pub aside: u64,
+    /// Rows that were put off until their hour.
+    pub deferred: u64,
+    /// Contracts of which all left that was due at an hour.
+    pub sent: Vec<ContractId>,
     /// More rows may wait that could leave at once.
     pub more: bool,
     /// Rows seen that stay, since their contract is parked or not served.
@@ -128,6 +133,8 @@ struct Ready {
     plan: Plan,
     /// More may wait behind them.
     more: bool,
+    /// They were put off, and their hour has come.
+    due: bool,
 }
 
 /// What became of a plan.
@@ -157,6 +164,7 @@ pub struct Relay<'a, S, L, C> {
     floods: BTreeMap<ContractId, Flood>,
     /// Contracts that are not served and whose case is raised, and until when it is not raised again.
     told: BTreeMap<ContractId, Timestamp>,
+    hourly: Hourly,
     /// How many rows the next step takes: as many as are small enough together.
     limit: usize,
     /// What the next step is to publish, read and decided while the one before was published.
@@ -182,6 +190,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             parked: BTreeMap::new(),
             floods: BTreeMap::new(),
             told: BTreeMap::new(),
+            hourly: Hourly::default(),
             limit: ports.first_rows,
             ahead: None,
             last_read: Sequence::MIN,
@@ -205,7 +214,11 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         let batch = last_batch(self.ports.log, self.outlets).await?;
         let through = batch.as_ref().filter(|batch| batch.number > tenure.batch);
         let waiting = match through {
-            Some(batch) => self.waiting_through(batch.rows.iter().max().copied()).await?,
+            Some(batch) => {
+                let mut rows = self.waiting_through(batch.rows.iter().max().copied()).await?;
+                rows.extend(source.deferred(&batch.rows).await?);
+                rows
+            }
             None => Vec::new(),
         };
         match agree(tenure.batch, batch.as_ref(), &waiting) {
@@ -226,7 +239,10 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
                 return Ok(TakeOver::Rewound(Box::new(case)));
             }
         }
-        self.held = Some(Held { tenure, fence, renewed: now });
+        let at_hours = self.outlets.iter().filter(|outlet| outlet.schedule.is_some());
+        let at_hours: Vec<_> = at_hours.map(|outlet| outlet.contract.name.contract.clone()).collect();
+        source.recall(&at_hours).await?;
+        (self.held, self.hourly) = (Some(Held { tenure, fence, renewed: now }), Hourly::default());
         Ok(TakeOver::Held(()))
     }
 
@@ -268,28 +284,23 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         self.parked.retain(|_, until| *until > now);
         let mut cases = self.look_for_topics(now).await?;
         let number = held.tenure.batch + 1;
-        let Ready { rows, mut plan, more } = match ahead.filter(|_| self.parked.is_empty()) {
-            Some(ready) => ready,
-            None => {
-                let (rows, more) = self.rows().await?;
-                let plan = self.plan(&rows, number);
-                Ready { rows, plan, more }
-            }
-        };
+        let Ready { rows, mut plan, more, due } = self.ready(ahead, now, number).await?;
         if !rows.is_empty() {
             stop::here("read");
         }
         cases.append(&mut plan.cases);
+        cases.append(&mut self.hourly.cases);
         cases.extend(self.unserved(&plan, now));
         cases.extend(self.flooded(&rows, &plan, now));
         let is_plain = plan.aside.is_empty() && plan.staying == 0 && cases.is_empty();
         let (done, ahead) = join(
             self.publish(held, plan, cases, now, more),
-            self.read_ahead((more && is_plain).then_some(&rows), number + 1),
+            self.read_ahead((more && is_plain && !due).then_some(&rows), number + 1),
         )
         .await;
         match done? {
-            Done::Stepped(held, stepped) => {
+            Done::Stepped(held, mut stepped) => {
+                stepped.sent = std::mem::take(&mut self.hourly.done);
                 self.limit = ahead
                     .as_ref()
                     .map_or(self.limit, |ready| limit_after(&ready.rows, self.limit, self.ports.first_rows));
@@ -327,9 +338,9 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         resting.iter().filter_map(|(id, _)| self.outlets.get(id)).map(source_case).collect()
     }
 
-    fn plan(&self, rows: &[OutboxRow], number: u64) -> Plan {
+    fn plan(&self, rows: &[OutboxRow], number: u64, due: bool) -> Plan {
         let parked: BTreeSet<ContractId> = self.parked.keys().cloned().collect();
-        decide(self.outlets, rows, &parked, &self.partitions, number)
+        decide(self.outlets, rows, &parked, &self.partitions, number, due)
     }
 
     /// Reads and decides what comes behind rows that are on their way, unless something is in the way of it. What does not
@@ -339,8 +350,8 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         if rows.is_empty() || mutant::is(Mutant::IdAfterLast) {
             return None;
         }
-        let plan = self.plan(&rows, number);
-        Some(Ready { more: is_full(&rows, self.limit, READ_BYTES_MAX), plan, rows })
+        let plan = self.plan(&rows, number, false);
+        Some(Ready { more: is_full(&rows, self.limit, READ_BYTES_MAX), plan, rows, due: false })
     }
 
     async fn publish(
@@ -383,18 +394,21 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         let mut stepped = Stepped {
             published: plan.batch.as_ref().map_or(0, |batch| batch.rows.len() as u64),
             aside: plan.aside.len() as u64,
+            deferred: plan.deferred.len() as u64,
+            sent: Vec::new(),
             more,
             staying: plan.staying,
             cases: cases.clone(),
         };
-        stepped.more &= stepped.published + stepped.aside > 0 || plan == Plan::default();
+        stepped.more &= !plan.rests() || plan == Plan::default();
         let removal = Removal {
             number: plan.batch.as_ref().map_or(tenure.batch, |batch| batch.number),
             published: plan.batch.map(|batch| batch.rows).unwrap_or_default(),
             aside: plan.aside,
+            deferred: plan.deferred,
             cases,
         };
-        let idle = removal.published.is_empty() && removal.aside.is_empty() && removal.cases.is_empty();
+        let idle = removal == Removal { number: removal.number, ..Removal::default() };
         if !idle || now.duration_since(renewed).unsigned_abs() >= self.ports.ttl / 3 {
             match self.ports.source.remove(&tenure, &removal, now, self.ports.ttl).await? {
                 Removed::Done => {}
@@ -431,61 +445,5 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
             }
             return Ok((rows, full));
         }
-    }
-
-    /// Learns the partitions of topics, and parks the contracts that lack one.
-    async fn look_for_topics(&mut self, now: Timestamp) -> Result<Vec<NewCase>, PortError> {
-        let mut refused = Vec::new();
-        for outlet in self.outlets.iter() {
-            if self.parked.contains_key(&outlet.contract.name.contract) {
-                continue;
-            }
-            for channel in outlet.all().flat_map(|outlet| &outlet.channels) {
-                if self.partitions.contains_key(&channel.topic) {
-                    continue;
-                }
-                let there = self.ports.log.topic(&channel.topic).await?.map(|topic| topic.partitions);
-                let made = digest_key::partitions_made(self.ports.log, &channel.topic).await?;
-                match (there, made) {
-                    (None, _) => refused.push((&channel.topic, "there is no such topic".to_owned())),
-                    // Keys would change their partitions, and their order with them.
-                    (Some(there), Some(made)) if there != made => {
-                        let why = format!(
-                            "it has {there} partitions and was made with {made}: make it anew with these"
-                        );
-                        refused.push((&channel.topic, why));
-                    }
-                    (Some(there), _) => match self.publish_schemas(channel).await? {
-                        Some(why) => refused.push((&channel.topic, why)),
-                        None => drop(self.partitions.insert(channel.topic.clone(), there)),
-                    },
-                }
-            }
-        }
-        Ok(refused.iter().map(|(topic, why)| self.park(topic, why, now)).collect())
-    }
-
-    /// Puts the schemas of a channel where its readers find them, before anything is written by them. Returns why that failed.
-    async fn publish_schemas(&self, channel: &OutChannel) -> Result<Option<String>, PortError> {
-        match &channel.schemas {
-            Some(schemas) => schemas::publish(self.ports.log, &channel.topic, schemas.all()).await,
-            None => Ok(None),
-        }
-    }
-
-    /// Parks the contracts that write to a topic; all of them, when it is that of the batch records or nobody's.
-    fn park(&mut self, topic: &str, reason: &str, now: Timestamp) -> NewCase {
-        // It may be made anew with other partitions.
-        self.partitions.remove(topic);
-        let has = |outlet: &crate::outlet::Outlet| {
-            outlet.all().flat_map(|outlet| &outlet.channels).any(|it| it.topic == topic)
-        };
-        let of_all = topic == self.outlets.batches().name || !self.outlets.iter().any(has);
-        let writes = |outlet: &&crate::outlet::Outlet| of_all || has(outlet);
-        let contracts: Vec<ContractId> =
-            self.outlets.iter().filter(writes).map(|outlet| outlet.contract.name.contract.clone()).collect();
-        let until = now.saturating_add(PARKED).unwrap_or(Timestamp::MAX);
-        self.parked.extend(contracts.iter().map(|contract| (contract.clone(), until)));
-        parked_case(self.outlets, topic, reason, &contracts)
     }
 }

@@ -5,7 +5,7 @@ use super::{At, Fields, Reader};
 use crate::rule;
 use crate::schema;
 use seamline_contract::channel::DEFAULT_TOPICS;
-use seamline_contract::environment::{Environment, LogPlace, Place};
+use seamline_contract::environment::{Environment, LogPlace, Place, RelayBy};
 use seamline_contract::finding::Finding;
 use seamline_contract::id::IdError;
 
@@ -20,6 +20,8 @@ const SECRET_PROPERTIES: [&str; 8] = [
     "sasl.oauthbearer.assertion.private.key.passphrase",
     "sasl.oauthbearer.assertion.private.key.pem",
 ];
+
+const RELAYS: [(&str, RelayBy); 2] = [("queue", RelayBy::Queue), ("replication", RelayBy::Replication)];
 
 /// Reads an environment; none when its id or its log is not known.
 pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<Environment> {
@@ -75,8 +77,9 @@ fn place<'n>(reader: &mut Reader<'n>, name: &str, at: &At<'n>) -> Option<Place> 
     let user = reader.opt(&fields, "user", Reader::verbatim);
     let password = reader.opt(&fields, "password", secret);
     let schema = reader.opt(&fields, "schema", Reader::verbatim);
+    let relay = reader.opt(&fields, "relay", |reader, at| reader.keyword(at, &RELAYS)).unwrap_or_default();
     let (context, system) = ids?;
-    Some(Place { context, system, url: url?, user, password, schema })
+    Some(Place { context, system, url: url?, user, password, schema, relay })
 }
 
 /// A URL such as `postgres://user:secret@host` or `postgres://host/database?password=secret` holds a literal secret.

@@ -18,7 +18,13 @@ pub const ENVIRONMENT: Table = Table {
 /// Where a system is.
 pub const PLACE: Table = Table {
     what: "a system's place",
-    keys: &[must("url", "text"), may("user", "text"), may("password", "${NAME}"), may("schema", "text")],
+    keys: &[
+        must("url", "text"),
+        may("user", "text"),
+        may("password", "${NAME}"),
+        may("schema", "text"),
+        may("relay", "queue|replication; queue"),
+    ],
 };
 /// Where the log is.
 pub const LOG: Table = Table {

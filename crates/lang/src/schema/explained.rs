@@ -77,6 +77,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("reasons", "Why it may have happened: a closed list."),
     ("reconciliation", "How divergence is found, and what is done about it."),
     ("relations", "On whom the context depends, and how."),
+    ("relay", "How rows of its outbox get to the relay: it asks for them, or PostgreSQL streams them."),
     ("repair", "How drift is mended."),
     ("replay", "What reading all of it again yields."),
     ("retention", "How long events are kept."),

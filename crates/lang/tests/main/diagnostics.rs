@@ -1,6 +1,7 @@
 //! Findings of the language: each thing that can be wrong, where it is, and how people read it.
 
 use crate::{CONTRACT, broken, lines, read};
+use seamline_contract::environment::RelayBy;
 use seamline_lang::print::{Paint, text};
 
 /// Breaks the contract and returns its findings without the file's name.
@@ -335,6 +336,22 @@ fn a_literal_secret_is_a_finding() {
             "e.environment.yaml:4:24 LANGUAGE_VALUE a secret is written here",
         ]
     );
+}
+
+#[test]
+fn a_place_says_how_rows_get_to_its_relay() {
+    let environment = |relay: &str| {
+        let text = format!(
+            "apiVersion: seamline/v1\nkind: Environment\nlog: {{ embedded: log.db }}\nsystems: {{ a/b: {{ url: 'postgres://db/x'{relay} }} }}\n"
+        );
+        read(&[("e.environment.yaml", text.as_str())])
+    };
+    let relay = |text: &str| environment(text).estate.environments[0].systems[0].relay;
+    assert_eq!(relay(""), RelayBy::Queue);
+    assert_eq!(relay(", relay: queue"), RelayBy::Queue);
+    assert_eq!(relay(", relay: replication"), RelayBy::Replication);
+    let told = lines(&environment(", relay: replicate"));
+    assert_eq!(told, ["e.environment.yaml:4:51 LANGUAGE_VALUE `replicate` is not one of queue, replication"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The tables that Seamline keeps in schema `seamline`, with the version of each one's format.
 
 use super::table_consumer;
+use crate::logical::slot::STORED_VERSION;
 
 /// A stored table: name within the schema, version of its format, statements that make it where it is missing.
 pub(crate) struct Table {
@@ -44,6 +45,34 @@ pub(crate) const PRODUCER: &[Table] = &[
   previous bigint,
   written_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )",
+        ],
+    },
+    Table {
+        name: "deferred",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline.deferred (
+  id bigint PRIMARY KEY,
+  contract text NOT NULL,
+  version text NOT NULL,
+  key text NOT NULL,
+  change text,
+  details text,
+  effective text,
+  reason text,
+  state text,
+  moved text,
+  previous text NOT NULL,
+  correlation text,
+  causation text,
+  traceparent text,
+  void_channel text,
+  void_place bigint,
+  void_previous bigint,
+  written_at timestamptz NOT NULL,
+  place bigint NOT NULL
+)",
+            "CREATE INDEX IF NOT EXISTS deferred_key ON seamline.deferred (contract, key, place, id)",
         ],
     },
     Table {
@@ -149,6 +178,9 @@ const OUTBOX_2: &str = outbox!("outbox_2");
 
 /// Returns the newest version known here of a stored table's format.
 pub(crate) fn known(name: &str) -> Option<i32> {
+    if name == "slot" {
+        return Some(STORED_VERSION);
+    }
     let sets = [table_consumer::SHARED, PRODUCER, table_consumer::CONSUMER];
     sets.iter().flat_map(|set| set.iter()).find(|table| table.name == name).map(|table| table.version)
 }

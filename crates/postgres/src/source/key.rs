@@ -16,7 +16,8 @@ const FLAGS: &str = "waiting AS MATERIALIZED (\
     SELECT key FROM seamline.outbox_0 WHERE contract = $1 AND key = ANY ($2) UNION \
     SELECT key FROM seamline.outbox_1 WHERE contract = $1 AND key = ANY ($2) UNION \
     SELECT key FROM seamline.outbox_2 WHERE contract = $1 AND key = ANY ($2) UNION \
-    SELECT key FROM seamline.void WHERE contract = $1 AND key = ANY ($2)), \
+    SELECT key FROM seamline.void WHERE contract = $1 AND key = ANY ($2) UNION \
+    SELECT key FROM seamline.deferred WHERE contract = $1 AND key = ANY ($2)), \
     aside AS MATERIALIZED (SELECT DISTINCT key FROM seamline.quarantine WHERE contract = $1 AND key = ANY ($2))";
 
 const FACTS: &str = "(SELECT version FROM seamline.contract c WHERE c.contract = $1) AS version, \

@@ -2,6 +2,7 @@
 
 use super::queue::{moment, outbox_row};
 use super::{COLUMNS, OUTBOXES};
+use crate::logical::sure::returned;
 use crate::sql::{corrupt, signed, unsigned};
 use seamline_contract::id::ContractId;
 use seamline_flow::source::{Act, AsideRow, OutboxRow, SourceCounts};
@@ -27,6 +28,7 @@ pub(super) async fn void(
     let Act::Void { channel, sequence, previous } = act else {
         return Err(corrupt("only a void takes the place of a lost event"));
     };
+    returned(&mut *conn).await?;
     let previous = previous.map(|previous| signed(previous.0));
     let gap = Gap { channel, sequence: signed(sequence.0), previous };
     // One who mends at a time. A lost event that is not missing here left as published: counting it again would explain more
@@ -96,16 +98,19 @@ pub(super) async fn counts(
         + (SELECT count(*) FROM seamline.outbox_1 WHERE contract = $1) \
         + (SELECT count(*) FROM seamline.outbox_2 WHERE contract = $1) \
         + (SELECT count(*) FROM seamline.void WHERE contract = $1), \
+        (SELECT count(*) FROM seamline.deferred WHERE contract = $1), \
         (SELECT count(*) FROM seamline.quarantine WHERE contract = $1), \
         (SELECT coalesce(sum(lost), 0)::bigint FROM seamline.contract WHERE contract = $1) \
         + (SELECT count(*) FROM seamline.explained WHERE contract = $1)";
     let row = sqlx::query(counts).bind(contract.as_str()).fetch_one(conn).await?;
+    let deferred = unsigned(row.get(3))?;
     Ok(SourceCounts {
         committed: unsigned(row.get(0))?,
         published: unsigned(row.get(1))?,
-        waiting: unsigned(row.get(2))?,
-        aside: unsigned(row.get(3))?,
-        lost: unsigned(row.get(4))?,
+        waiting: unsigned(row.get(2))? + deferred,
+        deferred,
+        aside: unsigned(row.get(4))?,
+        lost: unsigned(row.get(5))?,
     })
 }
 
@@ -162,6 +167,7 @@ pub(super) async fn redrive(
         OUTBOXES[0]
     );
     sqlx::query("SELECT FROM seamline.lease WHERE name = 'outbox' FOR UPDATE").execute(&mut *conn).await?;
+    returned(&mut *conn).await?;
     let rows = sqlx::query(AssertSqlSafe(rows)).bind(contract.as_str()).bind(keys);
     let voids = "WITH gone AS (DELETE FROM seamline.quarantine WHERE contract = $1 AND key = ANY ($2) RETURNING *) \
         INSERT INTO seamline.void (id, contract, version, key, channel, place, previous, written_at) \
@@ -172,6 +178,7 @@ pub(super) async fn redrive(
 }
 
 pub(super) async fn discard(conn: &mut PgConnection, sequence: Sequence) -> Result<bool, sqlx::Error> {
+    returned(&mut *conn).await?;
     let row = "DELETE FROM seamline.quarantine WHERE id = $1 RETURNING contract, key, change, previous";
     let row = sqlx::query(row).bind(signed(sequence.0)).fetch_optional(&mut *conn).await?;
     let Some(row) = row else { return Ok(false) };

@@ -1,8 +1,9 @@
 //! The outbox as a queue: its lease, the rows that wait, and their removal.
 
+use super::hours;
 use crate::case::raise;
 use crate::sql::{corrupt, signed, unsigned};
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use jiff::Timestamp;
 use seamline_contract::id::{Major, Version};
 use seamline_contract::served::chain_as_written;
@@ -102,7 +103,15 @@ async fn rows_behind(
     taken: &[i64],
 ) -> Result<Waiting, sqlx::Error> {
     let asked = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut found = sqlx::query(WAITING).bind(asked).bind(place).bind(taken).fetch(conn);
+    read(sqlx::query(WAITING).bind(asked).bind(place).bind(taken).fetch(conn), limit, weight).await
+}
+
+/// Reads rows until they reach the weight.
+pub(super) async fn read(
+    mut found: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+    limit: usize,
+    weight: u64,
+) -> Result<Waiting, sqlx::Error> {
     let mut waiting = Waiting { rows: Vec::with_capacity(limit.min(ROWS_USUAL)), cut: false };
     let mut read = 0;
     while let Some(row) = found.try_next().await? {
@@ -215,6 +224,9 @@ pub(super) async fn remove(
     if !removal.aside.is_empty() {
         set_aside(conn, &removal.aside, now).await?;
     }
+    if !removal.deferred.is_empty() {
+        hours::put_off(conn, &removal.deferred).await?;
+    }
     for case in &removal.cases {
         raise(conn, case, now).await?;
     }
@@ -266,15 +278,21 @@ pub(super) async fn publish(conn: &mut PgConnection, published: &[Sequence]) -> 
     };
     let left: i64 = match leaving(published) {
         Leaving::Between { low, high, others } => {
-            sqlx::query_scalar(leave(BETWEEN)).bind(low).bind(high).bind(others).fetch_one(conn).await?
+            let between = sqlx::query_scalar(leave(BETWEEN)).bind(low).bind(high).bind(others);
+            between.fetch_one(&mut *conn).await?
         }
-        Leaving::Each(ids) => sqlx::query_scalar(leave(EACH)).bind(ids).fetch_one(conn).await?,
+        Leaving::Each(ids) => sqlx::query_scalar(leave(EACH)).bind(ids).fetch_one(&mut *conn).await?,
     };
-    exactly(left, published.len())
+    let deferred = if usize::try_from(left) == Ok(published.len()) {
+        0
+    } else {
+        hours::publish(conn, published).await?
+    };
+    exactly(left + deferred, published.len())
 }
 
 /// Invariant: exactly the rows that are asked for leave the outbox, or none.
-fn exactly(left: i64, asked: usize) -> Result<(), sqlx::Error> {
+pub(super) fn exactly(left: i64, asked: usize) -> Result<(), sqlx::Error> {
     if usize::try_from(left) == Ok(asked) || mutant::is(Mutant::RemovalUnfenced) {
         return Ok(());
     }
@@ -283,6 +301,7 @@ fn exactly(left: i64, asked: usize) -> Result<(), sqlx::Error> {
 
 async fn set_aside(conn: &mut PgConnection, aside: &[SetAside], now: Timestamp) -> Result<(), sqlx::Error> {
     let ids: Vec<i64> = aside.iter().map(|row| signed(row.sequence.0)).collect();
+    hours::take_back(conn, &ids).await?;
     let part = |part: fn(&(String, String, String)) -> &String| -> Vec<Option<String>> {
         aside.iter().map(|row| row.violation.as_ref().map(part).cloned()).collect()
     };

@@ -1,7 +1,7 @@
 //! The next incarnation of an outbox: what waits gets new sequences, in one transaction.
 
-use super::OUTBOXES;
 use super::queue::{end_of, publish};
+use super::{OUTBOXES, hours};
 use crate::sql::{corrupt, signed, unsigned};
 use jiff::Timestamp;
 use seamline_flow::rebase::renumbered;
@@ -51,6 +51,7 @@ pub(super) async fn rebase(
     if !rebase.published.is_empty() {
         publish(&mut *conn, &rebase.published).await?;
     }
+    hours::recall(&mut *conn, &[]).await?;
     let last = renumber(&mut *conn, rebase.incarnation).await?;
     sqlx::query("SELECT setval('seamline.sequence', $1)").bind(signed(last.0)).execute(&mut *conn).await?;
     let mark = "INSERT INTO seamline.lease (name, epoch, batch) VALUES ('rebase', $1, 1) \

@@ -48,6 +48,7 @@ impl Home {
             user: None,
             password: None,
             schema: "public".to_owned(),
+            replication: false,
         }
     }
 
@@ -65,6 +66,11 @@ impl Home {
         (self.server.get_host().to_owned(), self.server.get_port(), self.name.clone())
     }
 
+    /// Returns where the server's own database is.
+    pub(crate) fn server(&self) -> PgConnectOptions {
+        self.server.clone()
+    }
+
     /// Connects to another database of the same server.
     pub(crate) async fn elsewhere(&self) -> PgConnection {
         self.server.clone().disable_statement_logging().connect().await.unwrap()
@@ -78,7 +84,20 @@ impl Drop for Home {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut conn = server.connect().await.unwrap();
-                run(&mut conn, &format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+                // A slot that is still read keeps its database.
+                let readers = format!(
+                    "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '{name}' AND active"
+                );
+                let mut dropped = Err(String::new());
+                for _ in 0..100 {
+                    run(&mut conn, &readers).await.unwrap();
+                    dropped = run(&mut conn, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                    if dropped.is_ok() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                dropped.unwrap();
                 conn.close().await.unwrap();
             });
         });

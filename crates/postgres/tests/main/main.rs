@@ -15,3 +15,4 @@ mod projection;
 mod publish;
 mod queue;
 mod redrive;
+mod replication;

@@ -234,7 +234,8 @@ pub(super) fn environment(walk: &mut Walk, (old, new): (&Environment, &Environme
     let Environment { document: _, id: _, systems, variables, log, topics, partitions, replicas, hub } = old;
     let spot = &Spot::new(Target::Whole, &old.path(), &new.path());
     for (old, new) in matched(systems, &new.systems, |it| (it.context.clone(), it.system.clone())) {
-        let Some(Place { context, system, url: _, user: _, password: _, schema: _ }) = old.or(new) else {
+        let Some(Place { context, system, url: _, user: _, password: _, schema: _, relay: _ }) = old.or(new)
+        else {
             continue;
         };
         let name = format!("{context}/{system}");

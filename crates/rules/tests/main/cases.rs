@@ -68,6 +68,16 @@ fn each_need_is_held_against_its_promise() {
 }
 
 #[test]
+fn what_is_sent_at_hours_is_as_fresh_as_its_hours_are_apart() {
+    let together = "CHANNELS_LEAVE_TOGETHER policies/policy.contract.yaml:15";
+    check(POLICY, "state: {}", "state: { cadence: every 4m }", &[together]);
+    let uncovered = "NEEDS_COVERED claims/cover.subscription.yaml:6";
+    for cadence in ["every 5m", "hourly :00", "weekly mon 06:00 UTC"] {
+        check(POLICY, "state: {}", &format!("state: {{ cadence: {cadence} }}"), &[uncovered, together]);
+    }
+}
+
+#[test]
 fn names_across_documents_lead_somewhere() {
     let cases = [
         ("becomes: { cover: given }", "becomes: { coverFrom: given }", 16),

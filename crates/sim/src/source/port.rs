@@ -8,10 +8,11 @@ use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::port::PortError;
 use seamline_flow::source::{
     Act, AsideRow, Incarnation, KeyFacts, OutboxRow, Rebase, Removal, Removed, Source, SourceCounts,
-    SourceRow, Taken, Tenure,
+    SourceRow, Taken, Tenure, within,
 };
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -23,6 +24,40 @@ impl Source for SimSource {
 
     async fn waiting(&self, limit: usize) -> Result<Vec<OutboxRow>, PortError> {
         self.world.call("source.waiting", || self.state().committed.waiting(limit)).await
+    }
+
+    async fn due(
+        &self,
+        _: &ContractId,
+        until: Timestamp,
+        limit: usize,
+        weight: u64,
+    ) -> Result<Vec<OutboxRow>, PortError> {
+        let due = || within(self.state().committed.due(until, limit), weight);
+        self.world.call("source.due", due).await
+    }
+
+    async fn deferred(&self, rows: &[Sequence]) -> Result<Vec<OutboxRow>, PortError> {
+        let there = || {
+            let state = self.state();
+            let there = rows.iter().filter_map(|row| state.committed.deferred.get(row));
+            there.cloned().collect::<Vec<_>>()
+        };
+        self.world.call("source.deferred", there).await
+    }
+
+    async fn recall(&self, but: &[ContractId]) -> Result<u64, PortError> {
+        let recall = || {
+            let mut state = self.state();
+            let all = std::mem::take(&mut state.committed.deferred);
+            let (stay, back): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                all.into_iter().partition(|(_, row)| but.contains(&row.contract));
+            let rows = back.len() as u64;
+            state.committed.deferred = stay;
+            state.committed.outbox.extend(back);
+            rows
+        };
+        self.world.call("source.recall", recall).await
     }
 
     async fn remove(

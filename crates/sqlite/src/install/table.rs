@@ -20,6 +20,7 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_ledger", 1),
     ("seamline_contract", 1),
     ("seamline_outbox", 1),
+    ("seamline_deferred", 1),
     ("seamline_key", 1),
     ("seamline_quarantine", 1),
     ("seamline_explained", 1),
@@ -197,6 +198,34 @@ pub(crate) const PRODUCER: &[Table] = &[
 )",
             "CREATE INDEX IF NOT EXISTS seamline_outbox_void ON seamline_outbox (void_sequence) \
              WHERE void_sequence IS NOT NULL",
+        ],
+    },
+    Table {
+        name: "seamline_deferred",
+        version: 1,
+        make: &[
+            "CREATE TABLE IF NOT EXISTS seamline_deferred (
+  id INTEGER PRIMARY KEY,
+  contract TEXT NOT NULL,
+  version TEXT NOT NULL,
+  key TEXT NOT NULL,
+  change TEXT,
+  details TEXT,
+  effective TEXT,
+  reason TEXT,
+  state TEXT,
+  moved TEXT,
+  previous TEXT NOT NULL,
+  void_channel TEXT,
+  void_sequence INTEGER,
+  void_previous INTEGER,
+  correlation TEXT,
+  causation TEXT,
+  traceparent TEXT,
+  written_at TEXT NOT NULL,
+  place INTEGER NOT NULL
+)",
+            "CREATE INDEX IF NOT EXISTS seamline_deferred_key ON seamline_deferred (contract, key, place, id)",
         ],
     },
     Table {

@@ -13,7 +13,8 @@ use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 
 /// Keys that wait or are aside are found in one pass over the outbox: an index would slow down every publishing.
-const FLAGS: &str = "waiting AS MATERIALIZED (SELECT DISTINCT key FROM seamline_outbox \
+const FLAGS: &str = "waiting AS MATERIALIZED (SELECT key FROM seamline_outbox \
+    WHERE contract = ?1 AND key IN (SELECT key FROM asked) UNION SELECT key FROM seamline_deferred \
     WHERE contract = ?1 AND key IN (SELECT key FROM asked)), \
     aside AS MATERIALIZED (SELECT DISTINCT key FROM seamline_quarantine \
     WHERE contract = ?1 AND key IN (SELECT key FROM asked))";

@@ -90,16 +90,19 @@ pub(super) async fn counts(
         (SELECT coalesce(sum(written), 0) FROM seamline_key WHERE contract = ?1), \
         (SELECT coalesce(sum(published), 0) FROM seamline_contract WHERE contract = ?1), \
         (SELECT count(*) FROM seamline_outbox WHERE contract = ?1), \
+        (SELECT count(*) FROM seamline_deferred WHERE contract = ?1), \
         (SELECT count(*) FROM seamline_quarantine WHERE contract = ?1), \
         (SELECT coalesce(sum(lost), 0) FROM seamline_contract WHERE contract = ?1) \
         + (SELECT count(*) FROM seamline_explained WHERE contract = ?1)";
     let row = sqlx::query(counts).bind(contract.as_str()).fetch_one(conn).await?;
+    let deferred = unsigned(row.get(3))?;
     Ok(SourceCounts {
         committed: unsigned(row.get(0))?,
         published: unsigned(row.get(1))?,
-        waiting: unsigned(row.get(2))?,
-        aside: unsigned(row.get(3))?,
-        lost: unsigned(row.get(4))?,
+        waiting: unsigned(row.get(2))? + deferred,
+        deferred,
+        aside: unsigned(row.get(4))?,
+        lost: unsigned(row.get(5))?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The outbox as a queue: its lease, the rows that wait, and their removal.
 
-use super::COLUMNS;
+use super::{COLUMNS, hours};
 use crate::case::{moment, raise};
 use crate::file::{corrupt, signed, unsigned};
 use jiff::Timestamp;
@@ -125,6 +125,9 @@ pub(super) async fn remove(
     if !removal.aside.is_empty() {
         set_aside(conn, &removal.aside, now).await?;
     }
+    if !removal.deferred.is_empty() {
+        hours::put_off(conn, &removal.deferred).await?;
+    }
     for case in &removal.cases {
         raise(conn, case, now).await?;
     }
@@ -138,12 +141,17 @@ pub(super) async fn publish(conn: &mut SqliteConnection, published: &[Sequence])
     let ids = serde_json::to_string(&ids).map_err(corrupt)?;
     // Counted where they leave: a row that is gone already is not in the log because of this batch.
     let count = "UPDATE seamline_contract SET published = published + gone.rows FROM \
-        (SELECT contract, count(*) AS rows FROM seamline_outbox \
-        WHERE id IN (SELECT value FROM json_each(?)) GROUP BY contract) AS gone \
+        (SELECT contract, count(*) AS rows FROM (\
+        SELECT contract FROM seamline_outbox WHERE id IN (SELECT value FROM json_each(?1)) UNION ALL \
+        SELECT contract FROM seamline_deferred WHERE id IN (SELECT value FROM json_each(?1))) GROUP BY contract) AS gone \
         WHERE gone.contract = seamline_contract.contract";
     sqlx::query(count).bind(&ids).execute(&mut *conn).await?;
-    let leave = "DELETE FROM seamline_outbox WHERE id IN (SELECT value FROM json_each(?))";
-    sqlx::query(leave).bind(&ids).execute(conn).await?;
+    for leave in [
+        "DELETE FROM seamline_outbox WHERE id IN (SELECT value FROM json_each(?))",
+        "DELETE FROM seamline_deferred WHERE id IN (SELECT value FROM json_each(?))",
+    ] {
+        sqlx::query(leave).bind(&ids).execute(&mut *conn).await?;
+    }
     Ok(())
 }
 
@@ -153,8 +161,9 @@ async fn set_aside(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let wide = format!(
-        "INSERT INTO seamline_quarantine ({COLUMNS}, rule, path, message, since) \
-         SELECT {COLUMNS}, ?, ?, ?, ? FROM seamline_outbox WHERE id = ?"
+        "INSERT INTO seamline_quarantine ({COLUMNS}, rule, path, message, since) SELECT {COLUMNS}, ?1, ?2, ?3, ?4 FROM (\
+         SELECT {COLUMNS} FROM seamline_outbox WHERE id = ?5 UNION ALL \
+         SELECT {COLUMNS} FROM seamline_deferred WHERE id = ?5)"
     );
     for row in aside {
         let (rule, path, message) = match &row.violation {
@@ -163,8 +172,11 @@ async fn set_aside(
         };
         let query = sqlx::query(sqlx::AssertSqlSafe(wide.as_str())).bind(rule).bind(path).bind(message);
         query.bind(now.to_string()).bind(signed(row.sequence.0)).execute(&mut *conn).await?;
-        let leave = sqlx::query("DELETE FROM seamline_outbox WHERE id = ?").bind(signed(row.sequence.0));
-        leave.execute(&mut *conn).await?;
+        for leave in
+            ["DELETE FROM seamline_outbox WHERE id = ?", "DELETE FROM seamline_deferred WHERE id = ?"]
+        {
+            sqlx::query(leave).bind(signed(row.sequence.0)).execute(&mut *conn).await?;
+        }
     }
     // Invariant: a row without a violation is in quarantine only behind another row of its key. One that it was to wait behind
     // may have been re-driven since it was read.

@@ -1,5 +1,6 @@
 //! The next incarnation of an outbox: what waits gets new sequences, in one transaction.
 
+use super::hours::recall;
 use super::queue::{end_of, publish};
 use crate::file::{corrupt, signed, unsigned};
 use jiff::Timestamp;
@@ -47,6 +48,7 @@ pub(super) async fn rebase(
     if !rebase.published.is_empty() {
         publish(&mut *conn, &rebase.published).await?;
     }
+    recall(&mut *conn, &[]).await?;
     let last = renumber(&mut *conn, rebase.incarnation).await?;
     let draw = "UPDATE sqlite_sequence SET seq = ? WHERE name = 'seamline_outbox'";
     if sqlx::query(draw).bind(signed(last.0)).execute(&mut *conn).await?.rows_affected() == 0 {

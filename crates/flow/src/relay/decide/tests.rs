@@ -4,19 +4,32 @@ mod majors;
 
 use super::decide;
 use crate::log::Outgoing;
+use crate::outlet::{Outlet, OutletSet};
 use crate::relay::fixture;
 use crate::source::{Act, OutboxRow};
+use seamline_contract::channel::DEFAULT_TOPICS;
 use seamline_contract::id::ContractId;
 use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::sequence::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn plan(rows: &[OutboxRow], parked: &[&str]) -> super::Plan {
-    let outlets = fixture::outlets();
+    planned(&fixture::outlets(), rows, parked, false)
+}
+
+/// Plans rows of a contract that is sent each hour.
+fn hourly(rows: &[OutboxRow], due: bool) -> super::Plan {
+    let contract = fixture::at_hours("hourly :00", "hourly :00");
+    let outlet = Outlet::compile(&contract, DEFAULT_TOPICS, 4).unwrap();
+    let (context, system) = ("policy-administration".parse().unwrap(), "core".parse().unwrap());
+    planned(&OutletSet::new(context, system, vec![outlet]).unwrap(), rows, &[], due)
+}
+
+fn planned(outlets: &OutletSet, rows: &[OutboxRow], parked: &[&str], due: bool) -> super::Plan {
     let topics = outlets.iter().flat_map(|outlet| &outlet.channels);
     let partitions: BTreeMap<String, u32> = topics.map(|channel| (channel.topic.clone(), 4)).collect();
     let parked: BTreeSet<ContractId> = parked.iter().map(|id| id.parse().unwrap()).collect();
-    decide(&outlets, rows, &parked, &partitions, 1)
+    decide(outlets, rows, &parked, &partitions, 1, due)
 }
 
 fn topics(records: &[Outgoing]) -> Vec<String> {
@@ -50,6 +63,42 @@ fn an_event_goes_to_the_channels_that_carry_it_and_its_state_to_every_state_topi
     assert_eq!(made, plan(&[row], &[]), "the same on every repetition");
     let bound = plan(&[OutboxRow { moved: None, ..fixture::event(8, 1, "PolicyBound", "eligible") }], &[]);
     assert_eq!(topics(&bound.records), ["events", "state", "eligibility.state", batches]);
+}
+
+#[test]
+fn rows_that_are_sent_at_an_hour_are_put_off_until_then() {
+    let mut rows: Vec<OutboxRow> = (1..=2).map(|it| fixture::state(it, 1)).collect();
+    rows[1].behind = true;
+    let made = hourly(&rows, false);
+    assert_eq!((made.records, made.batch, made.deferred), (Vec::new(), None, vec![Sequence(1)]));
+    assert_eq!(made.aside.len(), 1, "what waits behind a broken row waits there");
+    assert_eq!(made.staying, 0);
+    assert!(plan(&rows[..1], &[]).deferred.is_empty(), "as it happens");
+}
+
+#[test]
+fn at_its_hour_each_event_leaves_and_of_the_states_of_a_key_the_newest() {
+    let suspended = |sequence, key| fixture::event(sequence, key, "PolicySuspended", "ineligible");
+    let bad = OutboxRow { state: Some(b"{}".to_vec()), ..fixture::state(5, 1) };
+    let rows = [suspended(1, 1), fixture::state(3, 1), bad, suspended(2, 2)];
+    let made = hourly(&rows, true);
+    assert_eq!(made.batch.unwrap().rows, [1, 3, 2].map(Sequence), "each row is in the log");
+    assert_eq!(made.aside.len(), 1, "a broken one stands for nothing");
+    let sent: Vec<(String, u64)> = made
+        .records
+        .iter()
+        .filter_map(|record| {
+            let envelope = Envelope::from_headers(&record.headers).ok()?;
+            Some((record.topic.rsplit("v2.").next()?.to_owned(), envelope.sequence.0))
+        })
+        .collect();
+    let of = |topic: &str| -> Vec<u64> {
+        sent.iter().filter(|(at, _)| at == topic).map(|(_, sequence)| *sequence).collect()
+    };
+    assert_eq!(of("events"), [1, 2]);
+    assert_eq!(of("eligibility.events"), [1, 2]);
+    assert_eq!(of("state"), [3, 2]);
+    assert_eq!(of("eligibility.state"), [3, 2]);
 }
 
 #[test]

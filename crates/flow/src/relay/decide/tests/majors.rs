@@ -19,7 +19,7 @@ fn plan(row: OutboxRow) -> Plan {
     let outlets = OutletSet::new(context, system, vec![outlet]).unwrap();
     let topics = outlets.all().flat_map(|outlet| &outlet.channels);
     let partitions: BTreeMap<String, u32> = topics.map(|channel| (channel.topic.clone(), 4)).collect();
-    decide(&outlets, &[row], &BTreeSet::new(), &partitions, 1)
+    decide(&outlets, &[row], &BTreeSet::new(), &partitions, 1, false)
 }
 
 /// Returns a row that tells of an event, with the chains of both majors.
