@@ -17,7 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Why a pass that had nothing to compare says nothing.
-const NOTHING: &str = "there was nothing to compare: its topic, or the digest key of it, is not there yet";
+const NOTHING: &str = "nothing of it could be compared: its topic is not there yet, it has ended, or its rows are in several databases";
 
 /// A subject of a database, and what its documents say of its comparisons.
 #[derive(Debug, Clone, PartialEq, Eq)]

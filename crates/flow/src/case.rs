@@ -103,7 +103,7 @@ pub struct NewCase {
     pub owed_by: ContextId,
     /// One line: lower case, no final stop.
     pub summary: String,
-    /// Facts, a JSON object; keys of rows may be in it, values never.
+    /// Facts, a JSON object; keys of rows may be in it, and business states by which the contract counts; no other value.
     pub details: String,
 }
 
