@@ -116,7 +116,7 @@ fn rows_wait_for_their_hour_and_leave_as_a_batch_with_the_newest_state_of_each_k
     assert_eq!(source(&place), [106, 2, 2], "what came after the hour waits for the next");
     assert_eq!(arrived(&place), 3);
     assert_eq!(states(&place), 3, "the newest state of each key");
-    let inbox = "SELECT count(*) FROM \"seamline_inbox_shippable-orders\"";
+    let inbox = "SELECT count(*) FROM seamline_inbox";
     assert_eq!(place.number("delivery", inbox), 3, "each event that is reacted to");
     assert!(
         place.run(&["case", "list", "--closed", "--format", "json"]).out.contains("[]"),
@@ -173,5 +173,5 @@ fn channels_of_one_contract_leave_together_or_are_refused() {
     let place = place(SELDOM, "53w");
     place.edit("orders/order.contract.yaml", &format!("state: {{ cadence: {SELDOM} }}"), "state: {}");
     place.run(&["check"]).exits(1).says("CHANNELS_LEAVE_TOGETHER");
-    place.run(&["install", "orders", "--yes"]).exits(2).says("give events and state one cadence");
+    place.run(&["install", "orders", "--yes"]).exits(1).says("run `seamline check` and mend them");
 }
