@@ -13,7 +13,8 @@ impl Database {
             self.deferred.values().filter(before).any(|other| other.written_at > until)
                 || self.outbox.values().any(|other| before(&other))
         };
-        let is_due = |row: &&OutboxRow| row.contract == *contract && row.written_at <= until && !is_held_up(row);
+        let is_due =
+            |row: &&OutboxRow| row.contract == *contract && row.written_at <= until && !is_held_up(row);
         let mut rows: Vec<OutboxRow> = self.deferred.values().filter(is_due).cloned().collect();
         rows.sort_by_key(|row| (row.key.clone(), place(row)));
         rows.truncate(limit);

@@ -66,9 +66,14 @@ pub(super) async fn what_is_put_off_is_due_at_its_hour<F: SourceFixture>(fixture
     let behind = due(fixture, &source, Timestamp::MAX, 100).await;
     assert!(behind.len() == 1 && behind[0].behind, "one of its key is in quarantine");
     assert_eq!(sure(source.redrive(&fixture.contract(), &there[2].key).await), 1);
-    assert_eq!(due(fixture, &source, Timestamp::MAX, 100).await, [], "none passes one of its key that is back");
+    assert_eq!(
+        due(fixture, &source, Timestamp::MAX, 100).await,
+        [],
+        "none passes one of its key that is back"
+    );
     put_off(&source, &tenure, &waiting(&source).await).await;
-    let again: Vec<_> = due(fixture, &source, Timestamp::MAX, 100).await.iter().map(|row| row.sequence).collect();
+    let again: Vec<_> =
+        due(fixture, &source, Timestamp::MAX, 100).await.iter().map(|row| row.sequence).collect();
     assert_eq!(again, [there[2].sequence, behind[0].sequence]);
 }
 
