@@ -118,6 +118,7 @@ def producer(world, context):
         for contract, count in conn.execute("SELECT contract, count(*) FROM seamline.explained GROUP BY contract").fetchall():
             lost[contract] = lost.get(contract, 0) + count
         waiting = sum(one(f"SELECT count(*) FROM seamline.outbox_{table}") for table in range(3))
+        waiting += one("SELECT count(*) FROM seamline.deferred")
         waiting += one("SELECT count(*) FROM seamline.void")
         aside = one("SELECT count(*) FROM seamline.quarantine")
         batch = one("SELECT batch FROM seamline.lease WHERE name = 'outbox'")

@@ -291,7 +291,7 @@ pub trait Source: Send + Sync {
 
     /// Returns rows of a contract that were put off and written at that moment or before, at most `limit` and as many as reach the
     /// weight, in one snapshot: those of a key together, in the order of the queue, and none that stands behind one of its key
-    /// which was written later. Fewer than `limit` that weigh less are all there are.
+    /// which was written later or is in the outbox. Fewer than `limit` that weigh less are all there are.
     fn due(
         &self,
         contract: &ContractId,

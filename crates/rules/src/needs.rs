@@ -157,6 +157,8 @@ fn gaps(subscription: &Subscription, contract: &ResolvedContract, needs: &Needs)
     let guarantees = &contract.contract.guarantees;
     let (events, state) = (guarantees.events.as_ref(), guarantees.state.as_ref());
     let (fresh, fresh_at) = freshness(subscription, contract);
+    let cadence = fresh.and_then(|fresh| fresh.hours);
+    let fresh = fresh.map(|fresh| fresh.promised);
     let answer =
         if subscription.sends.is_empty() { guarantees.requests_answer } else { guarantees.commands_answer };
     let answering = if subscription.sends.is_empty() { "requests" } else { "commands" };
@@ -173,10 +175,14 @@ fn gaps(subscription: &Subscription, contract: &ResolvedContract, needs: &Needs)
         ),
     ];
     for (need, needed, promised, promise) in within {
+        let hours = cadence.filter(|_| need == "freshness");
         if let Some(needed) = needed
-            && !promised.is_some_and(|promised| promised.covers(&needed))
+            && !promised.is_some_and(|promised| after_its_hour(promised, hours).covers(&needed))
         {
-            let promised = promised.map(|promised| promised.to_string());
+            let promised = promised.map(|promised| match hours {
+                Some(Cadence::At(text)) => format!("{promised}` after an hour of `{text}"),
+                Some(Cadence::Continuous) | None => promised.to_string(),
+            });
             gaps.push(Gap { need, needed: needed.to_string(), promised, promise, help: None });
         }
     }
@@ -203,30 +209,44 @@ fn gaps(subscription: &Subscription, contract: &ResolvedContract, needs: &Needs)
     gaps
 }
 
+/// How fresh something is promised to be.
+#[derive(Debug, Clone, Copy)]
+struct Fresh<'a> {
+    promised: Within,
+    /// The hours from which it counts.
+    hours: Option<&'a Cadence>,
+}
+
 /// Returns how fresh it is promised to be what a subscription reads, and where: a table is kept from state, reactions come from
 /// events, and what is asked for is as fresh as its answer. What is sent at hours waits for them before.
-fn freshness(subscription: &Subscription, contract: &ResolvedContract) -> (Option<Within>, ModelPath) {
+fn freshness<'a>(
+    subscription: &Subscription,
+    contract: &'a ResolvedContract,
+) -> (Option<Fresh<'a>>, ModelPath) {
     let guarantees = &contract.contract.guarantees;
     if subscription.projection().is_some() {
         let state = guarantees.state.as_ref();
         let at = promise_path(contract, ChannelKind::State, "freshness");
         let cadence = contract.contract.state.as_ref().map(|state| &state.cadence);
-        return (after_its_hour(state.and_then(|state| state.freshness), cadence), at);
+        let promised = state.and_then(|state| state.freshness);
+        return (promised.map(|promised| Fresh { promised, hours: cadence }), at);
     }
     if subscription.reacts_to.is_empty() && !subscription.asks.is_empty() {
         let at = contract.contract.path().key("guarantees").key("requests").key("freshness");
-        return (guarantees.requests_freshness, at);
+        let promised = guarantees.requests_freshness;
+        return (promised.map(|promised| Fresh { promised, hours: None }), at);
     }
     let events = guarantees.events.as_ref();
     let cadence = contract.contract.events.as_ref().map(|events| &events.terms.cadence);
-    let fresh = after_its_hour(events.and_then(|events| events.freshness), cadence);
+    let promised = events.and_then(|events| events.freshness);
+    let fresh = promised.map(|promised| Fresh { promised, hours: cadence });
     (fresh, promise_path(contract, ChannelKind::Events, "freshness"))
 }
 
 /// Returns how fresh that is from commit on which is promised from its hour on.
-fn after_its_hour(promised: Option<Within>, cadence: Option<&Cadence>) -> Option<Within> {
+fn after_its_hour(promised: Within, cadence: Option<&Cadence>) -> Within {
     let waits = cadence.and_then(Cadence::longest).unwrap_or(Span(Duration::ZERO));
-    promised.map(|it| Within { span: Span(it.span.0 + waits.0), ..it })
+    Within { span: Span(promised.span.0 + waits.0), ..promised }
 }
 
 /// State yields each key as it is now; only events yield what was.

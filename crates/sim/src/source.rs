@@ -1,5 +1,6 @@
 //! The simulated producer's database: transactions of several writers, ids in the order of draws, an outbox as a queue.
 
+mod hours;
 mod port;
 
 use crate::cases::CaseTable;
@@ -368,23 +369,6 @@ impl Database {
             row.behind = self.aside.values().any(|(aside, ..)| aside.key == row.key && place(aside).0 < at);
         }
         rows
-    }
-
-    fn due(&self, until: Timestamp, limit: usize) -> Vec<OutboxRow> {
-        let comes_later = |row: &OutboxRow| {
-            let before = |other: &&OutboxRow| other.key == row.key && place(other) < place(row);
-            self.deferred.values().filter(before).any(|other| other.written_at > until)
-        };
-        let is_due = |row: &&OutboxRow| row.written_at <= until && !comes_later(row);
-        let mut rows: Vec<OutboxRow> = self.deferred.values().filter(is_due).cloned().collect();
-        rows.sort_by_key(|row| (row.key.clone(), place(row)));
-        rows.truncate(limit);
-        self.behind(rows)
-    }
-
-    /// Takes a row that waits, also for its hour.
-    fn take(&mut self, sequence: Sequence) -> Option<OutboxRow> {
-        self.outbox.remove(&sequence).or_else(|| self.deferred.remove(&sequence))
     }
 
     fn take_over(&mut self, holder: &str, now: Timestamp, ttl: Duration) -> Taken {

@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnection;
 const ROW: &str = "d.id, d.contract, d.version, d.key, d.change, d.details, d.effective, d.reason, d.state, d.moved, \
     d.previous, d.written_at, d.correlation, d.causation, d.traceparent, d.void_channel, d.void_previous, d.place";
 
+/// What was redriven is back in the outbox for a moment, and in front of what is put off of its key: it is found in one pass.
 pub(super) async fn due(
     conn: &mut PgConnection,
     contract: &ContractId,
@@ -23,10 +24,16 @@ pub(super) async fn due(
     weight: u64,
 ) -> Result<Waiting, sqlx::Error> {
     let rows = format!(
-        "SELECT {ROW}, EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = d.contract AND q.key = d.key \
+        "WITH back AS MATERIALIZED (SELECT key, min(place) AS place FROM (\
+         SELECT key, id AS place FROM seamline.outbox_0 WHERE contract = $1 UNION ALL \
+         SELECT key, id FROM seamline.outbox_1 WHERE contract = $1 UNION ALL \
+         SELECT key, id FROM seamline.outbox_2 WHERE contract = $1 UNION ALL \
+         SELECT key, place FROM seamline.void WHERE contract = $1) o GROUP BY key) \
+         SELECT {ROW}, EXISTS (SELECT FROM seamline.quarantine q WHERE q.contract = d.contract AND q.key = d.key \
          AND coalesce(q.void_place, q.id) < d.place) FROM seamline.deferred d \
          WHERE d.contract = $1 AND d.written_at <= $2::timestamptz AND NOT EXISTS (SELECT FROM seamline.deferred e \
          WHERE e.contract = d.contract AND e.key = d.key AND e.place < d.place AND e.written_at > $2::timestamptz) \
+         AND NOT EXISTS (SELECT FROM back WHERE back.key = d.key AND back.place < d.place) \
          ORDER BY d.key, d.place, d.id LIMIT $3"
     );
     let rows = sqlx::query(AssertSqlSafe(rows)).bind(contract.as_str()).bind(until.to_string());

@@ -28,12 +28,12 @@ impl Source for SimSource {
 
     async fn due(
         &self,
-        _: &ContractId,
+        contract: &ContractId,
         until: Timestamp,
         limit: usize,
         weight: u64,
     ) -> Result<Vec<OutboxRow>, PortError> {
-        let due = || within(self.state().committed.due(until, limit), weight);
+        let due = || within(self.state().committed.due(contract, until, limit), weight);
         self.world.call("source.due", due).await
     }
 

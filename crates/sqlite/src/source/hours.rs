@@ -15,17 +15,20 @@ fn texts(rows: &[Sequence]) -> Result<String, sqlx::Error> {
     serde_json::to_string(&ids).map_err(corrupt)
 }
 
-/// Moments are compared as texts: both have milliseconds.
+/// Moments are compared as texts: both have milliseconds. What was redriven is back in the outbox for a moment, and in front of
+/// what is put off of its key: it is found in one pass.
 pub(super) async fn due(
     conn: &mut SqliteConnection,
     contract: &ContractId,
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<OutboxRow>, sqlx::Error> {
-    let rows = "SELECT d.*, EXISTS (SELECT 1 FROM seamline_quarantine q WHERE q.contract = d.contract \
+    let rows = "WITH back AS MATERIALIZED (SELECT key, min(coalesce(void_sequence, id)) AS place FROM seamline_outbox \
+        WHERE contract = ?1 GROUP BY key) SELECT d.*, EXISTS (SELECT 1 FROM seamline_quarantine q WHERE q.contract = d.contract \
         AND q.key = d.key AND coalesce(q.void_sequence, q.id) < d.place) AS behind FROM seamline_deferred d \
         WHERE d.contract = ?1 AND d.written_at <= ?2 AND NOT EXISTS (SELECT 1 FROM seamline_deferred e \
         WHERE e.contract = d.contract AND e.key = d.key AND e.place < d.place AND e.written_at > ?2) \
+        AND NOT EXISTS (SELECT 1 FROM back WHERE back.key = d.key AND back.place < d.place) \
         ORDER BY d.key, d.place, d.id LIMIT ?3";
     let rows = sqlx::query(rows).bind(contract.as_str()).bind(format!("{until:.3}"));
     let rows = rows.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(conn).await?;

@@ -63,7 +63,18 @@ pub(super) async fn what_is_put_off_is_due_at_its_hour<F: SourceFixture>(fixture
     assert_eq!((now.committed, now.published, now.waiting, now.deferred, now.aside), (4, 3, 0, 0, 1));
     write(fixture, &source, &[Write::Put(1, 3)]).await;
     put_off(&source, &tenure, &waiting(&source).await).await;
-    assert!(due(fixture, &source, Timestamp::MAX, 100).await[0].behind, "one of its key is in quarantine");
+    let behind = due(fixture, &source, Timestamp::MAX, 100).await;
+    assert!(behind.len() == 1 && behind[0].behind, "one of its key is in quarantine");
+    assert_eq!(sure(source.redrive(&fixture.contract(), &there[2].key).await), 1);
+    assert_eq!(
+        due(fixture, &source, Timestamp::MAX, 100).await,
+        [],
+        "none passes one of its key that is back"
+    );
+    put_off(&source, &tenure, &waiting(&source).await).await;
+    let again: Vec<_> =
+        due(fixture, &source, Timestamp::MAX, 100).await.iter().map(|row| row.sequence).collect();
+    assert_eq!(again, [there[2].sequence, behind[0].sequence]);
 }
 
 /// What need not be put off any longer is back where it was, and a rebase finds all that waits.
