@@ -1,11 +1,11 @@
-//! The gate of blame at the consumer: two hundred divergences made by raw SQL, each found with its link, kind, key, attributes and team, and mended.
+//! The gate of blame: hundreds of divergences made by raw SQL, each found with its link, kind, key, attributes and team, and mended.
 //! What makes them shares no code with what finds them, and holds the answer key.
 
 use crate::fixture::{connect, expire, number, rows, run, settle};
 use crate::insurer::{Insurer, in_transaction, key, policy};
 use seamline_agent::agent::Agent;
 use seamline_agent::custody::{Compared, key_text};
-use seamline_flow::drift::Conclusion;
+use seamline_flow::drift::{Conclusion, Link};
 use sqlx::sqlite::SqliteConnection;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -230,10 +230,11 @@ fn found(compared: &Compared) -> BTreeSet<Answer> {
     drifts
         .map(|drift| {
             let mut differing = drift.differing.clone();
+            // A contract's topics carry different attributes: they are held against the answer together.
             differing.sort();
-            let (link, kind, differing) =
-                (drift.link.to_string(), drift.kind.to_string(), differing.join(" "));
-            (link, kind, key_text(drift).to_owned(), differing, drift.owed_by.to_string())
+            let differing = if drift.link == Link::Source { String::new() } else { differing.join(" ") };
+            let link = drift.link.to_string();
+            (link, drift.kind.to_string(), key_text(drift).to_owned(), differing, drift.owed_by.to_string())
         })
         .collect()
 }
@@ -293,7 +294,7 @@ async fn break_table(
 }
 
 #[tokio::test]
-async fn every_divergence_of_two_hundred_is_blamed_and_mended() {
+async fn every_divergence_of_three_hundred_is_blamed_and_mended() {
     let mut insurer = Insurer::new().await;
     insurer.bind(1..POLICIES + 1).await;
     settle(&insurer.agents).await;
@@ -337,9 +338,19 @@ async fn every_divergence_of_two_hundred_is_blamed_and_mended() {
 
     let mut deck = Deck::new(2..POLICIES, 11);
     deck.0.retain(|it| !gone.contains(it) && !old.contains(it) && !new.contains(it));
-    n_answers += read_over(&mut insurer, &mut hands[..1], &mut log, &mut deck).await;
+    n_answers += read_over(&mut insurer, &mut hands, &mut log, &mut deck).await;
 
-    assert!(n_answers >= 200, "{n_answers}");
+    // Link 1: what a producer changed, removed, lost or forgot beside its outbox.
+    let answers = break_source(&mut insurer, &mut deck).await;
+    n_answers += answers.len();
+    let core = insurer.agent("policy-administration");
+    judged(core, &insurer.agents, &answers, "policy-administration/policy@2").await;
+    for hand in &hands {
+        let agent = insurer.agent(hand.copy.context);
+        let compared = agent.compare(|name| name == hand.copy.subscription).await.unwrap();
+        assert_eq!(compared.conclusion(), Conclusion::Clean, "{compared:#?}");
+    }
+    assert!(n_answers >= 300, "{n_answers}");
 }
 
 /// Breaks link 2: lets records be read over, while hands delete other rows of the same tables. Returns how many were blamed.
@@ -370,4 +381,39 @@ async fn read_over(
     }
     settle(&insurer.agents).await;
     n_answers
+}
+
+/// Breaks the link between a producer's tables and the log in every way that a hand can.
+async fn break_source(insurer: &mut Insurer, deck: &mut Deck) -> BTreeSet<Answer> {
+    let mut answers = BTreeSet::new();
+    let mut expect = |kind: &str, numbers: &[u32]| {
+        answers
+            .extend(numbers.iter().map(|it| answer("source", kind, key(*it), &[], "policy-administration")));
+    };
+    let edited = deck.take(10);
+    let sql =
+        format!("UPDATE policy_current SET cover_from = '2026-02-02' WHERE policy_no IN ({})", list(&edited));
+    run(&mut insurer.core, &sql).await;
+    expect("corrupt", &edited);
+    let removed = deck.take(8);
+    run(&mut insurer.core, &format!("DELETE FROM policy_current WHERE policy_no IN ({})", list(&removed)))
+        .await;
+    expect("phantom", &removed);
+    let unpublished: Vec<u32> = (2_001..2_009).collect();
+    for number in &unpublished {
+        let bound = crate::insurer::bound(*number);
+        let (insert, _) = bound.split_once(';').unwrap();
+        run(&mut insurer.core, insert).await;
+    }
+    expect("missing", &unpublished);
+    let lost = deck.take(8);
+    let acts: Vec<String> = lost.iter().map(|it| renewed(*it)).collect();
+    at_the_source(insurer, &acts).await;
+    run(&mut insurer.core, "DELETE FROM seamline_outbox").await;
+    expect("stale", &lost);
+    let forgotten = deck.take(6);
+    let keys = forgotten.iter().map(|it| format!("'{}'", key(*it))).collect::<Vec<_>>().join(", ");
+    run(&mut insurer.core, &format!("DELETE FROM seamline_key WHERE key IN ({keys})")).await;
+    expect("orphan", &forgotten);
+    answers
 }
