@@ -53,8 +53,11 @@ def drop(world):
     with root(world) as conn:
         for context in CONTEXTS:
             for suffix in ("", "_kept"):
-                name = sql.Identifier(name_of(world, context) + suffix)
-                conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+                name = name_of(world, context) + suffix
+                conn.execute(
+                    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s", (name,)
+                )
+                conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def copy(world, source, target):

@@ -71,6 +71,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         at!(crash::killed, "sales", "removed", 4),
     ),
     shared(
+        "killed-streaming-committed",
+        "The same when the log has committed, while rows leave the outbox through logical replication.",
+        DIES,
+        at!(crash::killed_streaming, "sales", "committed", 4),
+    ),
+    shared(
+        "killed-streaming-removed",
+        "The same when rows were just removed, and the server of the slot was told or not.",
+        DIES,
+        at!(crash::killed_streaming, "sales", "removed", 4),
+    ),
+    shared(
         "killed-polled",
         "SIGKILL of the consumer's agent when it has read records, twice.",
         DIES,

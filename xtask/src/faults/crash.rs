@@ -20,6 +20,9 @@ const TAKEN: Duration = Duration::from_secs(60);
 /// How long a zombie is given for what it still tries.
 const TWITCH: Duration = Duration::from_secs(2);
 
+/// Up to where the slot of an outbox is needed no more.
+const CURSOR: &str = "SELECT lsn::text || '/' || idx FROM seamline.slot";
+
 /// A point at which the agent of a context dies or stands still: its name, and at which passing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
@@ -31,7 +34,19 @@ pub(crate) struct Point {
 /// Kills the agent of a context with SIGKILL at a point: amid all the writing, and over what was written last, so that nothing
 /// that comes later hides what was lost. Others go on.
 pub(crate) fn killed(ground: &Ground<'_>, point: Point) -> Result<Done> {
+    killed_on(ground.stage()?, point, None)
+}
+
+/// The same, while the rows of that context leave through logical replication.
+pub(crate) fn killed_streaming(ground: &Ground<'_>, point: Point) -> Result<Done> {
     let stage = ground.stage()?;
+    stage.stream(point.context)?;
+    let begun = stage.cell(point.context, CURSOR)?;
+    killed_on(stage, point, Some(&begun))
+}
+
+/// `begun` says from where the slot of the context is read: it must come further.
+fn killed_on(stage: Stage<'_>, point: Point, begun: Option<&str>) -> Result<Done> {
     let writers = stage.writers(8)?;
     let others = others(&stage, point)?;
     let mut injected = 0;
@@ -42,6 +57,11 @@ pub(crate) fn killed(ground: &Ground<'_>, point: Point) -> Result<Done> {
     stop_writers(writers)?;
     if let Some(outcome) = kill(&stage, point, 1, &mut injected)? {
         return stage.done(injected, outcome);
+    }
+    if let Some(begun) = begun
+        && stage.cell(point.context, CURSOR)? == begun
+    {
+        return stage.done(0, Outcome::Inconclusive("no row left through the slot".to_owned()));
     }
     let heir = stage.agent(point.context, None)?;
     ended(stage, others, heir, injected, End::default())

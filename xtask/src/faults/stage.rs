@@ -4,7 +4,7 @@ use crate::faults::Done;
 use crate::faults::kit::Kit;
 use crate::faults::process::{Running, Said, run};
 use crate::faults::verdict::Outcome;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::fs;
@@ -163,6 +163,17 @@ impl<'a> Stage<'a> {
             bail!("`seamline {}` ended with {:?}: {}", words.join(" "), said.code, said.tail());
         }
         Ok(said)
+    }
+
+    /// Lets rows of a context's outbox leave through logical replication from now on.
+    pub(crate) fn stream(&self, context: &str) -> Result<()> {
+        let file = self.estate().join("environments/servers.environment.yaml");
+        let text = fs::read_to_string(&file)?;
+        let url = format!("url: '${{{}_URL}}'", context.to_uppercase());
+        ensure!(text.contains(&url), "the environment does not say `{url}`");
+        fs::write(&file, text.replace(&url, &format!("{url}, relay: replication")))?;
+        self.seamline_well(&["install", context, "--yes"])?;
+        Ok(())
     }
 
     /// Has a subscription agree to what its contract says now: a review, of no environment.

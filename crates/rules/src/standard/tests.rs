@@ -50,7 +50,7 @@ guarantees:
   reference: { freshness: 1d }
   requests: { freshness: 1m, answer: 1s }
   commands: { answer: 1m }
-reconciliation: { every: 1h, countBy: state, page: 1 row, warn: 1 row, repair: reemit, runbook: r.md }
+reconciliation: { every: 1h, countBy: state, page: 1 row, warn: 1 row, repair: reemit, unattended: 2 rows, runbook: r.md }
 serves: [{ version: 1, until: 2027-03-31 }]
 ";
 const SUBSCRIPTION_TEXT: &str = "apiVersion: seamline/v1
