@@ -14,11 +14,13 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 const STARTS: u32 = 3;
 
 /// Beside the port; fsync stays on, for what is proved must hold after a crash.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 7] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=300",
     "wal_level=logical",
+    "max_replication_slots=200",
+    "max_wal_senders=200",
     "shared_buffers=256MB",
 ];
 

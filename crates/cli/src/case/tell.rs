@@ -63,7 +63,7 @@ pub(super) fn print(context: &ContextId, case: &Case, around: &Around, place: &s
     let raised = &case.raised;
     println!("{context}/{}  {}  {}", case.id, raised.kind.word(), case.stage.word());
     println!("{}: {}", raised.subject, raised.summary);
-    println!("{} must act; raised {} times since {}", raised.owed_by, case.times, case.opened);
+    println!("{} must act; raised {} since {}", raised.owed_by, counted(case.times, "time"), case.opened);
     if raised.kind == CaseKind::Drift {
         match around.clean {
             Some(at) => println!("it came about after {at}, when all compared clean"),

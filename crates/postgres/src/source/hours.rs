@@ -92,21 +92,26 @@ fn back(which: &str) -> [String; 2] {
 }
 
 pub(super) async fn recall(conn: &mut PgConnection, but: &[ContractId]) -> Result<u64, sqlx::Error> {
-    returned(&mut *conn).await?;
     let but: Vec<&str> = but.iter().map(ContractId::as_str).collect();
     let mut moved = 0;
     for statement in back("contract <> ALL ($1::text[])") {
         let statement = sqlx::query(AssertSqlSafe(statement)).bind(&but);
         moved += statement.execute(&mut *conn).await?.rows_affected();
     }
+    if moved > 0 {
+        returned(conn).await?;
+    }
     Ok(moved)
 }
 
 /// Moves rows back to the outbox, from where they go aside as others do.
 pub(super) async fn take_back(conn: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
-    returned(&mut *conn).await?;
+    let mut moved = 0;
     for statement in back("id = ANY ($1)") {
-        sqlx::query(AssertSqlSafe(statement)).bind(ids).execute(&mut *conn).await?;
+        moved += sqlx::query(AssertSqlSafe(statement)).bind(ids).execute(&mut *conn).await?.rows_affected();
+    }
+    if moved > 0 {
+        returned(conn).await?;
     }
     Ok(())
 }
