@@ -171,8 +171,13 @@ async fn a_token_is_renewed_before_it_ends_and_a_wrong_one_is_told() {
     works(&broker, "TOKEN", &claims, "late").await;
     let late = log.fence("late").await.unwrap();
     assert_eq!(log.append(&late, vec![record("token", 0, "k", b"v")]).await.unwrap(), Appended::Done);
-    let (mut sweep, mut read) = (Sweep::begin(&log, &identity, 0).await.unwrap(), 0);
     let begun = Instant::now();
+    // The mark of a transaction's end comes to its partitions a moment after the answer.
+    while !log.decided(&identity, 0).await.unwrap() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the last transaction is not decided");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (mut sweep, mut read) = (Sweep::begin(&log, &identity, 0).await.unwrap(), 0);
     loop {
         match sweep.next(&log, 1000).await {
             Ok(Some(records)) => read += records.len(),
