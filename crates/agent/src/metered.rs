@@ -49,6 +49,8 @@ impl<L: Log> Log for Metered<'_, L> {
         from: u64,
         limit: usize,
     ) -> Result<Fetched, PortError> {
+        // No more than are read in a second: a pause must be shorter than the lease of whoever reads.
+        let limit = self.rate.map_or(limit, |rate| limit.min(rate.max(1) as usize));
         let fetched = self.log.fetch(topic, partition, from, limit).await?;
         if let Fetched::Records(fetch) = &fetched {
             let bytes: usize = fetch

@@ -65,12 +65,17 @@ impl<'a> RelayWork<'a> {
                 TakeOver::Rewound(case) => return Ok(resting(Pace::Stopped(case))),
             }
         }
-        let step = self.relay.as_mut().expect("it was taken over").step().await;
-        if step.is_err() {
-            // Whatever failed, its slot is looked at before it goes on.
-            self.relay = None;
-        }
-        Ok(match step? {
+        let step = match self.relay.as_mut().expect("it was taken over").step().await {
+            Ok(step) => step,
+            Err(error) => {
+                // Taken over anew, it tells of a slot that cannot go on; otherwise it keeps what it knows of floods and parked topics.
+                if self.agent.database.slot_in_the_way().await?.is_some() {
+                    self.relay = None;
+                }
+                return Err(error);
+            }
+        };
+        Ok(match step {
             Step::Stepped(stepped) => {
                 let moved = stepped.published + stepped.aside + stepped.deferred;
                 self.sent(&stepped.sent).await?;

@@ -184,7 +184,7 @@ pub(crate) async fn sources(agent: &Agent) -> Result<Vec<SourceAccount>> {
         if let Some(schedule) = &outlet.schedule {
             let (now, hours) = (Timestamp::now(), &schedule.hours);
             next = Some(hours.next(now));
-            let rows = agent.database.due(contract, hours.last(now), DUE_MAX, u64::MAX).await;
+            let rows = agent.database.due(contract, hours.last(now), DUE_MAX, DUE_BYTES_MAX).await;
             due = rows.map_err(no_answer)?.len() as u64;
         }
         accounts.push(SourceAccount { contract: outlet.contract.clone(), counts, next, due });
@@ -233,8 +233,9 @@ pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     Ok(accounts)
 }
 
-/// How many rows are counted whose hour has come.
+/// How many rows are counted whose hour has come, and of how many bytes, since they are read for it.
 const DUE_MAX: usize = 1_000;
+const DUE_BYTES_MAX: u64 = 4 << 20;
 
 /// How many letters are counted of each database.
 const LETTERS_MAX: u32 = 1_000;
