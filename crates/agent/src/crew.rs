@@ -13,6 +13,7 @@ mod share;
 use crate::agent::Agent;
 use crate::crew::backoff::Backoff;
 use crate::crew::jobs::LaneJobs;
+pub(crate) use crate::crew::jobs::pause;
 use crate::crew::share::Share;
 use crate::errand::PostWork;
 use crate::lane::readings;

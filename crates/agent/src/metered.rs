@@ -1,10 +1,10 @@
 //! The log as a pass reads it: counted in bytes, and no faster than it may.
 
+use crate::crew::pause;
 use seamline_flow::log::{Appended, Fence, Fetched, Log, Outgoing, TopicSpec};
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// A log whose reads are counted.
 pub(crate) struct Metered<'a, L> {
@@ -49,9 +49,7 @@ impl<L: Log> Log for Metered<'_, L> {
         from: u64,
         limit: usize,
     ) -> Result<Fetched, PortError> {
-        // No more than are read in a second: a pause must be shorter than the lease of whoever reads.
-        let limit = self.rate.map_or(limit, |rate| limit.min(rate.max(1) as usize));
-        let fetched = self.log.fetch(topic, partition, from, limit).await?;
+        let fetched = self.log.fetch(topic, partition, from, at_once(limit, self.rate)).await?;
         if let Fetched::Records(fetch) = &fetched {
             let bytes: usize = fetch
                 .records
@@ -66,10 +64,7 @@ impl<L: Log> Log for Metered<'_, L> {
                 })
                 .sum();
             self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-            if let Some(rate) = self.rate {
-                let records = u32::try_from(fetch.records.len()).unwrap_or(u32::MAX);
-                tokio::time::sleep(Duration::from_secs(1) * records / rate.max(1)).await;
-            }
+            tokio::time::sleep(pause(fetch.records.len() as u64, self.rate)).await;
         }
         Ok(fetched)
     }
@@ -80,5 +75,28 @@ impl<L: Log> Log for Metered<'_, L> {
 
     async fn decided(&self, topic: &TopicIdentity, partition: u32) -> Result<bool, PortError> {
         self.log.decided(topic, partition).await
+    }
+}
+
+/// Returns how many records are read at once: no more than in a second, so that the pause behind them is shorter than the lease
+/// of whoever reads.
+fn at_once(limit: usize, rate: Option<u32>) -> usize {
+    rate.map_or(limit, |rate| limit.min(rate.max(1) as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at_once, pause};
+    use std::time::Duration;
+
+    #[test]
+    fn no_pause_of_a_paced_read_is_longer_than_a_second() {
+        for rate in [1, 7, 2_048, 100_000] {
+            let read = at_once(2_048, Some(rate));
+            assert!(read >= 1 && pause(read as u64, Some(rate)) <= Duration::from_secs(1), "{rate}: {read}");
+        }
+        assert_eq!(at_once(2_048, None), 2_048);
+        assert_eq!(pause(2_048, None), Duration::ZERO);
+        assert!(pause(2_048, Some(10)) > Duration::from_secs(200), "what a read at once would rest");
     }
 }

@@ -16,6 +16,15 @@ use seamline_sqlite::log::EmbeddedLog;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Returns a secret that no file of an estate holds: a variable of the process, or the content of the file that `NAME_FILE`
+/// names, without the end of its line. `used_in` says what for; the value never appears in errors.
+///
+/// # Errors
+/// When neither is there, or the file cannot be read.
+pub fn secret(name: &str, used_in: &str) -> Result<String, SiteError> {
+    Variables { declared: &[], process: &of_process }.expand(&format!("${{{name}}}"), used_in)
+}
+
 /// Why a place cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {

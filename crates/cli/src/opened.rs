@@ -175,3 +175,22 @@ pub(crate) fn contract(estate: &Estate, text: &str) -> Result<ContractRef> {
         estate.contracts.iter().find(|contract| !contract.frozen && contract.name.to_string() == text);
     found.map(seamline_contract::contract::Contract::reference).ok_or_else(missing)
 }
+
+/// Returns the one thing of a number that the databases of a context hold. `noun` says what it is, `list` which command lists all.
+///
+/// # Errors
+/// When there is none, or one in several databases.
+pub(crate) fn only<T>(
+    mut found: Vec<T>,
+    noun: &str,
+    (context, number): (&ContextId, u64),
+    list: &str,
+) -> Result<T> {
+    if found.len() > 1 {
+        let message = format!("`{context}/{number}` is a {noun} in {} databases of the context", found.len());
+        return Err(usage(message, format!("look with SQL: the table of {noun}s is in each database")));
+    }
+    found.pop().ok_or_else(|| {
+        usage(format!("there is no {noun} `{context}/{number}`"), format!("`seamline {list}` lists all"))
+    })
+}

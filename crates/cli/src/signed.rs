@@ -5,6 +5,7 @@
 
 use crate::exit::{Exit, Refusal, unreachable, usage};
 use anyhow::Result;
+use seamline_agent::site::{SiteError, secret};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -36,18 +37,10 @@ impl Signer {
         let help = format!(
             "set `{VARIABLE}`, or `{VARIABLE}_FILE` to a file that holds it; `openssl rand -hex 32` makes one"
         );
-        let file = std::env::var_os(format!("{VARIABLE}_FILE")).map(PathBuf::from);
-        let secret = match (std::env::var(VARIABLE), file) {
-            (Ok(secret), _) => secret,
-            (Err(_), Some(file)) => {
-                let text = std::fs::read_to_string(&file);
-                let text = text.map_err(|error| {
-                    unreachable(format!("`{}` cannot be read: {error}", file.display()), help.clone())
-                })?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
-            (Err(_), None) => return Err(usage("there is no key for reports", help)),
-        };
+        let secret = secret(VARIABLE, "a signed report").map_err(|error| match error {
+            SiteError::Variable { .. } => usage("there is no key for reports", help.clone()),
+            error => unreachable(error.to_string(), help.clone()),
+        })?;
         if secret.len() < SECRET_BYTES_MIN {
             let message = format!("the key for reports is shorter than {SECRET_BYTES_MIN} bytes");
             return Err(usage(message, help));

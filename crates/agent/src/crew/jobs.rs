@@ -47,7 +47,7 @@ impl LaneJobs {
 }
 
 /// Returns how long to wait after so many records or rows, so that a rate is kept.
-pub(super) fn pause(moved: u64, rate: Option<u32>) -> Duration {
+pub(crate) fn pause(moved: u64, rate: Option<u32>) -> Duration {
     rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(moved as f64 / f64::from(rate.max(1))))
 }
 

@@ -4,6 +4,7 @@ mod tell;
 
 use crate::case::tell::Around;
 use crate::exit::{Exit, unreachable, usage};
+use crate::opened::only;
 use crate::reconcile;
 use crate::site::{Where, agents, block_on, contexts, no_answer};
 use crate::terminal::{Format, Writing, columns, counted};
@@ -181,14 +182,7 @@ async fn found<'a>(agents: &'a [Agent], context: &ContextId, number: u64) -> Res
     for agent in agents {
         all.extend(find(&agent.database, number).await?.map(|case| (agent, case)));
     }
-    if all.len() > 1 {
-        let message = format!("`{context}/{number}` is a case in {} databases of the context", all.len());
-        return Err(usage(message, "look with SQL: the table of cases is in each database"));
-    }
-    all.pop().ok_or_else(|| {
-        let help = "`seamline case list --closed` lists all";
-        usage(format!("there is no case `{context}/{number}`"), help)
-    })
+    only(all, "case", (context, number), "case list --closed")
 }
 
 fn show(args: &ShowArgs) -> Result<Exit> {

@@ -4,6 +4,7 @@ pub(crate) mod follow;
 pub(crate) mod tell;
 
 use crate::exit::{Exit, unreachable, usage};
+use crate::opened::only;
 use crate::site::{Where, agents, block_on, contexts, no_answer};
 use crate::terminal::{Format, Writing, columns, counted};
 use anyhow::Result;
@@ -134,14 +135,7 @@ async fn found<'a>(agents: &'a [Agent], context: &ContextId, number: u64) -> Res
         let found = job(&agent.database, number).await.map_err(no_answer)?;
         all.extend(found.map(|job| (agent, job)));
     }
-    if all.len() > 1 {
-        let message = format!("`{context}/{number}` is a job in {} databases of the context", all.len());
-        return Err(usage(message, "look with SQL: the table of jobs is in each database"));
-    }
-    all.pop().ok_or_else(|| {
-        let help = "`seamline job list --over` lists all";
-        usage(format!("there is no job `{context}/{number}`"), help)
-    })
+    only(all, "job", (context, number), "job list --over")
 }
 
 fn show(args: &ShowArgs) -> Result<Exit> {
