@@ -51,12 +51,12 @@ impl Servers {
         Servers { postmaster: parent(backend), broker: listener(broker_port) }
     }
 
-    /// Returns the CPU seconds that they took; none when one of them is not here.
-    pub(crate) fn seconds(&self) -> Option<f64> {
+    /// Returns the CPU seconds that PostgreSQL and Kafka took; none when one of them is not here.
+    fn seconds(&self) -> Option<(f64, f64)> {
         let (postmaster, broker) = (self.postmaster?, self.broker?);
         let backends = processes().into_iter().filter(|pid| parent(*pid) == Some(postmaster));
         let backends: f64 = backends.map(|pid| seconds(pid, false)).sum();
-        Some(seconds(postmaster, true) + backends + seconds(broker, false))
+        Some((seconds(postmaster, true) + backends, seconds(broker, false)))
     }
 }
 
@@ -79,35 +79,50 @@ fn listener(port: u16) -> Option<u32> {
     })
 }
 
+/// CPU time: seconds since a process began, or microseconds a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cpu {
+    /// Of the processes that do the work.
+    pub(crate) own: f64,
+    /// Of PostgreSQL and of Kafka, where they are on this machine.
+    pub(crate) servers: Option<(f64, f64)>,
+}
+
+impl Cpu {
+    /// Returns that of all of them, where it is known.
+    pub(crate) fn all(&self) -> Option<f64> {
+        self.servers.map(|(postgres, kafka)| self.own + postgres + kafka)
+    }
+}
+
 /// CPU seconds of some processes and of the servers since a moment.
 #[derive(Debug)]
 pub(crate) struct Meter<'a> {
     servers: &'a Servers,
     pids: Vec<u32>,
-    own: f64,
-    all: Option<f64>,
+    begun: Cpu,
 }
 
 impl<'a> Meter<'a> {
     /// Begins to count.
     pub(crate) fn start(servers: &'a Servers, pids: &[u32]) -> Meter<'a> {
-        let mut meter = Meter { servers, pids: pids.to_vec(), own: 0.0, all: None };
-        (meter.own, meter.all) = meter.now();
-        meter
+        Meter { servers, pids: pids.to_vec(), begun: now(servers, pids) }
     }
 
-    fn now(&self) -> (f64, Option<f64>) {
-        let own: f64 = self.pids.iter().map(|pid| seconds(*pid, false)).sum();
-        (own, self.servers.seconds().map(|servers| own + servers))
+    /// Returns the microseconds a row since then.
+    pub(crate) fn stop(&self, rows: usize) -> Cpu {
+        let now = now(self.servers, &self.pids);
+        let a_row = |now: f64, then: f64| (now - then) * 1_000_000.0 / rows as f64;
+        let servers = now.servers.zip(self.begun.servers);
+        Cpu {
+            own: a_row(now.own, self.begun.own),
+            servers: servers.map(|(now, then)| (a_row(now.0, then.0), a_row(now.1, then.1))),
+        }
     }
+}
 
-    /// Returns the microseconds a row of the processes alone, and with the servers.
-    pub(crate) fn stop(&self, rows: usize) -> (f64, Option<f64>) {
-        let (own, all) = self.now();
-        let a_row = |seconds: f64| seconds * 1_000_000.0 / rows as f64;
-        let with_servers = all.zip(self.all).map(|(now, then)| a_row(now - then));
-        (a_row(own - self.own), with_servers)
-    }
+fn now(servers: &Servers, pids: &[u32]) -> Cpu {
+    Cpu { own: pids.iter().map(|pid| seconds(*pid, false)).sum(), servers: servers.seconds() }
 }
 
 #[cfg(test)]

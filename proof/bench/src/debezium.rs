@@ -5,7 +5,7 @@
 //! several times before. Both are stopped while the measured changes are written, and go on at the same moment as the clock.
 
 use crate::agent::{CONSUMER, Estate, Running, until};
-use crate::cpu::{Meter, peak_mebibytes};
+use crate::cpu::{Cpu, Meter, peak_mebibytes};
 use crate::figure::{Better, Figure, Pair, Side};
 use crate::peers::{connect, run};
 use crate::site::{Addresses, Site};
@@ -27,8 +27,7 @@ const COUNTED: usize = 2;
 /// What one side did.
 struct Done {
     rate: f64,
-    cpu: f64,
-    cpu_all: Option<f64>,
+    cpu: Cpu,
     peak: f64,
 }
 
@@ -54,15 +53,15 @@ pub(crate) async fn measure(addresses: &Addresses, keys: usize, rounds: usize, a
         better,
     };
     let pair = |of: fn(&Done) -> f64| -> Vec<Pair> {
-        let side = |done: &Done| Side { value: of(done), cpu: Some(done.cpu), cpu_all: done.cpu_all };
+        let side = |done: &Done| Side { value: of(done), cpu: Some(done.cpu) };
         pairs.iter().map(|(ours, theirs)| Pair { ours: side(ours), theirs: side(theirs) }).collect()
     };
     figure("debezium: end to end", "changes a second", None, Better::Higher)
         .print(pair(|done| done.rate), as_json);
     figure("debezium: work", "changes a CPU second", Some(5.0), Better::Higher)
-        .print(pair(|done| 1_000_000.0 / done.cpu), as_json);
+        .print(pair(|done| 1_000_000.0 / done.cpu.own), as_json);
     figure("debezium: work with servers", "changes a CPU second, servers and all", None, Better::Higher)
-        .print(pair(|done| done.cpu_all.map_or(f64::NAN, |cpu| 1_000_000.0 / cpu)), as_json);
+        .print(pair(|done| done.cpu.all().map_or(f64::NAN, |cpu| 1_000_000.0 / cpu)), as_json);
     figure("debezium: memory", "mebibytes at the peak", Some(0.2), Better::Lower)
         .print(pair(|done| done.peak), as_json);
     Ok(())
@@ -86,7 +85,7 @@ async fn ours(site: &mut Site, keys: usize) -> Result<Done> {
         estate.projected(&mut agent, eligible, keys).await?;
     }
     estate.drained(&mut agent).await?;
-    let (mut seconds, mut cpu, mut cpu_all) = (0.0, 0.0, Some(0.0));
+    let (mut seconds, mut cpu) = (0.0, Vec::new());
     for round in WARM..WARM + COUNTED {
         let (event, status, eligible) = round_of(round);
         agent.signal("STOP")?;
@@ -98,21 +97,20 @@ async fn ours(site: &mut Site, keys: usize) -> Result<Done> {
         estate.projected(&mut agent, eligible, keys).await?;
         seconds += begun.elapsed().as_secs_f64();
         estate.drained(&mut agent).await?;
-        add(&mut cpu, &mut cpu_all, &meter, keys);
+        cpu.push(meter.stop(keys));
     }
-    let done = done(seconds, cpu, cpu_all, keys, agent.pid());
+    let done = done(seconds, &cpu, keys, agent.pid());
     agent.end()?;
     Ok(done)
 }
 
-fn add(cpu: &mut f64, cpu_all: &mut Option<f64>, meter: &Meter<'_>, keys: usize) {
-    let (own, all) = meter.stop(keys);
-    *cpu += own / COUNTED as f64;
-    *cpu_all = cpu_all.zip(all).map(|(sum, all)| sum + all / COUNTED as f64);
-}
-
-fn done(seconds: f64, cpu: f64, cpu_all: Option<f64>, keys: usize, pid: u32) -> Done {
-    Done { rate: (keys * COUNTED) as f64 / seconds, cpu, cpu_all, peak: peak_mebibytes(pid) }
+fn done(seconds: f64, cpu: &[Cpu], keys: usize, pid: u32) -> Done {
+    let mean = |of: &dyn Fn(&Cpu) -> f64| cpu.iter().map(of).sum::<f64>() / COUNTED as f64;
+    let known = cpu.iter().all(|cpu| cpu.servers.is_some());
+    let server = |of: fn((f64, f64)) -> f64| mean(&|cpu| cpu.servers.map_or(0.0, of));
+    let servers = known.then(|| (server(|servers| servers.0), server(|servers| servers.1)));
+    let cpu = Cpu { own: mean(&|cpu| cpu.own), servers };
+    Done { rate: (keys * COUNTED) as f64 / seconds, cpu, peak: peak_mebibytes(pid) }
 }
 
 /// Returns the directory of Debezium's archives, brought by Maven where they are missing.
@@ -148,7 +146,7 @@ async fn theirs(site: &mut Site, library: &Path, keys: usize) -> Result<Done> {
         insert(&source, round, keys).await?;
         arrived(&target, &mut worker, round, keys).await?;
     }
-    let (mut seconds, mut cpu, mut cpu_all) = (0.0, 0.0, Some(0.0));
+    let (mut seconds, mut cpu) = (0.0, Vec::new());
     for round in WARM..WARM + COUNTED {
         worker.signal("STOP")?;
         insert(&source, round, keys).await?;
@@ -158,9 +156,9 @@ async fn theirs(site: &mut Site, library: &Path, keys: usize) -> Result<Done> {
         worker.signal("CONT")?;
         arrived(&target, &mut worker, round, keys).await?;
         seconds += begun.elapsed().as_secs_f64();
-        add(&mut cpu, &mut cpu_all, &meter, keys);
+        cpu.push(meter.stop(keys));
     }
-    let done = done(seconds, cpu, cpu_all, keys, worker.pid());
+    let done = done(seconds, &cpu, keys, worker.pid());
     // It gives its slot back, without which the database could not be dropped.
     worker.end()?;
     Ok(done)

@@ -1,5 +1,6 @@
 //! A figure: both sides of one measurement, and the line that is printed of it.
 
+use crate::cpu::Cpu;
 use serde_json::json;
 
 /// Which way is better.
@@ -16,10 +17,8 @@ pub(crate) enum Better {
 pub(crate) struct Side {
     /// In the figure's unit.
     pub(crate) value: f64,
-    /// Microseconds of CPU a row, of the processes that do the work.
-    pub(crate) cpu: Option<f64>,
-    /// The same with PostgreSQL and Kafka.
-    pub(crate) cpu_all: Option<f64>,
+    /// Microseconds of CPU a row.
+    pub(crate) cpu: Option<Cpu>,
 }
 
 impl Side {
@@ -73,6 +72,12 @@ impl Figure {
 
     fn line(&self, pair: Pair) -> String {
         let round = |value: Option<f64>| value.map(|value| (value * 1_000.0).round() / 1_000.0);
+        let cpu = |side: Side| {
+            side.cpu.map(|cpu| {
+                let (postgres, kafka) = cpu.servers.unzip();
+                json!({ "own": round(Some(cpu.own)), "postgres": round(postgres), "kafka": round(kafka), "all": round(cpu.all()) })
+            })
+        };
         json!({
             "bench": self.bench,
             "ours": round(Some(pair.ours.value)),
@@ -82,10 +87,8 @@ impl Figure {
             "ratio": round(Some(pair.ratio())),
             "goal": self.goal,
             "better": if self.better == Better::Higher { "higher" } else { "lower" },
-            "cpu_ours": round(pair.ours.cpu),
-            "cpu_theirs": round(pair.theirs.cpu),
-            "cpu_all_ours": round(pair.ours.cpu_all),
-            "cpu_all_theirs": round(pair.theirs.cpu_all),
+            "cpu_ours": cpu(pair.ours),
+            "cpu_theirs": cpu(pair.theirs),
         })
         .to_string()
     }
@@ -94,10 +97,14 @@ impl Figure {
         let sign = if self.better == Better::Higher { '≥' } else { '≤' };
         let goal = self.goal.map_or(String::new(), |goal| format!(" (goal {sign} {goal})"));
         let (ours, theirs) = (pair.ours, pair.theirs);
-        let cpu = match (ours.cpu, theirs.cpu) {
-            (Some(ours), Some(theirs)) => format!("; {ours:.1} against {theirs:.1} µs of CPU a row"),
-            _ => String::new(),
-        };
+        let cpu = [("ours", ours), ("theirs", theirs)].into_iter().filter_map(|(whose, side)| {
+            let cpu = side.cpu?;
+            let servers = cpu.servers.map_or(String::new(), |(postgres, kafka)| {
+                format!(" and {postgres:.1} of PostgreSQL and {kafka:.1} of Kafka")
+            });
+            Some(format!("; {whose} {:.1}{servers} µs of CPU a row", cpu.own))
+        });
+        let cpu: String = cpu.collect();
         format!(
             "{}: {:.2} of {}{goal}; {:.1} against {:.1} {}{cpu}",
             self.bench,
@@ -113,6 +120,7 @@ impl Figure {
 #[cfg(test)]
 mod tests {
     use super::{Better, Figure, Pair, Side};
+    use crate::cpu::Cpu;
 
     fn figure(better: Better) -> Figure {
         Figure {
@@ -126,12 +134,13 @@ mod tests {
 
     #[test]
     fn a_line_is_one_json_object_with_the_ratio() {
-        let ours = Side { value: 50.0, cpu: Some(3.0), cpu_all: None };
+        let ours = Side { value: 50.0, cpu: Some(Cpu { own: 3.0, servers: Some((2.0, 1.0)) }) };
         let line = figure(Better::Higher).line(Pair { ours, theirs: Side::of(200.0) });
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["ratio"], 0.25);
         assert_eq!(read["goal"], 0.5);
-        assert_eq!(read["cpu_ours"], 3.0);
+        assert_eq!(read["cpu_ours"]["own"], 3.0);
+        assert_eq!(read["cpu_ours"]["all"], 6.0);
         assert!(read["cpu_theirs"].is_null());
     }
 

@@ -133,8 +133,7 @@ impl Plane<'_> {
     }
 
     fn side(&self, value: f64, meter: &Meter<'_>) -> Side {
-        let (cpu, cpu_all) = meter.stop(self.rows);
-        Side { value, cpu: Some(cpu), cpu_all }
+        Side { value, cpu: Some(meter.stop(self.rows)) }
     }
 
     fn meter(&self) -> Meter<'_> {
