@@ -3,7 +3,7 @@
 use crate::model::{Model, PARTITIONS, write_files};
 use crate::site::Site;
 use anyhow::{Context, Result, bail, ensure};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -33,11 +33,26 @@ pub(crate) struct Estate {
     pub(crate) target: PgPool,
     /// The topic of states.
     pub(crate) states: String,
+    contracts: usize,
+}
+
+/// How large an estate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Contracts of one form, each with a subscription.
+    pub(crate) contracts: usize,
+    /// Of each topic.
+    pub(crate) partitions: u32,
 }
 
 impl Estate {
     /// Installs both contexts with so many policies.
     pub(crate) async fn install(site: &mut Site, rows: usize) -> Result<Estate> {
+        Estate::shaped(site, rows, Shape { contracts: 1, partitions: PARTITIONS }).await
+    }
+
+    /// Installs both contexts with so many policies of each contract.
+    pub(crate) async fn shaped(site: &mut Site, rows: usize, shape: Shape) -> Result<Estate> {
         let program = std::env::var_os("SEAMLINE_PROGRAM").map(PathBuf::from);
         let program =
             program.context("`SEAMLINE_PROGRAM` is not set; run `cargo x bench flow`, which builds it")?;
@@ -45,18 +60,26 @@ impl Estate {
         let (source_url, source) = site.database("source").await?;
         let (target_url, target) = site.database("target").await?;
         model.make_policies(&source, rows).await?;
+        for more in (2..=shape.contracts).map(suffix) {
+            let make = format!(
+                "CREATE TABLE policy_current{more} (LIKE policy_current INCLUDING ALL); \
+                 INSERT INTO policy_current{more} SELECT * FROM policy_current"
+            );
+            crate::peers::run(&mut *source.acquire().await?, &make).await?;
+        }
         let directory = tempfile::tempdir()?;
-        write_files(directory.path(), &site.name)?;
+        write_files(directory.path(), &site.name, shape.contracts)?;
         let environment = format!(
             "apiVersion: seamline/v1\nkind: Environment\nid: bench\nsystems:\n  {}/core: {{ url: '{source_url}' }}\n  \
              claims/claims-db: {{ url: '{target_url}' }}\nlog:\n  kafka: {{ bootstrap.servers: '{}' }}\n  \
-             partitions: {PARTITIONS}\n  replicas: 1\n",
-            site.name, site.addresses.kafka
+             partitions: {}\n  replicas: 1\n",
+            site.name, site.addresses.kafka, shape.partitions
         );
         std::fs::write(directory.path().join("bench.environment.yaml"), environment)?;
         let states = model.intake.state.as_ref().context("it has a table")?.topic.clone();
         let producer = site.name.clone();
-        let estate = Estate { directory, program, producer, source, source_url, target, states };
+        let contracts = shape.contracts;
+        let estate = Estate { directory, program, producer, source, source_url, target, states, contracts };
         for context in [&estate.producer, CONSUMER] {
             estate.install_context(context)?;
         }
@@ -89,18 +112,21 @@ impl Estate {
         Ok(Running { child: command.spawn()?, log })
     }
 
-    /// Publishes an event of the policies from one to another, in transactions of a thousand; their status changes with it.
+    /// Publishes an event of the policies of every contract, in transactions of a thousand; their status changes with it.
     pub(crate) async fn publish(&self, event: &str, status: &str, rows: usize) -> Result<()> {
         let mut conn = self.source.acquire().await?;
         for from in (0..rows).step_by(1_000) {
             let to = (from + 1_000).min(rows);
             let range = format!("policy_no > 'P-{from:08}' AND policy_no <= 'P-{to:08}'");
-            let publish = format!(
-                "BEGIN; UPDATE policy_current SET claims_status = '{status}' WHERE {range}; \
-                 SELECT count(seamline.publish('policy', '{event}', '[\"' || policy_no || '\"]')) FROM policy_current \
-                 WHERE {range}; COMMIT"
-            );
-            crate::peers::run(&mut conn, &publish).await?;
+            for number in 1..=self.contracts {
+                let (table, contract) = (suffix(number), suffix(number).replace('_', "-"));
+                let publish = format!(
+                    "BEGIN; UPDATE policy_current{table} SET claims_status = '{status}' WHERE {range}; \
+                     SELECT count(seamline.publish('policy{contract}', '{event}', '[\"' || policy_no || '\"]')) \
+                     FROM policy_current{table} WHERE {range}; COMMIT"
+                );
+                crate::peers::run(&mut conn, &publish).await?;
+            }
         }
         Ok(())
     }
@@ -112,12 +138,23 @@ impl Estate {
         until(agent, async || Ok(!sqlx::query_scalar::<_, bool>(left).fetch_one(&self.source).await?)).await
     }
 
-    /// Waits until so many rows of the projection have a status.
+    /// Waits until so many rows of every projection have a status.
     pub(crate) async fn projected(&self, agent: &mut Running, eligible: bool, rows: usize) -> Result<()> {
-        let there = "SELECT count(*) FROM cover WHERE may_open_claim = $1";
-        let there = async || sqlx::query_scalar::<_, i64>(there).bind(eligible).fetch_one(&self.target).await;
-        until(agent, async || Ok(there().await? >= rows as i64)).await
+        let of = |number| format!("SELECT may_open_claim FROM cover{}", suffix(number));
+        let all: Vec<String> = (1..=self.contracts).map(of).collect();
+        let there =
+            format!("SELECT count(*) FROM ({}) AS covers WHERE may_open_claim = $1", all.join(" UNION ALL "));
+        let there = async || {
+            let there = sqlx::query_scalar::<_, i64>(AssertSqlSafe(there.clone()));
+            there.bind(eligible).fetch_one(&self.target).await
+        };
+        until(agent, async || Ok(there().await? >= (rows * self.contracts) as i64)).await
     }
+}
+
+/// Returns what tells the tables of a contract from those of the first.
+fn suffix(number: usize) -> String {
+    if number == 1 { String::new() } else { format!("_{number}") }
 }
 
 /// Waits for a condition, and for no longer than the process lives.

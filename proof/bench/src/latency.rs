@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 const A_SECOND: u64 = 500;
 const WRITERS: u64 = 10;
@@ -117,7 +117,7 @@ async fn held_open(
     stretch
 }
 
-/// Publishes at a steady pace, and finds out when each change was in the log, and of one in ten when it was in the table.
+/// Publishes at a steady pace, and finds out when each change was in the log, and of some when it was in the table.
 async fn stretch(
     site: &Site,
     estate: &Estate,
@@ -161,7 +161,8 @@ fn millis(time: Duration) -> f64 {
 
 type Written = (Vec<(i64, Instant)>, Vec<f64>);
 
-/// Publishes at its share of the pace. The first writer's changes are looked for in the projection as well.
+/// Publishes at its share of the pace. Changes of the first writer are looked for in the projection as well, one at a time and
+/// beside the writing: who waited for a row before the next change would lose the pace.
 async fn write(
     mut source: PgConnection,
     target: sqlx::PgPool,
@@ -171,6 +172,7 @@ async fn write(
 ) -> Result<Written> {
     let step = Duration::from_secs(WRITERS) / A_SECOND as u32;
     let (mut sequences, mut rows) = (Vec::new(), Vec::new());
+    let mut watch: Option<JoinHandle<Result<f64>>> = None;
     for nth in 0..count {
         let due = begun + step * nth as u32 + step * writer as u32 / WRITERS as u32;
         tokio::time::sleep_until(due.into()).await;
@@ -180,16 +182,27 @@ async fn write(
         let sequence: i64 = publish.bind(format!("[\"{key}\"]")).fetch_one(&mut source).await?;
         let committed = Instant::now();
         sequences.push((sequence, committed));
-        if writer == 0 {
-            let there = "SELECT seamline_sequence >= $2 FROM cover WHERE policy_ref = $1";
-            while !sqlx::query_scalar::<_, bool>(there).bind(&key).bind(sequence).fetch_one(&target).await? {
-                ensure!(committed.elapsed() < PATIENCE, "a change never came to the projection");
-                tokio::time::sleep(Duration::from_millis(1)).await;
+        if writer == 0 && watch.as_ref().is_none_or(JoinHandle::is_finished) {
+            let next = tokio::spawn(row_there(target.clone(), key, sequence, committed));
+            if let Some(ended) = watch.replace(next) {
+                rows.push(ended.await??);
             }
-            rows.push(millis(committed.elapsed()));
         }
     }
+    if let Some(last) = watch {
+        rows.push(last.await??);
+    }
     Ok((sequences, rows))
+}
+
+/// Returns the milliseconds from a commit until its row is there.
+async fn row_there(target: sqlx::PgPool, key: String, sequence: i64, committed: Instant) -> Result<f64> {
+    let there = "SELECT seamline_sequence >= $2 FROM cover WHERE policy_ref = $1";
+    while !sqlx::query_scalar::<_, bool>(there).bind(&key).bind(sequence).fetch_one(&target).await? {
+        ensure!(committed.elapsed() < PATIENCE, "a change never came to the projection");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(millis(committed.elapsed()))
 }
 
 /// Returns a reader of what comes to a topic from now on.

@@ -10,6 +10,7 @@ mod model;
 mod peers;
 mod plane;
 mod publish;
+mod scale;
 mod site;
 
 use anyhow::{Context, Result, bail};
@@ -26,9 +27,11 @@ static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--rounds N] [--hold SECONDS]
 
   plane      relay, bootstrap and projector, each in one process, beside the limits of what they do
+  rehearsal  a rehearsal of a million keys beside reading their topic raw
   publish    publishing from 48 connections beside a plain insert; many publishes in one transaction
   latency    commit to log and to the consumer's row, with transactions held open, beside a raw round trip
   memory     the agent's peak with a million rows waiting, beside the limit
+  scale      the CPU time of a change with many contracts and partitions beside one of each
   debezium   the agent beside Debezium's connectors with the same changes
 
   --json     one object a line
@@ -36,7 +39,7 @@ const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--
   --rounds   how often plane and publish are measured; five times unless said
   --hold     how long transactions are held open; ten minutes unless said";
 
-const PARTS: [&str; 5] = ["plane", "publish", "latency", "memory", "debezium"];
+const PARTS: [&str; 7] = ["plane", "rehearsal", "publish", "latency", "memory", "scale", "debezium"];
 
 /// How long transactions are held open.
 const HOLD: Duration = Duration::from_secs(600);
@@ -111,6 +114,16 @@ async fn run(ask: &Ask) -> Result<()> {
         }
         print_plane(&rounds, ask.as_json);
     }
+    if ask.wants("rehearsal") {
+        let figure = Figure {
+            bench: "rehearsal".to_owned(),
+            peer: "reading the topic raw".to_owned(),
+            unit: "keys a second",
+            goal: Some(0.5),
+            better: Better::Higher,
+        };
+        figure.print(vec![plane::rehearsal(&addresses, ask.size(1_000_000)).await?], ask.as_json);
+    }
     if ask.wants("publish") {
         let length = Duration::from_secs(if ask.quick { 1 } else { 10 });
         publish::at_each_level(&addresses, ask.size(100_000), ask.rounds(), length, ask.as_json).await?;
@@ -122,6 +135,9 @@ async fn run(ask: &Ask) -> Result<()> {
     }
     if ask.wants("memory") {
         memory::measure(&addresses, ask.size(1_000_000), ask.as_json).await?;
+    }
+    if ask.wants("scale") {
+        scale::measure(&addresses, ask.size(100_000), ask.as_json).await?;
     }
     if ask.wants("debezium") {
         let rounds = ask.rounds().min(3);

@@ -100,9 +100,26 @@ fn files(context: &str) -> Vec<(String, String)> {
     FILES.iter().map(|(path, text)| (named(path), named(text))).collect()
 }
 
-/// Writes the estate's files into a directory.
-pub(crate) fn write_files(directory: &Path, context: &str) -> Result<()> {
-    for (path, text) in files(context) {
+/// Returns the files of one more contract, its publication and its subscription: the same but for their names.
+fn more_files(context: &str, number: usize) -> Vec<(String, String)> {
+    let named = |text: &str| {
+        let text = text
+            .replace("policy.", &format!("policy-{number}."))
+            .replace("/policy@", &format!("/policy-{number}@"));
+        let text = text.replace("contract: policy\n", &format!("contract: policy-{number}\n"));
+        let text = text.replace("policy_current", &format!("policy_current_{number}"));
+        text.replace("cover.sub", &format!("cover-{number}.sub"))
+            .replace("table: cover", &format!("table: cover_{number}"))
+    };
+    let of_contract = |path: &str| !path.ends_with(".context.yaml") && path != "seamline.yaml";
+    let files = files(context).into_iter().filter(|(path, _)| of_contract(path));
+    files.map(|(path, text)| (named(&path), named(&text))).collect()
+}
+
+/// Writes the estate's files into a directory, with so many contracts; the first is `policy`, the second `policy-2`.
+pub(crate) fn write_files(directory: &Path, context: &str, contracts: usize) -> Result<()> {
+    let more = (2..=contracts).flat_map(|number| more_files(context, number));
+    for (path, text) in files(context).into_iter().chain(more) {
         let path = directory.join(path);
         std::fs::create_dir_all(path.parent().context("it is in a directory")?)?;
         std::fs::write(path, text)?;

@@ -14,8 +14,10 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use seamline_flow::clock::{Clock, Entropy};
 use seamline_flow::digest_key;
 use seamline_flow::hold::{DigestEpoch, Ports, Step as Projected, Take};
+use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
 use seamline_flow::projector::Projector;
+use seamline_flow::rehearsal;
 use seamline_flow::relay::{FIRST_ROWS, Relay, RelayPorts, Step, TakeOver};
 use seamline_kafka::log::KafkaLog;
 use seamline_kafka::properties::Properties;
@@ -53,7 +55,7 @@ pub(crate) struct Measured {
 
 struct Plane<'a> {
     model: &'a Model,
-    addresses: &'a Addresses,
+    addresses: Addresses,
     source: (String, PgPool, Database),
     target: (String, PgPool, Database),
     log: KafkaLog,
@@ -68,25 +70,26 @@ pub(crate) async fn round(addresses: &Addresses, rows: usize, round: usize) -> R
     measured
 }
 
+/// Measures a rehearsal of so many keys beside reading their topic and dropping what was read.
+pub(crate) async fn rehearsal(addresses: &Addresses, rows: usize) -> Result<Pair> {
+    let mut site = Site::new(addresses, "rehearsal");
+    let measured = rehearsed(&mut site, rows).await;
+    site.remove().await?;
+    measured
+}
+
+async fn rehearsed(site: &mut Site, rows: usize) -> Result<Pair> {
+    let model = Model::compile(&site.name)?;
+    let plane = Plane::begin(site, &model, rows).await?;
+    plane.publish("PolicyBound").await?;
+    plane.drain().await?;
+    plane.project().await?;
+    plane.rehearsal().await
+}
+
 async fn measure(site: &mut Site, rows: usize) -> Result<Measured> {
     let model = Model::compile(&site.name)?;
-    let (source, source_pool) = site.database("source").await?;
-    let (target, target_pool) = site.database("target").await?;
-    let properties = [("bootstrap.servers".to_owned(), site.addresses.kafka.clone())];
-    let log = KafkaLog::open(&Properties::new(&properties)?, 1).await?;
-    again(async || model.outlets.create_topics(&log, &Wall).await).await?;
-    let plane = Plane {
-        model: &model,
-        addresses: &site.addresses,
-        source: (source.clone(), source_pool, open(&source).await?),
-        target: (target.clone(), target_pool, open(&target).await?),
-        log,
-        rows,
-    };
-    let (publishing, projection) = (&model.publication, model.projection());
-    model.make_policies(&plane.source.1, rows).await?;
-    plane.source.2.install_producer(&model.contract, publishing).await?;
-    plane.target.2.install_consumer(std::slice::from_ref(projection)).await?;
+    let plane = Plane::begin(site, &model, rows).await?;
     plane.publish("PolicyBound").await?;
     let relay = plane.relay(site).await?;
     let bootstrap = plane.bootstrap().await?;
@@ -122,7 +125,29 @@ async fn open(url: &str) -> Result<Database> {
     Ok(Database::open(&options).await?)
 }
 
-impl Plane<'_> {
+impl<'a> Plane<'a> {
+    /// Makes and installs both databases, with so many policies.
+    async fn begin(site: &mut Site, model: &'a Model, rows: usize) -> Result<Plane<'a>> {
+        let (source, source_pool) = site.database("source").await?;
+        let (target, target_pool) = site.database("target").await?;
+        let properties = [("bootstrap.servers".to_owned(), site.addresses.kafka.clone())];
+        let log = KafkaLog::open(&Properties::new(&properties)?, 1).await?;
+        again(async || model.outlets.create_topics(&log, &Wall).await).await?;
+        let plane = Plane {
+            model,
+            addresses: site.addresses.clone(),
+            source: (source.clone(), source_pool, open(&source).await?),
+            target: (target.clone(), target_pool, open(&target).await?),
+            log,
+            rows,
+        };
+        let (publishing, projection) = (&model.publication, model.projection());
+        model.make_policies(&plane.source.1, rows).await?;
+        plane.source.2.install_producer(&model.contract, publishing).await?;
+        plane.target.2.install_consumer(std::slice::from_ref(projection)).await?;
+        Ok(plane)
+    }
+
     /// Publishes an event of every policy in one transaction.
     async fn publish(&self, event: &str) -> Result<()> {
         let publish =
@@ -194,44 +219,86 @@ impl Plane<'_> {
 
     /// Reads all events and states back, for a producer of other topics.
     fn records(&self) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        self.read(&self.model.channels(), |message| records.push(owned(message)))?;
+        Ok(records)
+    }
+
+    /// Reads topics from their beginning to their end.
+    fn read(&self, topics: &[String], mut each: impl FnMut(&BorrowedMessage<'_>)) -> Result<()> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.addresses.kafka).set("group.id", "bench-peer");
         config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
         let reading: BaseConsumer = config.create()?;
         let mut places = TopicPartitionList::new();
         let mut waiting = 0;
-        for channel in self.model.channels() {
+        for topic in topics {
             for partition in 0..PARTITIONS.cast_signed() {
-                places.add_partition_offset(&channel, partition, Offset::Beginning)?;
+                places.add_partition_offset(topic, partition, Offset::Beginning)?;
                 waiting += 1;
             }
         }
         reading.assign(&places)?;
-        let mut records = Vec::new();
         while waiting > 0 {
             match reading.poll(PATIENCE).context("the broker does not answer")? {
-                Ok(message) => records.push(owned(&message)),
+                Ok(message) => each(&message),
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => waiting -= 1,
                 Err(error) => bail!(error),
             }
         }
-        Ok(records)
+        Ok(())
     }
 
-    /// Runs a projector of each partition until it is at the end; returns rows a second, without the taking of lanes.
-    async fn project(&self) -> Result<f64> {
-        let topic = &self.model.intake.state.as_ref().context("it has a table")?.topic;
+    fn states(&self) -> &str {
+        &self.model.intake.state.as_ref().expect("it has a table").topic
+    }
+
+    fn ports(&self) -> Ports<'_, Database, KafkaLog, Wall> {
+        Ports { store: &self.target.2, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL }
+    }
+
+    async fn digest(&self) -> Result<DigestEpoch> {
+        let states = self.states();
         let (epoch, key) =
-            again(async || digest_key::ensure(&self.log, &Wall, topic, PARTITIONS).await).await?;
-        let ports = Ports { store: &self.target.2, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL };
+            again(async || digest_key::ensure(&self.log, &Wall, states, PARTITIONS).await).await?;
+        Ok(DigestEpoch { epoch, key })
+    }
+
+    /// Takes the lane of each partition.
+    async fn lanes(&self) -> Result<Vec<Projector<'_, Database, KafkaLog, Wall>>> {
+        let digest = self.digest().await?;
         let mut lanes = Vec::new();
         for partition in 0..PARTITIONS {
-            let digest = DigestEpoch { epoch, key };
-            match Projector::take(ports, &self.model.intake, partition, digest, false).await? {
+            match Projector::take(self.ports(), &self.model.intake, partition, digest, true).await? {
                 Take::Held(lane) => lanes.push(lane),
                 _ => bail!("a lane cannot be taken"),
             }
         }
+        Ok(lanes)
+    }
+
+    /// Rehearses all keys, and reads the same topic by the bare client.
+    async fn rehearsal(&self) -> Result<Pair> {
+        let (digest, topic) = (self.digest().await?, self.log.topic(self.states()).await?);
+        let topic = topic.context("the topic is there")?;
+        let mut holds: Vec<_> = self.lanes().await?.into_iter().map(|lane| lane.hold).collect();
+        settle(&self.target.1).await?;
+        let (meter, begun) = (self.meter(), Instant::now());
+        let rehearsed = rehearsal::rehearse(self.ports(), &self.model.intake, digest, &topic, &mut holds);
+        let rehearsed = rehearsed.await?.map_err(anyhow::Error::msg)?;
+        let ours = self.side(rate(self.rows, begun), &meter);
+        let keys = rehearsed.keys.len();
+        ensure!(keys == self.rows, "{keys} keys were rehearsed, not {}", self.rows);
+        let (meter, begun) = (self.meter(), Instant::now());
+        let mut read = 0;
+        self.read(&[self.states().to_owned()], |_| read += 1)?;
+        ensure!(read == self.rows, "{read} records were read, not {}", self.rows);
+        Ok(Pair { ours, theirs: self.side(rate(self.rows, begun), &meter) })
+    }
+
+    /// Runs a projector of each partition until it is at the end; returns rows a second, without the taking of lanes.
+    async fn project(&self) -> Result<f64> {
+        let mut lanes = self.lanes().await?;
         let begun = Instant::now();
         let handed = try_join_all(lanes.iter_mut().map(async |lane| -> Result<u64> {
             let mut handed = 0;
