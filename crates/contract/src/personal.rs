@@ -2,7 +2,7 @@
 
 use crate::attribute::{Attribute, Classification, Origin, Type};
 use crate::channel::View;
-use crate::id::{AttributeIdentity, AttributeName};
+use crate::id::{AttributeIdentity, AttributeName, EventName};
 use crate::resolve::{ResolvedAttribute, ResolvedContract};
 
 impl ResolvedContract {
@@ -20,6 +20,16 @@ impl ResolvedContract {
         self.attributes.iter().filter(personal).map(|attribute| &attribute.name).collect()
     }
 
+    /// Returns the details of an event that hold personal data, in the order written; one that says nothing is as its contract is.
+    pub fn personal_details(&self, event: &EventName) -> Vec<&AttributeName> {
+        let details = self.contract.event(event).map_or(&[][..], |event| &event.details);
+        let inherited = self.contract.classification >= Some(Classification::Pii);
+        let personal = |detail: &&Attribute| {
+            is_personal_member(detail) || (detail.classification.is_none() && inherited)
+        };
+        details.iter().filter(personal).map(|detail| &detail.name).collect()
+    }
+
     /// Returns whether the channels of a view, or without one those of the contract itself, carry personal data.
     pub fn carries_personal(&self, view: Option<&View>) -> bool {
         let personal = self.personal();
@@ -32,16 +42,17 @@ fn is_personal(attribute: &ResolvedAttribute) -> bool {
 }
 
 fn has_personal(ty: &Type) -> bool {
-    let is = |member: &Attribute| {
-        let inner = match &member.origin {
-            Origin::Own(shape) => has_personal(&shape.ty),
-            Origin::Carried(_) => false,
-        };
-        member.classification >= Some(Classification::Pii) || inner
-    };
     match ty {
-        Type::Object(members) => members.iter().any(is),
-        Type::Map(element) | Type::List(element) => is(element),
+        Type::Object(members) => members.iter().any(is_personal_member),
+        Type::Map(element) | Type::List(element) => is_personal_member(element),
         _ => false,
     }
+}
+
+fn is_personal_member(member: &Attribute) -> bool {
+    let inner = match &member.origin {
+        Origin::Own(shape) => has_personal(&shape.ty),
+        Origin::Carried(_) => false,
+    };
+    member.classification >= Some(Classification::Pii) || inner
 }

@@ -17,6 +17,7 @@ pub(crate) struct Table {
 /// room: an update stays on its page.
 pub(crate) const PRODUCER: &[Table] = &[
     super::set::TABLE,
+    super::seal::TABLE,
     Table {
         name: "contract",
         version: 1,

@@ -31,6 +31,7 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_chain", 1),
     ("seamline_inbox", 2),
     ("seamline_errand", 1),
+    ("seamline_seal", 1),
     ("seamline_set", 1),
     ("seamline_aside", 1),
     ("seamline_received_aside", 1),
@@ -161,6 +162,7 @@ pub(crate) const SHARED: &[Table] = &[
 /// What a producer has beside.
 pub(crate) const PRODUCER: &[Table] = &[
     super::set::TABLE,
+    super::seal::TABLE,
     Table {
         name: "seamline_contract",
         version: 1,
