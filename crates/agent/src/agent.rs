@@ -272,7 +272,7 @@ impl Agent {
     /// # Errors
     /// The database's.
     pub async fn missing(&self) -> Result<Option<String>, PortError> {
-        let needs = Needs::of(self.outlets.is_some(), &self.intakes, &self.errands, &self.outflows);
+        let needs = Needs::of(self.outlets.as_ref(), &self.intakes, &self.errands, &self.outflows);
         self.database.missing(&needs, &projections(&self.intakes)).await
     }
 

@@ -12,7 +12,6 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
-use seamline_contract::channel::Encoding;
 use seamline_contract::id::{ContextId, ContractRef};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_flow::outlet::OutletSet;
@@ -87,11 +86,7 @@ pub(crate) fn keyholder(
     contract: &ResolvedContract,
     asker: &ContextId,
 ) -> Result<Option<Arc<dyn Keyholder>>, SiteError> {
-    let texts = std::iter::once(contract).chain(contract.served.iter().map(|it| &it.contract));
-    let seals = |text: &ResolvedContract| {
-        text.contract.events.as_ref().is_some_and(|events| events.terms.encoding == Encoding::Sealed)
-    };
-    if !texts.into_iter().any(seals) {
+    if !contract.seals() {
         return Ok(None);
     }
     let owner = &contract.contract.name.context;

@@ -1,7 +1,7 @@
 //! Personal data in a contract: whose it is, which attributes hold it, and which channels carry it.
 
 use crate::attribute::{Attribute, Classification, Origin, Type};
-use crate::channel::View;
+use crate::channel::{Encoding, View};
 use crate::id::{AttributeIdentity, AttributeName, EventName};
 use crate::resolve::{ResolvedAttribute, ResolvedContract};
 
@@ -18,6 +18,13 @@ impl ResolvedContract {
         let is_key = |attribute: &ResolvedAttribute| self.contract.key.contains(&attribute.name);
         let personal = |attribute: &&ResolvedAttribute| !is_key(attribute) && is_personal(attribute);
         self.attributes.iter().filter(personal).map(|attribute| &attribute.name).collect()
+    }
+
+    /// Returns whether the events of the contract, or of an older major that it keeps alive, are sealed.
+    pub fn seals(&self) -> bool {
+        let texts = std::iter::once(self).chain(self.served.iter().map(|it| &it.contract));
+        let mut events = texts.filter_map(|text| text.contract.events.as_ref());
+        events.any(|events| events.terms.encoding == Encoding::Sealed)
     }
 
     /// Returns the details of an event that hold personal data, in the order written; one that says nothing is as its contract is.

@@ -13,8 +13,9 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use seamline_contract::id::{ContextId, ContractRef};
 use seamline_contract::resolve::ResolvedContract;
+use seamline_flow::outlet::Outlet;
 use seamline_flow::seal::KEYS_MAX;
-use seamline_flow::seal::sealer::{Sealer, seals};
+use seamline_flow::seal::sealer::Sealer;
 use seamline_message::seal::{KeyId, Keys};
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,8 +42,9 @@ impl Seals {
             return Err(missing(context, Some(outlets)).expect("it seals, and has no key").into());
         };
         let database = Arc::new(site.database(&compiled.place, false).await?);
-        let sealing = outlets.all().filter(|outlet| seals(outlet));
-        let one = |outlet: &seamline_flow::outlet::Outlet| Seals {
+        // Who reads a major that seals nothing may read the history of one that does.
+        let sealing = outlets.sealing().into_iter().flat_map(Outlet::all);
+        let one = |outlet: &Outlet| Seals {
             contract: outlet.codec.contract().clone(),
             sealer: sealer.clone(),
             database: Arc::clone(&database),

@@ -4,7 +4,10 @@
 //! more, and marks in the log how far a reader must have come. A consumer's job confirms once its lanes are there, its rows are newer
 //! and its quarantine and inbox hold nothing of these keys.
 //!
-//! Invariant: keys and digests of values are in the job's part alone, and go before the job is over. What stays is the proof.
+//! Where events are sealed, the owner's job destroys the key of the subject before it marks the log.
+//!
+//! Invariant: the subject, keys and digests of values are in the job's part alone, and go before the job is over. What stays is the
+//! proof.
 
 pub mod copy;
 pub mod find;

@@ -162,7 +162,6 @@ pub(crate) const SHARED: &[Table] = &[
 /// What a producer has beside.
 pub(crate) const PRODUCER: &[Table] = &[
     super::set::TABLE,
-    super::seal::TABLE,
     Table {
         name: "seamline_contract",
         version: 1,
@@ -299,6 +298,9 @@ pub(crate) const PRODUCER: &[Table] = &[
         ],
     },
 ];
+
+/// What a producer has beside that seals: where nothing is sealed, older programs work on.
+pub(crate) const SEALING: &[Table] = &[super::seal::TABLE];
 
 /// What a consumer has beside.
 pub(crate) const CONSUMER: &[Table] = &[
