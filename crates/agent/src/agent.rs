@@ -9,6 +9,7 @@ use crate::log::SiteLog;
 use crate::pass::{Watched, watched};
 use crate::place::Place;
 use crate::reference;
+use crate::seal;
 use crate::site::{Site, SiteError};
 use crate::workers::Workers;
 use jiff::Timestamp;
@@ -152,7 +153,15 @@ impl Agent {
         log: Arc<SiteLog>,
         create: bool,
     ) -> Result<Agent, AgentError> {
-        let Compiled { place, outlets, intakes, errands, outflows, published } = compiled;
+        let Compiled { place, mut outlets, mut intakes, errands, outflows, published } = compiled;
+        if let Some(outlets) = outlets.as_mut().filter(|outlets| !outlets.sealing().is_empty())
+            && let Some(sealer) = seal::sealer(context)?
+        {
+            outlets.seal_with(&sealer);
+        }
+        for intake in &mut intakes {
+            intake.keyholder = seal::keyholder(site, intake.codec.contract(), context)?;
+        }
         let database = site.database(&place, create).await?;
         let (context, holder) = (context.clone(), holder());
         let watched = watched(site, outlets.as_ref(), &intakes);
@@ -242,12 +251,28 @@ impl Agent {
         Ok(true)
     }
 
+    /// Keeps the keys of subjects under the present key-encryption key of the context, where something is sealed. Returns how many were
+    /// kept under an older one.
+    ///
+    /// # Errors
+    /// When there is no key-encryption key, or one is kept under a key that is not given; or the database's.
+    pub async fn turn_keys(&self) -> Result<u64, AgentError> {
+        if let Some(error) = seal::missing(&self.context, self.outlets.as_ref()) {
+            return Err(error.into());
+        }
+        let sealer = self.outlets.iter().flat_map(OutletSet::iter).find_map(|outlet| outlet.sealer.as_ref());
+        match sealer {
+            Some(sealer) => Ok(sealer.rewrap(&self.database).await?),
+            None => Ok(0),
+        }
+    }
+
     /// Returns a table that its work needs and its database has not; none when it is installed.
     ///
     /// # Errors
     /// The database's.
     pub async fn missing(&self) -> Result<Option<String>, PortError> {
-        let needs = Needs::of(self.outlets.is_some(), &self.intakes, &self.errands, &self.outflows);
+        let needs = Needs::of(self.outlets.as_ref(), &self.intakes, &self.errands, &self.outflows);
         self.database.missing(&needs, &projections(&self.intakes)).await
     }
 

@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
 use seamline_flow::errand::ErrandRules;
 use seamline_flow::intake::Intake;
+use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
 use seamline_flow::reference::Outflow;
 use seamline_flow::source::{
@@ -57,12 +58,20 @@ pub(crate) struct Needs {
     lanes: bool,
     letters: bool,
     sets: bool,
+    seals: bool,
 }
 
 impl Needs {
-    pub(crate) fn of(outbox: bool, intakes: &[Intake], errands: &ErrandPlan, outflows: &[Outflow]) -> Needs {
+    pub(crate) fn of(
+        outlets: Option<&OutletSet>,
+        intakes: &[Intake],
+        errands: &ErrandPlan,
+        outflows: &[Outflow],
+    ) -> Needs {
+        let outbox = outlets.is_some();
+        let seals = outlets.is_some_and(|outlets| !outlets.sealing().is_empty());
         let sets = !outflows.is_empty() || intakes.iter().any(|intake| intake.reference.is_some());
-        Needs { outbox, lanes: !intakes.is_empty(), letters: !errands.is_empty(), sets }
+        Needs { outbox, lanes: !intakes.is_empty(), letters: !errands.is_empty(), sets, seals }
     }
 }
 
@@ -118,7 +127,8 @@ impl Database {
                     .chain(wanted(needs.outbox, "seamline_deferred"))
                     .chain(wanted(needs.lanes, "seamline_lane"))
                     .chain(wanted(needs.letters, "seamline_letter"))
-                    .chain(wanted(needs.sets, "seamline_set"));
+                    .chain(wanted(needs.sets, "seamline_set"))
+                    .chain(wanted(needs.seals, "seamline_seal"));
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !file.has_table(table).await? {
                         return Ok(Some(table.to_owned()));
@@ -134,7 +144,8 @@ impl Database {
                     .chain(wanted(needs.outbox, "seamline.deferred"))
                     .chain(wanted(needs.lanes, "seamline.lane"))
                     .chain(wanted(needs.letters, "seamline.letter"))
-                    .chain(wanted(needs.sets, "seamline.set"));
+                    .chain(wanted(needs.sets, "seamline.set"))
+                    .chain(wanted(needs.seals, "seamline.seal"));
                 for table in needed.chain(projections.iter().map(|it| it.table.as_str())) {
                     if !server.has_table(table).await? {
                         return Ok(Some(table.to_owned()));

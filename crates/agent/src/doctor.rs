@@ -214,7 +214,7 @@ async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks:
     }
     let install = format!("seamline install {context}");
     let needs =
-        Needs::of(compiled.outlets.is_some(), &compiled.intakes, &compiled.errands, &compiled.outflows);
+        Needs::of(compiled.outlets.as_ref(), &compiled.intakes, &compiled.errands, &compiled.outflows);
     match database.missing(&needs, &projections(&compiled.intakes)).await {
         Ok(None) => {}
         Ok(Some(table)) => {

@@ -21,6 +21,7 @@ pub mod pulse;
 pub mod reference;
 mod relay;
 pub mod requests;
+pub mod seal;
 pub mod site;
 mod variables;
 pub mod workers;

@@ -2,19 +2,21 @@
 //! the owner's database, and writes nothing.
 
 mod answer;
+mod seals;
 
 use crate::agent::AgentError;
 use crate::compiled::Compiled;
 use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::requests::answer::{Answered, Fault, answered};
+use crate::requests::seals::Seals;
 use crate::site::Site;
 use crate::variables::of_process;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use percent_encoding::percent_decode_str;
 use seamline_contract::id::{ContextId, ContractRef, ViewId};
 use seamline_flow::source::{Source, SourceRow};
@@ -33,7 +35,7 @@ const PAGE_MAX: usize = 500;
 const PAGE: usize = 100;
 
 /// What begins the name of a variable that holds the token of a context.
-const TOKEN: &str = "SEAMLINE_TOKEN_";
+pub(crate) const TOKEN: &str = "SEAMLINE_TOKEN_";
 
 /// What one contract offers to who asks.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ struct Offer {
 #[derive(Debug)]
 pub struct Requests {
     offers: Vec<Offer>,
+    seals: Vec<Seals>,
     /// Contexts with their tokens. Never print it.
     askers: Vec<(ContextId, Token)>,
     gate: Semaphore,
@@ -91,9 +94,10 @@ impl Requests {
         metrics: Arc<Metrics>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Requests>, AgentError> {
-        let mut offers = Vec::new();
+        let (mut offers, mut seals) = (Vec::new(), Vec::new());
         for context in contexts {
             for compiled in Compiled::of(site, context)? {
+                seals.extend(Seals::of(site, context, &compiled).await?);
                 // Which of several databases has a key is not known: such contracts are not offered.
                 let offered = compiled
                     .published
@@ -115,7 +119,7 @@ impl Requests {
                 offers.extend(codecs.into_iter().map(|codec| offer(codec, &database)));
             }
         }
-        if offers.is_empty() {
+        if offers.is_empty() && seals.is_empty() {
             return Ok(None);
         }
         let askers: Vec<(ContextId, Token)> = site
@@ -123,8 +127,8 @@ impl Requests {
             .contexts
             .iter()
             .filter_map(|context| {
-                let name = format!("{TOKEN}{}", context.id.as_str().to_uppercase().replace('-', "_"));
-                let token = variable(&name).filter(|token| !token.is_empty())?;
+                let token =
+                    variable(&crate::seal::variable(TOKEN, &context.id)).filter(|token| !token.is_empty())?;
                 Some((context.id.clone(), Token(token.into_bytes())))
             })
             .collect();
@@ -133,12 +137,13 @@ impl Requests {
                 "requests are offered, and no context has a token: set `{TOKEN}CONTEXT` for who asks"
             );
         }
-        Ok(Some(Requests { offers, askers, gate: Semaphore::new(AT_ONCE), metrics }))
+        Ok(Some(Requests { offers, seals, askers, gate: Semaphore::new(AT_ONCE), metrics }))
     }
 
     /// Returns the contracts that are offered.
     pub fn offered(&self) -> Vec<String> {
-        self.offers.iter().map(|offer| offer.contract.to_string()).collect()
+        let offers = self.offers.iter().map(|offer| offer.contract.to_string());
+        offers.chain(self.seals.iter().map(|it| format!("{} (keys)", it.contract()))).collect()
     }
 
     fn asker(&self, headers: &HeaderMap) -> Result<&ContextId, Fault> {
@@ -200,6 +205,7 @@ pub async fn serve(listener: TcpListener, requests: Arc<Requests>) {
     let routes = Router::new()
         .route("/v1/{context}/{contract}/keys", get(page))
         .route("/v1/{context}/{contract}/keys/{key}", get(one))
+        .route("/v1/{context}/{contract}/seals", post(seals::asked))
         .fallback(async || Fault::NoRoute.into_response())
         .with_state(requests);
     if let Err(error) = axum::serve(listener, routes).await {

@@ -92,6 +92,12 @@ pub enum SiteError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A variable holds no key.
+    #[error("`{name}` holds no key-encryption key")]
+    Key {
+        /// Its name.
+        name: String,
+    },
     /// The file of a variable cannot be read.
     #[error("`{path}`, named by `{name}` for {used_in}, cannot be read: {source}")]
     VariableFile {
@@ -153,6 +159,9 @@ impl SiteError {
             SiteError::Variable { name, .. } => {
                 format!("set {name}, or let {name}_FILE name a file that holds it")
             }
+            SiteError::Key { .. } => "write 64 hexadecimal digits that nobody could guess, such as `openssl rand -hex 32` prints; older \
+                 keys apart by commas"
+                .to_owned(),
             SiteError::VariableFile { .. } => "check the path and who may read it".to_owned(),
             SiteError::Open(error) => error.help().to_owned(),
             SiteError::Postgres(error) => error.help().to_owned(),

@@ -97,6 +97,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let mut agents = agents(&site, &contexts).await?;
         for agent in &mut agents {
             agent.lease = Duration::from_secs(args.lease);
+            let turned = agent.turn_keys().await.map_err(refused)?;
+            if turned > 0 {
+                tracing::info!(context = %agent.context, keys = turned, "keys of subjects are kept under the present key-encryption key");
+            }
         }
         let (metrics, pulse) = (Arc::new(Metrics::new()), Arc::new(Pulse::default()));
         if let Some(listener) = listen(args.health, HEALTH, "--health", args.until_idle).await? {

@@ -167,6 +167,7 @@ async fn read(
     for partition in 0..topic.partitions {
         let mut sweep = Sweep::begin(agent.log.as_ref(), topic, partition).await.map_err(no_answer)?;
         while let Some(records) = sweep.next(agent.log.as_ref(), limit).await.map_err(no_answer)? {
+            reading.expect(&records).await.map_err(no_answer)?;
             for past in records.iter().filter_map(|record| reading.take(record)) {
                 writeln!(file, "{}", line(&past)).with_context(|| format!("`{shown}` cannot be written"))?;
             }

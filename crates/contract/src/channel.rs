@@ -121,6 +121,8 @@ pub enum Encoding {
     Json,
     /// Avro with Confluent framing.
     Avro,
+    /// Canonical JSON in which personal values are encrypted under a key of their subject.
+    Sealed,
 }
 
 /// What every channel says, as written or by default.

@@ -1,8 +1,8 @@
 //! Personal data in a contract: whose it is, which attributes hold it, and which channels carry it.
 
 use crate::attribute::{Attribute, Classification, Origin, Type};
-use crate::channel::View;
-use crate::id::{AttributeIdentity, AttributeName};
+use crate::channel::{Encoding, View};
+use crate::id::{AttributeIdentity, AttributeName, EventName};
 use crate::resolve::{ResolvedAttribute, ResolvedContract};
 
 impl ResolvedContract {
@@ -20,6 +20,23 @@ impl ResolvedContract {
         self.attributes.iter().filter(personal).map(|attribute| &attribute.name).collect()
     }
 
+    /// Returns whether the events of the contract, or of an older major that it keeps alive, are sealed.
+    pub fn seals(&self) -> bool {
+        let texts = std::iter::once(self).chain(self.served.iter().map(|it| &it.contract));
+        let mut events = texts.filter_map(|text| text.contract.events.as_ref());
+        events.any(|events| events.terms.encoding == Encoding::Sealed)
+    }
+
+    /// Returns the details of an event that hold personal data, in the order written; one that says nothing is as its contract is.
+    pub fn personal_details(&self, event: &EventName) -> Vec<&AttributeName> {
+        let details = self.contract.event(event).map_or(&[][..], |event| &event.details);
+        let inherited = self.contract.classification >= Some(Classification::Pii);
+        let personal = |detail: &&Attribute| {
+            is_personal_member(detail) || (detail.classification.is_none() && inherited)
+        };
+        details.iter().filter(personal).map(|detail| &detail.name).collect()
+    }
+
     /// Returns whether the channels of a view, or without one those of the contract itself, carry personal data.
     pub fn carries_personal(&self, view: Option<&View>) -> bool {
         let personal = self.personal();
@@ -32,16 +49,17 @@ fn is_personal(attribute: &ResolvedAttribute) -> bool {
 }
 
 fn has_personal(ty: &Type) -> bool {
-    let is = |member: &Attribute| {
-        let inner = match &member.origin {
-            Origin::Own(shape) => has_personal(&shape.ty),
-            Origin::Carried(_) => false,
-        };
-        member.classification >= Some(Classification::Pii) || inner
-    };
     match ty {
-        Type::Object(members) => members.iter().any(is),
-        Type::Map(element) | Type::List(element) => is(element),
+        Type::Object(members) => members.iter().any(is_personal_member),
+        Type::Map(element) | Type::List(element) => is_personal_member(element),
         _ => false,
     }
+}
+
+fn is_personal_member(member: &Attribute) -> bool {
+    let inner = match &member.origin {
+        Origin::Own(shape) => has_personal(&shape.ty),
+        Origin::Carried(_) => false,
+    };
+    member.classification >= Some(Classification::Pii) || inner
 }

@@ -5,6 +5,7 @@ use crate::log::{Incoming, Log};
 use crate::outlet::{OutChannel, Outlet};
 use crate::port::PortError;
 use crate::position::TopicIdentity;
+use crate::seal::open::is_sealed;
 use crate::sweep::Sweep;
 use seamline_contract::channel::ChannelKind;
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
@@ -250,6 +251,8 @@ impl Reading<'_> {
                 Ok(message) => (Domain::State, &value[message.state]),
                 Err(_) => (Domain::Raw, value.as_slice()),
             },
+            // What is sealed is nobody's to read here.
+            (Some(value), ChannelKind::Events) if is_sealed(record) => (Domain::Event, value.as_slice()),
             (Some(value), ChannelKind::Events) => match codec.decode_event(view, bytes, value) {
                 Ok(_) => (Domain::Event, value.as_slice()),
                 Err(_) => (Domain::Raw, value.as_slice()),

@@ -2,11 +2,14 @@
 
 use crate::intake::Intake;
 use crate::log::Incoming;
+use crate::port::PortError;
 use crate::projector::open::identify;
+use crate::seal::open::{decode_event, keys_of};
 use jiff::Timestamp;
 use seamline_contract::id::{EventName, Version};
 use seamline_message::envelope::MessageKind;
 use seamline_message::key::RecordKey;
+use seamline_message::seal::Keys;
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 use std::collections::{BTreeSet, HashMap};
@@ -97,18 +100,29 @@ pub struct Reading<'a> {
     missing: BTreeSet<(u64, Sequence)>,
     /// What was found so far.
     counts: Counts,
+    /// The keys of what is read next, where it is sealed.
+    keys: Keys,
 }
 
 impl<'a> Reading<'a> {
     /// Begins.
     pub fn new(intake: &'a Intake, asked: &'a Asked) -> Reading<'a> {
         let (chains, missing) = (HashMap::new(), BTreeSet::new());
-        Reading { intake, asked, chains, missing, counts: Counts::default() }
+        Reading { intake, asked, chains, missing, counts: Counts::default(), keys: Keys::new() }
     }
 
     /// Returns what was found so far.
     pub fn counts(&self) -> Counts {
         Counts { gaps: self.missing.len() as u64, ..self.counts }
+    }
+
+    /// Asks for the keys of the records that are read next, where they are sealed.
+    ///
+    /// # Errors
+    /// That of who is asked.
+    pub async fn expect(&mut self, records: &[Incoming]) -> Result<(), PortError> {
+        self.keys = keys_of(self.intake, records.iter()).await?;
+        Ok(())
     }
 
     /// Takes the next record of a partition in, and returns what happened; none where that is not asked for, or was told.
@@ -154,14 +168,10 @@ impl<'a> Reading<'a> {
             MessageKind::State => {
                 What::Broken(Violation::new(Rule::Schema, "headers.ce_type", "not an event"))
             }
-            MessageKind::Event(_) => {
-                let major = envelope.contract.major;
-                let value = record.value.as_deref().unwrap_or_default();
-                match self.intake.decode_event(major, record.key.as_deref(), value) {
-                    Ok((message, payload)) => What::Event(message.change, payload),
-                    Err(violation) => What::Broken(violation),
-                }
-            }
+            MessageKind::Event(_) => match decode_event(self.intake, (&key, &envelope), record, &self.keys) {
+                Ok((message, payload)) => What::Event(message.change, payload),
+                Err(violation) => What::Broken(violation),
+            },
         };
         match &what {
             What::Event(..) => self.counts.events += 1,

@@ -2,6 +2,7 @@
 
 use crate::cadence::{CadenceError, Hours};
 use crate::reference::ReferenceLane;
+use crate::seal::Keyholder;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
 use seamline_contract::attribute::Type;
@@ -24,6 +25,7 @@ use seamline_message::fit::fit;
 use seamline_message::violation::{Rule, Violation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a reaction waits for its projection where nothing else is said.
@@ -54,6 +56,8 @@ pub struct Intake {
     pub reference: Option<ReferenceLane>,
     /// When what it reads is an older major that a newer one serves: that one, and the last day, `YYYY-MM-DD`.
     pub served: Option<(ContractRef, String)>,
+    /// Who is asked for the keys of sealed values; none: nobody here can be.
+    pub keyholder: Option<Arc<dyn Keyholder>>,
 }
 
 /// The projection of a subscription.
@@ -213,6 +217,7 @@ impl Intake {
             events,
             reference: sets,
             served: None,
+            keyholder: None,
         })
     }
 
@@ -251,8 +256,8 @@ impl Intake {
         }
     }
 
-    /// Reads and validates the value of an event that was written under a major. Returns with it the payload that a
-    /// reaction gets: as sent, or of an older major as this one would have sent it.
+    /// Reads and validates the value of an event that was written under a major, and of which something may have been erased. Returns
+    /// with it the payload that a reaction gets: as sent, or of an older major as this one would have sent it.
     ///
     /// # Errors
     /// The first violation.
@@ -261,11 +266,13 @@ impl Intake {
         written: Major,
         record_key: Option<&[u8]>,
         value: &[u8],
+        erased: &[String],
     ) -> Result<(EventMessage, Vec<u8>), Violation> {
         match self.eras.get(&written) {
-            Some(era) => era.decode_event(self.view.as_ref(), record_key, value),
+            Some(era) => era.decode_event(self.view.as_ref(), record_key, value, erased),
             None => {
-                let message = self.codec.decode_event(self.view.as_ref(), record_key, value)?;
+                let message =
+                    self.codec.decode_erased_event(self.view.as_ref(), record_key, value, erased)?;
                 Ok((message, value.to_vec()))
             }
         }

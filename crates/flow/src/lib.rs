@@ -39,6 +39,7 @@ pub mod rehearsal;
 pub mod relay;
 pub mod schedule;
 pub mod schemas;
+pub mod seal;
 pub mod source;
 pub mod stop;
 pub mod store;

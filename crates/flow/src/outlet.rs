@@ -7,6 +7,7 @@ use crate::port::PortError;
 use crate::relay::batch;
 use crate::schedule::{Schedule, ScheduleError};
 use crate::schemas::{self, SchemasError};
+use crate::seal::sealer::{Sealer, seals};
 use jiff::Timestamp;
 use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, topic_name};
 use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId};
@@ -112,6 +113,8 @@ pub struct Outlet {
     pub served: Vec<Outlet>,
     /// The hours at which its rows leave; none: as they come. Older majors leave with the newest.
     pub schedule: Option<Schedule>,
+    /// What seals, where this process has the key-encryption key of the context; of older majors that of the newest counts.
+    pub sealer: Option<Sealer>,
 }
 
 impl Outlet {
@@ -184,6 +187,7 @@ impl Outlet {
             descent: None,
             served: Vec::new(),
             schedule: None,
+            sealer: None,
         }
     }
 
@@ -302,6 +306,17 @@ impl OutletSet {
     /// Returns the outlet of a contract.
     pub fn get(&self, contract: &ContractId) -> Option<&Outlet> {
         self.outlets.get(contract)
+    }
+
+    /// Returns the contracts of which some major that is served seals its events.
+    pub fn sealing(&self) -> Vec<&Outlet> {
+        self.outlets.values().filter(|outlet| outlet.all().any(seals)).collect()
+    }
+
+    /// Gives all that seal what seals.
+    pub fn seal_with(&mut self, sealer: &Sealer) {
+        let sealing = self.outlets.values_mut().filter(|outlet| outlet.all().any(seals));
+        sealing.for_each(|outlet| outlet.sealer = Some(sealer.clone()));
     }
 
     /// Returns the outlets by contract, each of its newest major.

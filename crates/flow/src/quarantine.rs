@@ -14,6 +14,7 @@ use crate::reactor::batch::{Fold as EventFold, Held};
 use crate::reactor::decide::{Chain, Place, place};
 use crate::reactor::open::{OpenedEvent, Reaction, as_read};
 use crate::reactor::{self, events_of};
+use crate::seal::open::keys_of;
 use crate::store::{AsideRecord, Batch, Committed, Lane, Projection, Store};
 use jiff::Timestamp;
 use seamline_contract::subscription::OnInvalid;
@@ -295,7 +296,9 @@ async fn treat_event<S: Store, L: Log, C: Clock>(
     let events = events_of(intake);
     let now = ports.clock.now();
     let Some(key) = &record.key else {
-        let opened = reactor::open::open(intake, events, &digest.key, &as_read(record));
+        let read = as_read(record);
+        let keys = keys_of(intake, std::iter::once(&read)).await?;
+        let opened = reactor::open::open(intake, events, (&digest.key, &keys), &read);
         return Ok(match (wish, opened) {
             (Wish::Redrive, OpenedEvent::Foreign { violation, .. }) => {
                 (Treated::StillInvalid(violation.to_string()), None)

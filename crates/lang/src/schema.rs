@@ -157,7 +157,7 @@ pub const CHANNEL: Table = Table {
     keys: &[
         may("for", "[context]"),
         may("cadence", "every DUR | hourly :MM | daily HH:MM [zone] | …; continuous"),
-        may("encoding", "json|avro; json"),
+        may("encoding", "json|avro|sealed; json"),
         may("limit", "bytes; 256KiB"),
     ],
 };

@@ -3,6 +3,7 @@
 use crate::canonical;
 use crate::codec::{self, avro};
 use crate::headers::Headers;
+use crate::seal;
 use crate::sequence::Sequence;
 use crate::violation::{Rule, Violation};
 use jiff::Timestamp;
@@ -389,7 +390,10 @@ impl<'a> Reading<'a> {
         if self.text(SPEC_VERSION)? != "1.0" {
             return Err(wrong(SPEC_VERSION, "a version of CloudEvents that is not read here"));
         }
-        if !matches!(self.optional(CONTENT_TYPE)?, None | Some(JSON | avro::CONTENT_TYPE)) {
+        if !matches!(
+            self.optional(CONTENT_TYPE)?,
+            None | Some(JSON | avro::CONTENT_TYPE | seal::CONTENT_TYPE)
+        ) {
             return Err(wrong(CONTENT_TYPE, "an encoding that is not read here"));
         }
         let no_schema = || wrong(DATA_SCHEMA, "not a contract with a version");

@@ -328,7 +328,8 @@ impl Ascent {
         Ok(StateMessage { row, ..message })
     }
 
-    /// Reads an event of this major as one of the newest. Returns it, and how the newest would have written it.
+    /// Reads an event of this major, of which something may have been erased, as one of the newest. Returns it, and how the newest
+    /// would have written it.
     ///
     /// # Errors
     /// The first way in which it breaks the text that it was written under, or cannot be read as the newest.
@@ -337,8 +338,9 @@ impl Ascent {
         view: Option<&ViewId>,
         record_key: Option<&[u8]>,
         value: &[u8],
+        erased: &[String],
     ) -> Result<(EventMessage, Vec<u8>), Violation> {
-        let message = self.codec.decode_event(view, record_key, value)?;
+        let message = self.codec.decode_erased_event(view, record_key, value, erased)?;
         let absent = message.row.iter().enumerate().filter(|(_, value)| value.is_null());
         let absent = absent.map(|(slot, _)| slot).collect();
         let row = self.up(message.row, absent)?;

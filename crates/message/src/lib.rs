@@ -18,6 +18,8 @@ pub mod fit;
 
 pub mod era;
 
+pub mod seal;
+
 pub mod canonical;
 mod json;
 

@@ -46,6 +46,8 @@ pub enum Rule {
     Schema,
     /// A flag can be computed from the state.
     Flag,
+    /// A sealed value is as it was sealed at its place.
+    Sealed,
 }
 
 impl Rule {
@@ -72,6 +74,7 @@ impl Rule {
             Rule::Header => "HEADER",
             Rule::Schema => "SCHEMA",
             Rule::Flag => "FLAG",
+            Rule::Sealed => "SEALED",
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod errand;
 pub(crate) mod inbox;
 pub mod producer;
 pub(crate) mod publish;
+pub(crate) mod seal;
 pub(crate) mod set;
 pub(crate) mod size;
 pub(crate) mod source_view;

@@ -17,6 +17,7 @@ mod job;
 mod ledger;
 mod pass;
 mod replica;
+mod seal;
 mod set;
 mod source;
 mod store;

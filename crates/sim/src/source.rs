@@ -2,6 +2,7 @@
 
 mod hours;
 mod port;
+mod vault;
 
 use crate::cases::CaseTable;
 use crate::fault::Fault;
@@ -50,6 +51,8 @@ struct Database {
     filling: bool,
     held: Option<(String, Timestamp)>,
     cases: CaseTable,
+    /// The keys of subjects.
+    seals: Vec<vault::Kept>,
 }
 
 /// A row in quarantine: why, and since when.

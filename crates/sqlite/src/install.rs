@@ -4,6 +4,7 @@ pub mod consumer;
 pub mod errand;
 pub(crate) mod inbox;
 pub mod producer;
+pub(crate) mod seal;
 pub(crate) mod set;
 pub(crate) mod size;
 pub(crate) mod source_view;

@@ -14,6 +14,7 @@ mod inbox;
 mod ledger;
 mod pass;
 mod replica;
+mod seal;
 mod set;
 mod source;
 mod store;

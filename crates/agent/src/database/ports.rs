@@ -2,6 +2,7 @@
 
 use super::{At, Database};
 use jiff::Timestamp;
+use seamline_contract::id::ContractId;
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::erasure::Scrub;
 use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
@@ -9,7 +10,9 @@ use seamline_flow::lease::{Lease, Leases};
 use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::pass::{Pass, Passes, Watch};
 use seamline_flow::port::PortError;
+use seamline_flow::seal::{KeptKey, NewKey, Vault};
 use seamline_message::key::RecordKey;
+use seamline_message::seal::{KeyId, Wrapped};
 use std::time::Duration;
 
 impl Ledger for Database {
@@ -80,6 +83,46 @@ impl Passes for Database {
 
     async fn passes(&self, subject: Option<&str>, limit: u32) -> Result<Vec<Pass>, PortError> {
         either!(self, it => Passes::passes(it, subject, limit))
+    }
+}
+
+impl Vault for Database {
+    async fn keys_of(
+        &self,
+        contract: &ContractId,
+        subjects: &[String],
+    ) -> Result<Vec<Option<KeptKey>>, PortError> {
+        either!(self, it => Vault::keys_of(it, contract, subjects))
+    }
+
+    async fn keep_keys(
+        &self,
+        contract: &ContractId,
+        keys: &[NewKey],
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        either!(self, it => Vault::keep_keys(it, contract, keys, now))
+    }
+
+    async fn keys_by_id(&self, contract: &ContractId, ids: &[KeyId]) -> Result<Vec<KeptKey>, PortError> {
+        either!(self, it => Vault::keys_by_id(it, contract, ids))
+    }
+
+    async fn destroy_keys(
+        &self,
+        contract: &ContractId,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<u64, PortError> {
+        either!(self, it => Vault::destroy_keys(it, contract, subject, now))
+    }
+
+    async fn keys_not_under(&self, under: &str, limit: usize) -> Result<Vec<KeptKey>, PortError> {
+        either!(self, it => Vault::keys_not_under(it, under, limit))
+    }
+
+    async fn rewrap_key(&self, id: KeyId, from: &Wrapped, to: &Wrapped) -> Result<bool, PortError> {
+        either!(self, it => Vault::rewrap_key(it, id, from, to))
     }
 }
 

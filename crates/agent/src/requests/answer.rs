@@ -33,6 +33,8 @@ pub(super) enum Fault {
     Key(String),
     /// The limit is none.
     Limit,
+    /// They are no ids of keys, or too many.
+    Ids,
     /// There is no such key.
     NoKey,
     /// Too many are asking.
@@ -84,6 +86,13 @@ impl Fault {
             Fault::Limit => {
                 let text = format!("`limit` is a number from 1 to {}", super::PAGE_MAX);
                 (StatusCode::BAD_REQUEST, "bad-limit", text, None)
+            }
+            Fault::Ids => {
+                let text = format!(
+                    "send a JSON array of ids of keys, 32 digits each, at most {}",
+                    seamline_flow::seal::KEYS_MAX
+                );
+                (StatusCode::BAD_REQUEST, "bad-ids", text, None)
             }
             Fault::NoKey => (StatusCode::NOT_FOUND, "no-key", "there is no such key".to_owned(), None),
             Fault::Busy => {

@@ -108,7 +108,7 @@ fn erase(args: &Args) -> Result<Exit> {
             let reason = args.reason.clone().unwrap_or_default();
             let orders = EraseOrders::new(&id, &of, &by, &reason, args.source_erased);
             for agent in &agents {
-                jobs.extend(filed(agent, &orders, &keys).await?);
+                jobs.extend(filed(agent, &orders, &subject, &keys).await?);
                 stop::here("erase-filed");
             }
         }
@@ -254,7 +254,7 @@ async fn keys(agents: &[Agent], of: &AttributeIdentity, subject: &str, id: &Eras
 }
 
 /// Files the erasure in one database, with the keys that concern it. Returns what it is called there; none where nothing concerns it.
-async fn filed(agent: &Agent, orders: &EraseOrders, keys: &Keys) -> Result<Option<String>> {
+async fn filed(agent: &Agent, orders: &EraseOrders, subject: &str, keys: &Keys) -> Result<Option<String>> {
     let outlets = agent.outlets.iter().flat_map(|outlets| outlets.iter());
     let published = outlets.filter(|it| orders.is_for_outlet(it)).map(|it| it.contract.name.to_string());
     let kept = agent.intakes.iter().filter(|it| orders.is_for_intake(it));
@@ -263,7 +263,7 @@ async fn filed(agent: &Agent, orders: &EraseOrders, keys: &Keys) -> Result<Optio
         return Ok(None);
     }
     let ours = keys.iter().filter(|(name, _)| names.contains(*name));
-    let subject = Subject::of(ours.map(|(name, keys)| (name.clone(), keys.clone())).collect());
+    let subject = Subject::of(subject, ours.map(|(name, keys)| (name.clone(), keys.clone())).collect());
     let new =
         NewJob { kind: JobKind::Erase, subject: format!("erasure/{}", orders.id), orders: write(orders) };
     let filed = Jobs::file(&agent.database, &new, Timestamp::now()).await.map_err(no_answer)?;

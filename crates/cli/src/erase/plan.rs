@@ -7,11 +7,13 @@ use crate::terminal::{Writing, counted};
 use anyhow::Result;
 use seamline_agent::agent::Agent;
 use seamline_agent::site::Site;
+use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{AttributeIdentity, ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::erasure::ErasureId;
 use seamline_flow::inbox::Inbox;
 use seamline_flow::log::Cleanup;
 use seamline_flow::outlet::{OutChannel, is_personal};
+use seamline_flow::seal::sealer::seals;
 use seamline_flow::store::Store;
 use seamline_message::key::RecordKey;
 use serde_json::{Value, json};
@@ -51,8 +53,8 @@ impl Plan<'_> {
                 "  {contract}: {}, published once more when its service has erased",
                 counted(n_keys, "key")
             );
-            for channel in channels(agents, contract) {
-                println!("    {}: {}", channel.topic, self.keeps(channel));
+            for (channel, is_sealed) in channels(agents, contract) {
+                println!("    {}: {}", channel.topic, self.keeps((channel, is_sealed)));
             }
         }
         for (subscription, contract) in self.kept() {
@@ -104,7 +106,7 @@ impl Plan<'_> {
         for contract in self.owned() {
             let topics = channels(agents, contract);
             let topics: Vec<Value> =
-                topics.map(|it| json!({ "topic": it.topic, "keeps": self.keeps(it) })).collect();
+                topics.map(|it| json!({ "topic": it.0.topic, "keeps": self.keeps(it) })).collect();
             let n_keys = keys.get(&contract.name.to_string()).map_or(0, std::collections::BTreeMap::len);
             sources.push(json!({ "contract": contract.to_string(), "keys": n_keys, "topics": topics }));
         }
@@ -139,7 +141,10 @@ impl Plan<'_> {
         self.affected.contexts().into_iter().filter(|it| !self.contexts.contains(it)).collect()
     }
 
-    fn keeps(&self, channel: &OutChannel) -> String {
+    fn keeps(&self, (channel, is_sealed): (&OutChannel, bool)) -> String {
+        if is_sealed {
+            return "what is personal is sealed, and nobody's to read once the key is destroyed".to_owned();
+        }
         let days = |time: std::time::Duration| time.as_secs() / 86_400;
         if self.site.is_embedded() {
             return "an embedded log removes nothing by itself: what was stays in its file".to_owned();
@@ -157,12 +162,17 @@ impl Plan<'_> {
     }
 }
 
-/// Returns the channels of a contract that carry personal data.
-fn channels<'a>(agents: &'a [Agent], contract: &'a ContractRef) -> impl Iterator<Item = &'a OutChannel> {
+/// Returns the channels of a contract that carry personal data, each with whether that is sealed.
+fn channels<'a>(
+    agents: &'a [Agent],
+    contract: &'a ContractRef,
+) -> impl Iterator<Item = (&'a OutChannel, bool)> {
     let outlets = agents.iter().flat_map(|agent| agent.outlets.iter()).flat_map(|it| it.iter());
     let outlets = outlets.filter(move |it| it.contract == *contract).flat_map(|outlet| outlet.all());
     outlets.flat_map(|outlet| {
-        outlet.channels.iter().filter(|channel| is_personal(outlet.codec.contract(), &channel.id))
+        let personal = |channel: &&OutChannel| is_personal(outlet.codec.contract(), &channel.id);
+        let is_sealed = |channel: &OutChannel| channel.id.kind == ChannelKind::Events && seals(outlet);
+        outlet.channels.iter().filter(personal).map(move |channel| (channel, is_sealed(channel)))
     })
 }
 

@@ -131,6 +131,10 @@ fn print(site: &Site, it: &Erasure) {
             println!("    {contract}: {}", source(proof));
             for (topic, at) in &proof.topics {
                 let leaves = match at.leaves {
+                    _ if at.sealed => {
+                        let when = proof.unsealable.map(|at| at.to_string()).unwrap_or_default();
+                        format!("what is personal in it is nobody's to read since {when}")
+                    }
                     Some(_) | None if site.is_embedded() => {
                         "the embedded log removes nothing by itself".to_owned()
                     }

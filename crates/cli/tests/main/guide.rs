@@ -139,6 +139,11 @@ fn a_person_is_erased_as_the_guide_says() {
 }
 
 #[test]
+fn what_is_personal_in_events_is_sealed_as_the_guide_says() {
+    follow("sealed-events.md");
+}
+
+#[test]
 fn a_major_is_retired_as_the_guide_says() {
     follow("retire-a-major.md");
 }

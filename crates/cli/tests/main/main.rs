@@ -28,6 +28,7 @@ mod reference;
 mod refusals;
 mod revisions;
 mod round_trip;
+mod sealed;
 mod seen;
 mod trial;
 mod validate;

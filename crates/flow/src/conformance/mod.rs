@@ -6,6 +6,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod log;
 pub mod passes;
+pub mod seal;
 pub mod sets;
 pub mod source;
 pub mod store;

@@ -4,7 +4,10 @@
 //! more, and marks in the log how far a reader must have come. A consumer's job confirms once its lanes are there, its rows are newer
 //! and its quarantine and inbox hold nothing of these keys.
 //!
-//! Invariant: keys and digests of values are in the job's part alone, and go before the job is over. What stays is the proof.
+//! Where events are sealed, the owner's job destroys the key of the subject before it marks the log.
+//!
+//! Invariant: the subject, keys and digests of values are in the job's part alone, and go before the job is over. What stays is the
+//! proof.
 
 pub mod copy;
 pub mod find;
@@ -151,6 +154,9 @@ pub struct Subject {
     pub(crate) version: u32,
     /// By contract, `context/contract`: the record keys, each with what its source held of it.
     pub contracts: BTreeMap<String, BTreeMap<String, Held>>,
+    /// The subject, whose keys are destroyed; none: an older program filed it.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// What a source held of a key when the erasure was filed.
@@ -164,9 +170,9 @@ pub struct Held {
 }
 
 impl Subject {
-    /// Returns the keys of contracts.
-    pub fn of(contracts: BTreeMap<String, BTreeMap<String, Held>>) -> Subject {
-        Subject { version: 1, contracts }
+    /// Returns the keys of contracts that a subject has.
+    pub fn of(name: &str, contracts: BTreeMap<String, BTreeMap<String, Held>>) -> Subject {
+        Subject { version: 1, contracts, name: Some(name.to_owned()) }
     }
 
     /// Returns the keys of one contract, sorted.
@@ -201,6 +207,9 @@ pub struct SourceProof {
     pub after: Option<u64>,
     /// The topics that carry personal data, by name.
     pub topics: BTreeMap<String, TopicProof>,
+    /// When the keys were destroyed under which its personal data is sealed; none: they were not, or nothing is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsealable: Option<Timestamp>,
     /// When the log was marked.
     pub done: Option<Timestamp>,
 }
@@ -211,6 +220,9 @@ pub struct SourceProof {
 pub struct TopicProof {
     /// By partition, the offset before which the last record of each key was written after the source had erased.
     pub ends: BTreeMap<u32, u64>,
+    /// What is personal in it is sealed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
     /// When the log has removed what was written before; none: it never does by itself.
     pub leaves: Option<Timestamp>,
 }

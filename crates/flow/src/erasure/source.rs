@@ -8,9 +8,12 @@ use crate::hold::Ports;
 use crate::log::{Cleanup, Log};
 use crate::outlet::{OutChannel, Outlet, is_personal};
 use crate::port::PortError;
+use crate::seal::Vault;
+use crate::seal::sealer::seals;
 use crate::source::{KeyFacts, Source};
 use crate::stop;
 use jiff::Timestamp;
+use seamline_contract::channel::ChannelKind;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGE: usize = 500;
 
 /// Brings the erasure of one published contract a step further.
-pub(crate) async fn step<S: Source, L: Log, C: Clock>(
+pub(crate) async fn step<S: Source + Vault, L: Log, C: Clock>(
     ports: Ports<'_, S, L, C>,
     outlet: &Outlet,
     (id, subject): (&ErasureId, &Subject),
@@ -47,7 +50,33 @@ pub(crate) async fn step<S: Source, L: Log, C: Clock>(
     if facts.iter().any(|facts| facts.waiting) {
         return Ok(Ahead::Waits(format!("{name}: what is published once more waits in the outbox")));
     }
+    if outlet.all().any(seals) && proof.unsealable.is_none() {
+        return unsealed(ports, outlet, subject, proof).await;
+    }
     marked(ports, outlet, id, proof).await
+}
+
+/// Destroys the keys under which personal data of the subject is sealed: what is in the log of it is nobody's to read then.
+///
+/// Invariant: no row of these keys waits. What a relay may have to write once more would otherwise be sealed under another key, and be
+/// another record.
+async fn unsealed<S: Vault, L, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    outlet: &Outlet,
+    subject: &Subject,
+    proof: &mut SourceProof,
+) -> Result<Ahead, PortError> {
+    let contract = &outlet.contract.name;
+    let Some(name) = &subject.name else {
+        return Ok(Ahead::Waits(format!(
+            "{contract}: whose keys are to be destroyed was not said by the program that filed it: abort the job, and run `seamline erase` again"
+        )));
+    };
+    let now = ports.clock.now();
+    ports.store.destroy_keys(&contract.contract, name, now).await?;
+    stop::here("erase-unsealed");
+    proof.unsealable = Some(now);
+    Ok(Ahead::Moved)
 }
 
 async fn looked<S: Source>(
@@ -154,7 +183,9 @@ async fn marked<S, L: Log, C: Clock>(
             }
             let mark = Mark::new(&topic.id, after, ends.clone());
             mark::write(ports.log, &channel.topic, &id.to_string(), &mark).await?;
-            proof.topics.insert(channel.topic.clone(), TopicProof { ends, leaves: leaves(channel, now) });
+            let sealed = channel.id.kind == ChannelKind::Events && seals(outlet);
+            let proven = TopicProof { ends, sealed, leaves: leaves(channel, now) };
+            proof.topics.insert(channel.topic.clone(), proven);
         }
     }
     stop::here("erase-marked");

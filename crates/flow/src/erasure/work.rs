@@ -12,6 +12,7 @@ use crate::job::{Job, JobStage, Jobs, Part, change};
 use crate::log::Log;
 use crate::outlet::Outlet;
 use crate::port::PortError;
+use crate::seal::Vault;
 use crate::source::Source;
 use crate::stop;
 use crate::store::Store;
@@ -36,7 +37,7 @@ pub async fn step<D, L, C>(
     job: &mut Job,
 ) -> Result<Stepped, PortError>
 where
-    D: Source + Store + Inbox + Jobs + Scrub,
+    D: Source + Store + Inbox + Jobs + Scrub + Vault,
     L: Log,
     C: Clock,
 {

@@ -10,6 +10,7 @@ use crate::reactor::batch::{Fold, Held, Known};
 use crate::reactor::open::{OpenedEvent, Reaction, open};
 use crate::store::{AsideCause, Batch};
 use seamline_contract::subscription::OnInvalid;
+use seamline_message::seal::Keys;
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 
@@ -21,7 +22,7 @@ fn lane(intake: &Intake) -> Hold {
 }
 
 fn held(intake: &Intake, record: &Incoming, broken: bool) -> Held {
-    let opened = open(intake, intake.events.as_ref().unwrap(), &DIGEST.key, record);
+    let opened = open(intake, intake.events.as_ref().unwrap(), (&DIGEST.key, &Keys::new()), record);
     let OpenedEvent::Known { sequence, digest, .. } = &opened else { panic!("a known event") };
     let cause = if broken { invalid(&Violation::new(Rule::Shape, "", "")) } else { AsideCause::Behind };
     let facts = AsideFacts { key: Some(key(1)), sequence: Some(*sequence), received: *digest, cause };

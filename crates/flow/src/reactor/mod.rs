@@ -7,15 +7,17 @@ pub mod open;
 use crate::clock::Clock;
 use crate::hold::{DigestEpoch, Hold, Ports, Start, Step, Take, out_of_range, schema_missing};
 use crate::intake::{EventLane, Intake};
-use crate::log::{Fetch, Fetched, Log};
+use crate::log::{Fetch, Fetched, Incoming, Log};
 use crate::port::PortError;
 use crate::projector::decide::reached;
 use crate::projector::{STEP_RECORDS, WAITING_MAX};
 use crate::reactor::batch::{Cut, Fold, Held, Known, Made, make};
 use crate::reactor::open::{OpenedEvent, as_read, open};
-use crate::store::{Committed, Store};
+use crate::seal::open::{is_sealed, keys_of};
+use crate::store::{AsideRecord, Committed, Store};
 use seamline_contract::subscription::StartsAt;
 use seamline_message::digest::DigestKey;
+use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,10 +87,12 @@ impl<'a, S: Store, L: Log, C: Clock> Reactor<'a, S, L, C> {
 
     async fn apply(&mut self, fetch: &Fetch) -> Result<Step, PortError> {
         let events = events_of(self.intake);
-        let opened: Vec<OpenedEvent> =
-            fetch.records.iter().map(|record| open(self.intake, events, &self.digest.key, record)).collect();
-        let keys: BTreeSet<RecordKey> = opened.iter().filter_map(key_of).cloned().collect();
-        let known = known(self.ports, self.intake, &self.hold, &self.digest.key, keys).await?;
+        let keys = keys_of(self.intake, reacted(self.intake, events, &fetch.records)).await?;
+        let secrets = (&self.digest.key, &keys);
+        let opened = fetch.records.iter().map(|record| open(self.intake, events, secrets, record));
+        let opened: Vec<OpenedEvent> = opened.collect();
+        let met: BTreeSet<RecordKey> = opened.iter().filter_map(key_of).cloned().collect();
+        let known = known(self.ports, self.intake, &self.hold, &self.digest.key, met).await?;
         let fold = Fold::new(self.intake, events, &self.hold, known, self.ports.clock.now());
         let Made { mut batch, moved, cut } = make(fold, &self.hold, fetch, opened);
         if batch.next.position == self.hold.state().position {
@@ -166,12 +170,31 @@ async fn held<S: Store, L: Log, C: Clock>(
 ) -> Result<Vec<Held>, PortError> {
     let records = ports.store.aside(&intake.subscription, Some(key), WAITING_MAX).await?;
     let here = records.into_iter().filter(|record| record.lane == hold.lane);
-    Ok(here
-        .map(|record| {
-            let opened = open(intake, events_of(intake), secret, &as_read(&record));
-            Held { record, opened, stored: true }
-        })
-        .collect())
+    let here: Vec<(AsideRecord, Incoming)> = here.map(|record| (record.clone(), as_read(&record))).collect();
+    let keys = keys_of(intake, here.iter().map(|(_, read)| read)).await?;
+    let events = events_of(intake);
+    let held = here.into_iter().map(|(record, read)| {
+        let opened = open(intake, events, (secret, &keys), &read);
+        Held { record, opened, stored: true }
+    });
+    Ok(held.collect())
+}
+
+/// Returns the records that may ask for a reaction: only their keys are asked for.
+fn reacted<'r>(
+    intake: &'r Intake,
+    events: &'r EventLane,
+    records: &'r [Incoming],
+) -> impl Iterator<Item = &'r Incoming> {
+    records.iter().filter(move |record| {
+        is_sealed(record)
+            && Envelope::from_headers(&record.headers).is_ok_and(|envelope| match &envelope.kind {
+                MessageKind::Event(event) => {
+                    events.reacts_to.contains(intake.event_name(envelope.contract.major, event))
+                }
+                MessageKind::State | MessageKind::Void => false,
+            })
+    })
 }
 
 /// Returns the reactions of a subscription that has some.

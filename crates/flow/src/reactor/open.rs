@@ -4,10 +4,12 @@ use crate::intake::{EventLane, Intake};
 use crate::log::Incoming;
 use crate::plain;
 use crate::projector::open::identify;
+use crate::seal::open::decode_event;
 use crate::store::{AsideRecord, InboxRow};
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
 use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::key::RecordKey;
+use seamline_message::seal::Keys;
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 
@@ -49,8 +51,13 @@ pub enum Reaction {
     Invalid(Violation),
 }
 
-/// Opens a record of an events topic.
-pub fn open(intake: &Intake, lane: &EventLane, secret: &DigestKey, record: &Incoming) -> OpenedEvent {
+/// Opens a record of an events topic; `keys` are those under which its values are sealed.
+pub fn open(
+    intake: &Intake,
+    lane: &EventLane,
+    (secret, keys): (&DigestKey, &Keys),
+    record: &Incoming,
+) -> OpenedEvent {
     let raw_key = record.key.as_deref().unwrap_or_default();
     let value = record.value.as_deref().unwrap_or_default();
     let foreign = |violation: Violation| OpenedEvent::Foreign {
@@ -73,7 +80,7 @@ pub fn open(intake: &Intake, lane: &EventLane, secret: &DigestKey, record: &Inco
             if before_start || !lane.reacts_to.contains(ours) {
                 Reaction::None
             } else {
-                react(intake, record, &key, &envelope)
+                react(intake, record, (&key, &envelope), keys)
             }
         }
     };
@@ -86,15 +93,20 @@ pub fn open(intake: &Intake, lane: &EventLane, secret: &DigestKey, record: &Inco
     }
 }
 
-fn react(intake: &Intake, record: &Incoming, key: &RecordKey, envelope: &Envelope) -> Reaction {
-    let Some(value) = &record.value else {
+fn react(
+    intake: &Intake,
+    record: &Incoming,
+    (key, envelope): (&RecordKey, &Envelope),
+    keys: &Keys,
+) -> Reaction {
+    if record.value.is_none() {
         return Reaction::Invalid(Violation::new(Rule::Json, "", "an event without a value"));
-    };
+    }
     if let Some(fault) = &record.fault {
         return Reaction::Invalid(fault.clone());
     }
     let major = envelope.contract.major;
-    let (message, payload) = match intake.decode_event(major, record.key.as_deref(), value) {
+    let (message, payload) = match decode_event(intake, (key, envelope), record, keys) {
         Ok(read) => read,
         Err(violation) => return Reaction::Invalid(violation),
     };

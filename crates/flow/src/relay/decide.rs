@@ -5,6 +5,7 @@ use crate::log::Outgoing;
 use crate::outlet::OutletSet;
 use crate::relay::batch::{BatchRecord, batch_record, encode};
 use crate::relay::records::records;
+use crate::seal::sealer::SubjectKeys;
 use crate::source::{OutboxRow, SetAside};
 use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{ContractId, ContractRef};
@@ -42,13 +43,14 @@ impl Plan {
 }
 
 /// Decides on rows, in the order of the queue. `number` is that of the batch; `partitions` says of each topic how many it
-/// has. Rows of parked contracts stay where they are. `due`: these were put off, and their hour has come.
+/// has, `keys` under which those that seal are sealed. Rows of parked contracts stay where they are. `due`: these were put off, and their hour has come.
 pub fn decide(
     outlets: &OutletSet,
     rows: &[OutboxRow],
     parked: &BTreeSet<ContractId>,
     partitions: &BTreeMap<String, u32>,
     number: u64,
+    keys: &SubjectKeys,
     due: bool,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -84,7 +86,7 @@ pub fn decide(
             plan.deferred.push(row.sequence);
             continue;
         }
-        match records(&outlets.system, outlet, row, &count, &mut plan.records) {
+        match records(&outlets.system, outlet, row, (&count, keys), &mut plan.records) {
             Ok(()) => published.push(row),
             Err(violation) => {
                 broken.insert(key);

@@ -9,6 +9,7 @@ use crate::outlet::Outlet;
 use crate::port::PortError;
 use crate::relay::decide::Plan;
 use crate::schedule::late_case;
+use crate::seal::Vault;
 use crate::source::{OutboxRow, Source};
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
@@ -43,7 +44,7 @@ impl Hourly {
     }
 }
 
-impl<S: Source, L: Log, C: Clock> Relay<'_, S, L, C> {
+impl<S: Source + Vault, L: Log, C: Clock> Relay<'_, S, L, C> {
     /// Returns what the next step publishes: what is due and what comes in turn, while there is both.
     pub(super) async fn ready(
         &mut self,
@@ -59,7 +60,7 @@ impl<S: Source, L: Log, C: Clock> Relay<'_, S, L, C> {
             Some(ready) => ready,
             None => {
                 let (rows, more) = self.rows().await?;
-                let plan = self.plan(&rows, number, false);
+                let plan = self.plan(&rows, number, false).await?;
                 Ready { rows, plan, more, due: false }
             }
         };
@@ -102,7 +103,7 @@ impl<S: Source, L: Log, C: Clock> Relay<'_, S, L, C> {
             {
                 self.tell_late(outlet, late);
             }
-            let plan = self.plan(&rows, number, true);
+            let plan = self.plan(&rows, number, true).await?;
             if plan.rests() {
                 // They wait for an agent that knows their major, which begins anew.
                 self.hourly.sent.insert(contract.clone(), hour);

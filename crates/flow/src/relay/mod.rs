@@ -22,6 +22,8 @@ use crate::relay::decide::{Plan, decide, rewound_case, unserved_case};
 use crate::relay::hours::Hourly;
 use crate::relay::last::last_batch;
 use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
+use crate::seal::Vault;
+use crate::seal::sealer::keys_for;
 use crate::source::{OutboxRow, Removal, Removed, Source, Taken, Tenure};
 use crate::stop;
 use futures_util::future::join;
@@ -173,7 +175,7 @@ pub struct Relay<'a, S, L, C> {
     last_read: Sequence,
 }
 
-impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
+impl<'a, S: Source + Vault, L: Log, C: Clock> Relay<'a, S, L, C> {
     /// Takes an outbox over: raises the epoch of its lease, fences the predecessor off the log, and only then reads.
     ///
     /// # Errors
@@ -338,9 +340,11 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         resting.iter().filter_map(|(id, _)| self.outlets.get(id)).map(source_case).collect()
     }
 
-    fn plan(&self, rows: &[OutboxRow], number: u64, due: bool) -> Plan {
-        let parked: BTreeSet<ContractId> = self.parked.keys().cloned().collect();
-        decide(self.outlets, rows, &parked, &self.partitions, number, due)
+    async fn plan(&self, rows: &[OutboxRow], number: u64, due: bool) -> Result<Plan, PortError> {
+        let (parked, now) = (self.parked.keys().cloned().collect(), self.ports.clock.now());
+        let sealing = self.outlets.sealing();
+        let keys = keys_for(self.ports.source, &sealing, rows, now).await?;
+        Ok(decide(self.outlets, rows, &parked, &self.partitions, number, &keys, due))
     }
 
     /// Reads and decides what comes behind rows that are on their way, unless something is in the way of it. What does not
@@ -350,7 +354,7 @@ impl<'a, S: Source, L: Log, C: Clock> Relay<'a, S, L, C> {
         if rows.is_empty() || mutant::is(Mutant::IdAfterLast) {
             return None;
         }
-        let plan = self.plan(&rows, number, false);
+        let plan = self.plan(&rows, number, false).await.ok()?;
         Some(Ready { more: is_full(&rows, self.limit, READ_BYTES_MAX), plan, rows, due: false })
     }
 

@@ -2,8 +2,9 @@
 
 use crate::log::Outgoing;
 use crate::outlet::{OutChannel, Outlet};
+use crate::seal::sealer::SubjectKeys;
 use crate::source::{Act, OutboxRow};
-use seamline_contract::channel::ChannelKind;
+use seamline_contract::channel::{ChannelKind, Encoding};
 use seamline_contract::id::{ContractRef, EventName, SystemId};
 use seamline_contract::served::chain_name;
 use seamline_contract::value::Value;
@@ -12,6 +13,7 @@ use seamline_message::codec::{Before, Change, Row, avro};
 use seamline_message::envelope::{Heading, JSON, STATE, VOID};
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
+use seamline_message::seal::{self, Place};
 use seamline_message::sequence::Sequence;
 use seamline_message::violation::{Rule, Violation};
 use std::fmt;
@@ -32,11 +34,11 @@ pub fn records(
     system: &SystemId,
     outlet: &Outlet,
     row: &OutboxRow,
-    partitions: &dyn Fn(&str) -> u32,
+    (partitions, keys): (&dyn Fn(&str) -> u32, &SubjectKeys),
     records: &mut Vec<Outgoing>,
 ) -> Result<(), Violation> {
     let before = records.len();
-    let written = all(system, outlet, row, partitions, records);
+    let written = all(system, outlet, row, (partitions, keys), records);
     if written.is_err() {
         records.truncate(before);
     }
@@ -47,7 +49,7 @@ fn all(
     system: &SystemId,
     outlet: &Outlet,
     row: &OutboxRow,
-    partitions: &dyn Fn(&str) -> u32,
+    (partitions, keys): (&dyn Fn(&str) -> u32, &SubjectKeys),
     records: &mut Vec<Outgoing>,
 ) -> Result<(), Violation> {
     let time = canonical::text(&Value::Timestamp(row.written_at)).expect("an instant has a text");
@@ -64,8 +66,18 @@ fn all(
         };
         let key = of.codec.decode_key(Some(row.key.as_bytes()))?;
         let (time, ends) = (time.as_str(), false);
-        let mut writer =
-            Writer { system, outlet: of, newest: outlet, row, key: &key, time, ends, partitions, records };
+        let mut writer = Writer {
+            system,
+            outlet: of,
+            newest: outlet,
+            row,
+            key: &key,
+            time,
+            ends,
+            partitions,
+            keys,
+            records,
+        };
         return writer.void(channel, *sequence, *previous);
     }
     let mut is_known = false;
@@ -75,7 +87,7 @@ fn all(
         if !of.is_alive(row.written_at) {
             continue;
         }
-        let made = one(system, (outlet, of), row, &time, partitions, records);
+        let made = one(system, (outlet, of), row, &time, (partitions, keys), records);
         made.map_err(|mut violation| {
             if !is_own {
                 violation.below(&format!("serves.{}", of.contract.major));
@@ -98,12 +110,12 @@ fn one(
     (newest, outlet): (&Outlet, &Outlet),
     row: &OutboxRow,
     time: &str,
-    partitions: &dyn Fn(&str) -> u32,
+    (partitions, keys): (&dyn Fn(&str) -> u32, &SubjectKeys),
     records: &mut Vec<Outgoing>,
 ) -> Result<(), Violation> {
     let key = outlet.codec.decode_key(Some(row.key.as_bytes()))?;
     let ends = ends_its_key(newest, row);
-    let mut writer = Writer { system, outlet, newest, row, key: &key, time, ends, partitions, records };
+    let mut writer = Writer { system, outlet, newest, row, key: &key, time, ends, partitions, keys, records };
     match (&row.act, &outlet.descent) {
         (Act::Change(change), None) => writer.change(change),
         (Act::Change(change), Some(descent)) => match descent.change(row.version.major, change) {
@@ -139,6 +151,7 @@ struct Writer<'a> {
     time: &'a str,
     ends: bool,
     partitions: &'a dyn Fn(&str) -> u32,
+    keys: &'a SubjectKeys,
     records: &'a mut Vec<Outgoing>,
 }
 
@@ -148,6 +161,7 @@ struct Said<'a> {
     sequence: Sequence,
     previous: Option<Sequence>,
     effective: Option<&'a str>,
+    content_type: &'static str,
 }
 
 /// The id of a message: the same on every repetition, unique in the context. Each system draws its own sequences, and a
@@ -209,9 +223,9 @@ impl Writer<'_> {
                 continue;
             }
             if let Some(previous) = self.chain(channel)? {
-                let event = self.event(channel, change, told, state.is_none())?;
+                let (event, content_type) = self.event(channel, change, told, state.is_none())?;
                 let sequence = self.row.sequence;
-                let said = Said { kind: change.event.as_str(), sequence, previous, effective };
+                let said = Said { kind: change.event.as_str(), sequence, previous, effective, content_type };
                 self.record(channel, &said, Some(event));
             }
         }
@@ -255,14 +269,49 @@ impl Writer<'_> {
         change: &Change,
         told: &[Value],
         stateless: bool,
-    ) -> Result<Vec<u8>, Violation> {
+    ) -> Result<(Vec<u8>, &'static str), Violation> {
         let (codec, view) = (&self.outlet.codec, channel.id.view.as_ref());
         let value = codec.encode_event(view, change, told)?;
         if stateless {
             // What it carries cannot be judged by a state that is not there, only by what readers will make of it.
             codec.decode_event(view, Some(self.key.as_bytes()), &value)?;
         }
-        self.encoded(channel, Some(&change.event), value)
+        if let Some(sealed) = self.sealed(&change.event, told, &value)? {
+            return Ok((self.judged(channel, sealed)?, seal::CONTENT_TYPE));
+        }
+        let content_type = if channel.schemas.is_some() { avro::CONTENT_TYPE } else { JSON };
+        Ok((self.encoded(channel, Some(&change.event), value)?, content_type))
+    }
+
+    /// Returns the payload of an event sealed under the key of its subject; none where its contract seals nothing of it.
+    fn sealed(
+        &self,
+        event: &EventName,
+        told: &[Value],
+        payload: &[u8],
+    ) -> Result<Option<Vec<u8>>, Violation> {
+        let codec = &self.outlet.codec;
+        if codec.encoding(ChannelKind::Events) != Encoding::Sealed || !seal::is_sealed(codec, event) {
+            return Ok(None);
+        }
+        let contract = codec.contract();
+        let slot = contract.contract.subject.as_ref().and_then(|subject| contract.slot(subject));
+        let subject = slot.and_then(|slot| canonical::text(&told[slot]));
+        let key =
+            subject.and_then(|subject| self.keys.get(&(contract.contract.name.contract.clone(), subject)));
+        let nobody = || {
+            Violation::new(
+                Rule::Sealed,
+                "state",
+                "personal data, and no subject under whose key it is sealed",
+            )
+        };
+        let place = Place { contract: &self.outlet.contract, key: self.key, sequence: self.row.sequence };
+        seal::seal(codec, event, payload, key.ok_or_else(nobody)?, &place)
+    }
+
+    fn judged(&self, channel: &OutChannel, value: Vec<u8>) -> Result<Vec<u8>, Violation> {
+        self.outlet.codec.judge_size(channel.id.kind, &value).map_or(Ok(value), Err)
     }
 
     /// Adds the records of all state channels: a state, or a tombstone without one.
@@ -272,7 +321,10 @@ impl Writer<'_> {
             let view = channel.id.view.as_ref();
             let value = row.map(|row| outlet.codec.encode_state(view, row, effective));
             let value = value.map(|value| self.encoded(channel, None, value)).transpose()?;
-            let said = Said { kind: STATE, sequence: self.row.sequence, previous: None, effective };
+            let is_avro = channel.schemas.is_some() && value.is_some();
+            let content_type = if is_avro { avro::CONTENT_TYPE } else { JSON };
+            let said =
+                Said { kind: STATE, sequence: self.row.sequence, previous: None, effective, content_type };
             self.record(channel, &said, value);
         }
         Ok(())
@@ -291,7 +343,13 @@ impl Writer<'_> {
             .ok_or_else(|| Violation::new(Rule::Schema, "", "the contract has no such channel of events"))?;
         self.record(
             channel,
-            &Said { kind: VOID, sequence, previous: within(sequence, previous), effective: None },
+            &Said {
+                kind: VOID,
+                sequence,
+                previous: within(sequence, previous),
+                effective: None,
+                content_type: JSON,
+            },
             None,
         );
         Ok(())
@@ -311,7 +369,7 @@ impl Writer<'_> {
                 schemas.get(event).ok_or_else(none)?.write(&payload)?
             }
         };
-        self.outlet.codec.judge_size(channel.id.kind, &value).map_or(Ok(value), Err)
+        self.judged(channel, value)
     }
 
     fn record(&mut self, channel: &OutChannel, said: &Said<'_>, value: Option<Vec<u8>>) {
@@ -323,9 +381,8 @@ impl Writer<'_> {
             sequence: said.sequence,
             is_void: said.kind == VOID,
         };
-        let is_avro = channel.schemas.is_some() && value.is_some();
         let heading = Heading {
-            content_type: if is_avro { avro::CONTENT_TYPE } else { JSON },
+            content_type: said.content_type,
             id: &id,
             source: &outlet.source,
             kind: said.kind,

@@ -20,7 +20,8 @@ pub(crate) const REPLAYS: [(&str, Replay); 3] = [
     ("currentState", Replay::CurrentState),
     ("bestEffort", Replay::BestEffort),
 ];
-const ENCODINGS: [(&str, Encoding); 2] = [("json", Encoding::Json), ("avro", Encoding::Avro)];
+const ENCODINGS: [(&str, Encoding); 3] =
+    [("json", Encoding::Json), ("avro", Encoding::Avro), ("sealed", Encoding::Sealed)];
 const COMPATIBILITY: [(&str, Compatibility); 2] =
     [("backward", Compatibility::Backward), ("full", Compatibility::Full)];
 /// The one order that can be promised.
@@ -38,7 +39,25 @@ pub(crate) fn terms<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ChannelT
 pub(crate) fn json_terms<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ChannelTerms> {
     let terms = terms(reader, at)?;
     refuse_avro(reader, at, &terms);
+    refuse_sealed(reader, at, &terms);
     Some(terms)
+}
+
+/// Reads what a channel says that cannot seal.
+pub(crate) fn state_terms<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<ChannelTerms> {
+    let terms = terms(reader, at)?;
+    refuse_sealed(reader, at, &terms);
+    Some(terms)
+}
+
+fn refuse_sealed<'n>(reader: &mut Reader<'n>, at: &At<'n>, terms: &ChannelTerms) {
+    if terms.encoding == Encoding::Sealed {
+        let message = "only `events` can be sealed";
+        let finding = Finding::new(rule::VALUE, at.path.clone().key("encoding"), message);
+        reader.report(finding.help(
+            "leave `encoding` out: here the latest value replaces the others, and an erasure takes it along",
+        ));
+    }
 }
 
 fn refuse_avro<'n>(reader: &mut Reader<'n>, at: &At<'n>, terms: &ChannelTerms) {

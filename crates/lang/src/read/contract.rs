@@ -1,11 +1,12 @@
 //! Reads contracts.
 
 use super::attribute::attributes;
-use super::channel::{commands, events, guarantees, json_terms, reconciliation, terms, views};
+use super::channel::{commands, events, guarantees, json_terms, reconciliation, state_terms, views};
 use super::header::file_name;
 use super::{At, Fields, One, Reader};
 use crate::rule;
 use crate::schema;
+use seamline_contract::channel::Encoding;
 use seamline_contract::contract::{Change, ChangeKind, Contract, Derived, Expect, Repair, Serves, Status};
 use seamline_contract::finding::Finding;
 use seamline_contract::id::{AttributeName, ContextId, ContractName, ContractRef, EventName, Major, Version};
@@ -64,7 +65,7 @@ pub(crate) fn contract<'n>(
         attributes: reader.opt(&fields, "attributes", attributes).unwrap_or_default(),
         invariants: named(reader, &fields, "invariants"),
         events: reader.opt(&fields, "events", events),
-        state: reader.opt(&fields, "state", terms),
+        state: reader.opt(&fields, "state", state_terms),
         reference: reader.opt(&fields, "reference", json_terms),
         requests: reader.opt(&fields, "requests", json_terms),
         commands,
@@ -79,7 +80,31 @@ pub(crate) fn contract<'n>(
         changes: reader.opt(&fields, "changes", |r, at| r.list(at, One::Never, change)).unwrap_or_default(),
     };
     super::names::check(reader, &contract);
+    check_sealed(reader, &contract);
     Some(contract)
+}
+
+/// What is sealed is sealed under the key of a subject, which every record has.
+fn check_sealed(reader: &mut Reader<'_>, contract: &Contract) {
+    if contract.events.as_ref().is_none_or(|events| events.terms.encoding != Encoding::Sealed) {
+        return;
+    }
+    let subject = contract.subject.as_ref();
+    let message = match subject.and_then(|name| contract.attributes.iter().find(|it| &it.name == name)) {
+        None if subject.is_some() => return,
+        None => "events are sealed under the key of a subject, and the contract names none".to_owned(),
+        Some(attribute) if attribute.optional => {
+            format!(
+                "events are sealed under the key of a subject, and `{}` may have no value",
+                attribute.name
+            )
+        }
+        Some(_) => return,
+    };
+    let at = contract.path().key("events").key("encoding");
+    let help =
+        "write `subject:` with an attribute that names the person in every record, and is not optional";
+    reader.report(Finding::new(rule::VALUE, at, message).help(help));
 }
 
 /// A frozen text carries its major in its name.

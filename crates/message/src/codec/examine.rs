@@ -68,7 +68,7 @@ impl Codec {
             Writing::Source => self.examine_change(view, event, json),
             Writing::Wire => {
                 let key = payload_key(json)?;
-                let message = self.read_event(view, Some(key.as_bytes()), json)?;
+                let message = self.read_event(view, Some(key.as_bytes()), json, &[])?;
                 if message.change != *event {
                     return Err(alone(other_event()));
                 }

@@ -144,7 +144,22 @@ impl Codec {
         record_key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<EventMessage, Violation> {
-        self.read_event(view, record_key, value).map_err(change::first)
+        self.read_event(view, record_key, value, &[]).map_err(change::first)
+    }
+
+    /// Reads and validates the value of an event of which something was erased: no value is due at those paths, and what it
+    /// would have to fit is not judged.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn decode_erased_event(
+        &self,
+        view: Option<&ViewId>,
+        record_key: Option<&[u8]>,
+        value: &[u8],
+        erased: &[String],
+    ) -> Result<EventMessage, Violation> {
+        self.read_event(view, record_key, value, erased).map_err(change::first)
     }
 
     /// Reads and validates the value of an event.
@@ -156,6 +171,7 @@ impl Codec {
         view: Option<&ViewId>,
         record_key: Option<&[u8]>,
         value: &[u8],
+        erased: &[String],
     ) -> Result<EventMessage, Vec<Violation>> {
         let reach = self.reach(view).map_err(alone)?;
         let TypedKey { key, values } = self.typed_key(record_key).map_err(alone)?;
@@ -189,7 +205,10 @@ impl Codec {
                 .into_iter()
                 .filter(|broken| carried.carries.field(broken.path.trim_start_matches("carries.")).is_some()),
         );
-        self.finish(&carried.invariants, &row, found)?;
+        found.retain(|broken| !erased.contains(&broken.path));
+        // What an invariant would say without the values that it was written for is of no use.
+        let invariants: &[usize] = if erased.is_empty() { &carried.invariants } else { &[] };
+        self.finish(invariants, &row, found)?;
         let reason = parts.reason.and_then(|reason| reason.parse().ok());
         Ok(EventMessage { key, change: name, effective: parts.effective, reason, row })
     }

@@ -37,6 +37,9 @@ pub fn statements(
     let mut statements = table::statements(&[table_consumer::SHARED, table::PRODUCER]);
     statements.insert(3, claim(&name.context));
     statements.extend(value::FUNCTIONS.iter().map(|function| (*function).to_owned()));
+    if contract.seals() {
+        statements.extend(table::statements(&[table::SEALING]));
+    }
     statements.push(name_chains(contract));
     statements.push(format!(
         "INSERT INTO seamline.contract (contract, version) VALUES ({}, {}) \

@@ -146,6 +146,9 @@ pub(crate) const PRODUCER: &[Table] = &[
     },
 ];
 
+/// What a producer has beside that seals: where nothing is sealed, older programs work on.
+pub(crate) const SEALING: &[Table] = &[super::seal::TABLE];
+
 macro_rules! outbox {
     ($name:literal) => {
         concat!(
@@ -181,7 +184,7 @@ pub(crate) fn known(name: &str) -> Option<i32> {
     if name == "slot" {
         return Some(STORED_VERSION);
     }
-    let sets = [table_consumer::SHARED, PRODUCER, table_consumer::CONSUMER];
+    let sets = [table_consumer::SHARED, PRODUCER, SEALING, table_consumer::CONSUMER];
     sets.iter().flat_map(|set| set.iter()).find(|table| table.name == name).map(|table| table.version)
 }
 

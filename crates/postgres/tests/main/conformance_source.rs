@@ -2,6 +2,7 @@
 
 use crate::fixture::{Home, THING_TABLE, installed, key, run};
 use seamline_contract::id::ContractId;
+use seamline_flow::conformance::seal;
 use seamline_flow::conformance::sets::{self, SetsFixture};
 use seamline_flow::conformance::source::{self, SourceFixture, Write};
 use seamline_message::key::RecordKey;
@@ -124,6 +125,27 @@ impl SetsFixture for Fresh {
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
 async fn sets_pass() {
     sets::all(&Fresh::default()).await;
+}
+
+/// A thing whose events are sealed.
+const SEALED: &str = "key: thingId
+subject: ownerId
+attributes:
+  thingId: { type: string, meaning: Identifies it. }
+  ownerId: { type: string, meaning: Identifies its owner. }
+  name: { type: string, classification: pii, meaning: The name of its owner. }
+events:
+  encoding: sealed
+  ThingNamed: { meaning: It got a name., sets: [name] }
+state: {}
+";
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn the_vault_passes() {
+    let home = Home::new().await;
+    let table = "CREATE TABLE thing (thing_id text PRIMARY KEY, owner_id text, name text)";
+    seal::check(&installed(&home, table, SEALED, "feed: outbox, table: thing").await).await;
 }
 
 #[tokio::test]

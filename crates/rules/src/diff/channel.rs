@@ -180,6 +180,7 @@ fn channel_terms(walk: &mut Walk, spot: &Spot, (old, new): (&ChannelTerms, &Chan
     let text = |it: Encoding| match it {
         Encoding::Json => "json".to_owned(),
         Encoding::Avro => "avro".to_owned(),
+        Encoding::Sealed => "sealed".to_owned(),
     };
     let verdict = (Effect::Breaking, "readers expect other bytes");
     let sides = (Some(text(*encoding)), Some(text(new.encoding)));

@@ -41,6 +41,9 @@ pub fn statements(
         }
     }
     let mut statements = table::statements(&[table::SHARED, table::PRODUCER]);
+    if contract.seals() {
+        statements.extend(table::statements(&[table::SEALING]));
+    }
     statements.push(name_chains(contract));
     statements.push(format!(
         "INSERT INTO seamline_contract (contract, version, key_kinds) VALUES ({}, {}, {}) \

@@ -31,6 +31,7 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_chain", 1),
     ("seamline_inbox", 2),
     ("seamline_errand", 1),
+    ("seamline_seal", 1),
     ("seamline_set", 1),
     ("seamline_aside", 1),
     ("seamline_received_aside", 1),
@@ -297,6 +298,9 @@ pub(crate) const PRODUCER: &[Table] = &[
         ],
     },
 ];
+
+/// What a producer has beside that seals: where nothing is sealed, older programs work on.
+pub(crate) const SEALING: &[Table] = &[super::seal::TABLE];
 
 /// What a consumer has beside.
 pub(crate) const CONSUMER: &[Table] = &[

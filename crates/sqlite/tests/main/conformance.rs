@@ -11,7 +11,7 @@ use seamline_flow::conformance::passes::PassesFixture;
 use seamline_flow::conformance::sets::SetsFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, passes, sets, source, store};
+use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, passes, seal, sets, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
@@ -140,6 +140,30 @@ impl SetsFixture for Fresh {
 #[tokio::test]
 async fn sets_pass() {
     sets::all(&Fresh::new()).await;
+}
+
+/// A thing whose events are sealed.
+const SEALED: &str = "key: thingId
+subject: ownerId
+attributes:
+  thingId: { type: string, meaning: Identifies it. }
+  ownerId: { type: string, meaning: Identifies its owner. }
+  name: { type: string, classification: pii, meaning: The name of its owner. }
+events:
+  encoding: sealed
+  ThingNamed: { meaning: It got a name., sets: [name] }
+state: {}
+";
+
+#[tokio::test]
+async fn the_vault_passes() {
+    let fresh = Fresh::new();
+    let database = fresh.context().await;
+    let table = "CREATE TABLE thing (thing_id TEXT PRIMARY KEY, owner_id TEXT, name TEXT)";
+    run(&mut *database.writer().await, table).await.unwrap();
+    let (contract, publication) = published(SEALED, "feed: outbox, table: thing");
+    database.install_producer(&contract, &publication).await.unwrap();
+    seal::check(&database).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::store::AsideCause;
 use jiff::SignedDuration;
 use seamline_contract::subscription::OnInvalid;
 use seamline_message::key::RecordKey;
+use seamline_message::seal::Keys;
 use seamline_message::sequence::Sequence;
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ fn apply(
 ) -> Made {
     let events = intake.events.as_ref().unwrap();
     let opened: Vec<OpenedEvent> =
-        records.iter().map(|record| open(intake, events, &DIGEST.key, record)).collect();
+        records.iter().map(|record| open(intake, events, (&DIGEST.key, &Keys::new()), record)).collect();
     let next = records.last().map_or(hold.offset(), |record| record.offset + 1);
     let fetch = Fetch { records, next, start: 0, end: next };
     let fold = Fold::new(intake, events, hold, known, now() + later);
@@ -54,7 +55,7 @@ fn after(intake: &Intake, before: &Hold, made: &Made) -> (Hold, BTreeMap<RecordK
     let events = intake.events.as_ref().unwrap();
     let held = made.batch.aside.iter().map(|record| Held {
         record: record.clone(),
-        opened: open(intake, events, &DIGEST.key, &as_read(record)),
+        opened: open(intake, events, (&DIGEST.key, &Keys::new()), &as_read(record)),
         stored: true,
     });
     let seen = made.batch.chains.first().map(|(_, seen)| *seen);

@@ -6,6 +6,7 @@ use super::decide;
 use crate::log::Outgoing;
 use crate::outlet::{Outlet, OutletSet};
 use crate::relay::fixture;
+use crate::seal::sealer::SubjectKeys;
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::DEFAULT_TOPICS;
 use seamline_contract::id::ContractId;
@@ -29,7 +30,7 @@ fn planned(outlets: &OutletSet, rows: &[OutboxRow], parked: &[&str], due: bool) 
     let topics = outlets.iter().flat_map(|outlet| &outlet.channels);
     let partitions: BTreeMap<String, u32> = topics.map(|channel| (channel.topic.clone(), 4)).collect();
     let parked: BTreeSet<ContractId> = parked.iter().map(|id| id.parse().unwrap()).collect();
-    decide(outlets, rows, &parked, &partitions, 1, due)
+    decide(outlets, rows, &parked, &partitions, 1, &SubjectKeys::new(), due)
 }
 
 fn topics(records: &[Outgoing]) -> Vec<String> {

@@ -4,6 +4,7 @@ use super::super::{Plan, decide};
 use crate::log::Outgoing;
 use crate::outlet::{Outlet, OutletSet};
 use crate::relay::fixture;
+use crate::seal::sealer::SubjectKeys;
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::DEFAULT_TOPICS;
 use seamline_message::envelope::Envelope;
@@ -19,7 +20,7 @@ fn plan(row: OutboxRow) -> Plan {
     let outlets = OutletSet::new(context, system, vec![outlet]).unwrap();
     let topics = outlets.all().flat_map(|outlet| &outlet.channels);
     let partitions: BTreeMap<String, u32> = topics.map(|channel| (channel.topic.clone(), 4)).collect();
-    decide(&outlets, &[row], &BTreeSet::new(), &partitions, 1, false)
+    decide(&outlets, &[row], &BTreeSet::new(), &partitions, 1, &SubjectKeys::new(), false)
 }
 
 /// Returns a row that tells of an event, with the chains of both majors.
