@@ -1,6 +1,7 @@
 //! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
 
 use crate::cadence::{CadenceError, Hours};
+use crate::handover::Lineage;
 use crate::reference::ReferenceLane;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
@@ -54,6 +55,10 @@ pub struct Intake {
     pub reference: Option<ReferenceLane>,
     /// When what it reads is an older major that a newer one serves: that one, and the last day, `YYYY-MM-DD`.
     pub served: Option<(ContractRef, String)>,
+    /// The generations of its topics; none where there is the first alone.
+    pub lineage: Option<Box<Lineage>>,
+    /// The same with the topics of each other generation, which are read to where the read ones begin.
+    pub former: Vec<Intake>,
 }
 
 /// The projection of a subscription.
@@ -213,6 +218,8 @@ impl Intake {
             events,
             reference: sets,
             served: None,
+            lineage: None,
+            former: Vec::new(),
         })
     }
 
