@@ -14,7 +14,7 @@ use seamline_contract::subscription::Subscription;
 use seamline_flow::digest_key;
 use seamline_flow::digest_key::ledger_topic;
 use seamline_flow::intake::Intake;
-use seamline_flow::outlet::{Outlet, OutletError, OutletSet};
+use seamline_flow::outlet::{Outlet, OutletError, OutletSet, TopicPlan};
 use seamline_flow::reference::Outflow;
 use seamline_flow::store::Projection;
 #[cfg(feature = "kafka")]
@@ -71,6 +71,9 @@ impl Compiled {
                     resolve(&site.estate, &subscription.contract).map_err(AgentError::Unresolved)?;
                 let mut intake = Intake::compile(subscription, &contract, &site.environment.topics)?;
                 intake.served = served(site, &subscription.contract);
+                if let Some(said) = site.environment.generations_of(&subscription.contract) {
+                    intake = intake.in_generations(&site.environment.topics, said);
+                }
                 intakes.push(intake);
             }
             let errands =
@@ -261,9 +264,12 @@ fn outlets(
     let mut systems = published.iter().flat_map(|it| &it.publication.systems);
     let Some(system) = systems.find(|system| holds(system)).cloned() else { return Ok(None) };
     let environment = &site.environment;
-    let compiled: Result<Vec<Outlet>, OutletError> = published
-        .iter()
-        .map(|it| Outlet::compile(&it.contract, &environment.topics, environment.partitions))
-        .collect();
+    let plan = TopicPlan {
+        template: &environment.topics,
+        partitions: environment.partitions,
+        generations: &environment.generations,
+    };
+    let compiled: Result<Vec<Outlet>, OutletError> =
+        published.iter().map(|it| Outlet::compile_in(&it.contract, plan)).collect();
     Ok(Some(OutletSet::new(context.clone(), system, compiled?)?))
 }

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use seamline_contract::id::ContextId;
 use seamline_flow::digest_key;
 use seamline_flow::lease::Leases;
-use seamline_flow::log::TopicSpec;
+use seamline_flow::log::{Log, TopicSpec};
+use seamline_flow::outlet::OutletSet;
 use seamline_flow::source::Source;
 use seamline_flow::store::Store;
 use std::collections::BTreeMap;
@@ -172,7 +173,18 @@ async fn topics(log: &SiteLog, context: &ContextId, compiled: &Compiled, checks:
             ),
         }
     }
-    for reading in readings(&compiled.intakes) {
+    for outlet in compiled.outlets.iter().flat_map(OutletSet::all) {
+        for (number, topic) in outlet.former_topics() {
+            // What cannot be reached is told of above.
+            if let Ok(Some(_)) = log.topic(&topic).await {
+                let says = format!(
+                    "is of generation {number}, which is written no more: once `seamline status` of no consumer shows a                      lane of it, delete it with its `.ledger`"
+                );
+                checks.well("topic", &topic, says);
+            }
+        }
+    }
+    for reading in readings(&compiled.intakes).into_iter().filter(|it| !it.is_former()) {
         let of = format!("{} for {}", reading.topic, reading.intake.subscription);
         let producer = &reading.intake.contract.name.context;
         match digest_key::current(log, reading.topic).await {

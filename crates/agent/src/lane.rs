@@ -5,6 +5,7 @@ use crate::database::Database;
 use crate::log::SiteLog;
 use crate::workers::Pace;
 use seamline_flow::digest_key;
+use seamline_flow::handover::{self, Passing};
 use seamline_flow::hold::{DigestEpoch, Hold, Moved, Ports, Step, Take};
 use seamline_flow::intake::Intake;
 use seamline_flow::job::merge::{self, Merged};
@@ -35,14 +36,22 @@ pub(crate) struct Reading<'a> {
     pub(crate) topic: &'a str,
 }
 
+impl Reading<'_> {
+    /// Returns whether its topic is read only to where the next generation begins.
+    pub(crate) fn is_former(&self) -> bool {
+        self.intake.lineage.as_ref().is_some_and(|lineage| lineage.is_former())
+    }
+}
+
 /// Returns what subscriptions read. Events come first: a reaction's starting point is taken before its projection
-/// begins to be built.
+/// begins to be built. Behind the topics of one kind that are read come those of former generations.
 pub(crate) fn readings(intakes: &[Intake]) -> Vec<Reading<'_>> {
-    let events = intakes.iter().filter_map(|intake| {
+    let all = || intakes.iter().chain(intakes.iter().flat_map(|intake| &intake.former));
+    let events = all().filter_map(|intake| {
         let topic = &intake.events.as_ref()?.topic;
         Some(Reading { intake, kind: Kind::Events, topic })
     });
-    let state = intakes.iter().filter_map(|intake| {
+    let state = all().filter_map(|intake| {
         let topic = &intake.state.as_ref()?.topic;
         Some(Reading { intake, kind: Kind::State, topic })
     });
@@ -61,6 +70,7 @@ pub(crate) struct LaneWork<'a> {
     pub(crate) reading: Reading<'a>,
     pub(crate) partition: u32,
     mover: Option<Mover<'a>>,
+    passing: Passing,
 }
 
 /// What a step of a lane did, and when to step again.
@@ -74,7 +84,7 @@ pub(crate) struct Read {
 impl<'a> LaneWork<'a> {
     /// Returns a lane that is not taken yet.
     pub(crate) fn new(ports: SitePorts<'a>, reading: Reading<'a>, partition: u32) -> Self {
-        LaneWork { ports, reading, partition, mover: None }
+        LaneWork { ports, reading, partition, mover: None, passing: Passing::default() }
     }
 
     /// Returns whether it was taken and not given back.
@@ -97,6 +107,10 @@ impl<'a> LaneWork<'a> {
             Mover::Events(reactor) => reactor.step().await?,
         };
         let after = hold_of(mover).grip.as_ref().map(|grip| grip.state.accounting);
+        if self.reading.is_former() && self.leave().await? {
+            self.mover = None;
+            return Ok(resting(Pace::Moved(1)));
+        }
         Ok(match step {
             Step::Moved(moved) => {
                 let outcomes = before.zip(after).map(|(from, to)| between(&from, &to)).unwrap_or_default();
@@ -117,6 +131,16 @@ impl<'a> LaneWork<'a> {
                 resting(Pace::Stopped(case))
             }
         })
+    }
+
+    /// Leaves the lane for good, once the next generation has all that comes.
+    async fn leave(&mut self) -> Result<bool, PortError> {
+        let Some(mover) = &mut self.mover else { return Ok(false) };
+        let hold = match mover {
+            Mover::State(projector) => &mut projector.hold,
+            Mover::Events(reactor) => &mut reactor.hold,
+        };
+        handover::leave(self.ports, self.reading.intake, hold, &mut self.passing).await
     }
 
     /// Takes the lane, so that it has its starting point, and gives it back. One that is not to be had is left.

@@ -9,6 +9,7 @@ use seamline_agent::metrics::Metrics;
 use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use seamline_flow::era::{Ending, days};
 use seamline_flow::errand::Errands;
+use seamline_flow::handover::Lineage;
 use seamline_flow::job::{Job, JobKind, JobStage};
 use seamline_flow::log::{Fetched, Log};
 use seamline_flow::position::{Accounting, TopicIdentity};
@@ -205,17 +206,28 @@ impl SourceAccount {
 /// The ports'.
 pub(crate) async fn lanes(agent: &Agent) -> Result<Vec<LaneAccount>> {
     let mut accounts = Vec::new();
-    let read = agent.intakes.iter().flat_map(|intake| {
+    let former = agent.intakes.iter().flat_map(|intake| &intake.former);
+    let read = agent.intakes.iter().chain(former).flat_map(|intake| {
         let state = intake.table().map(|table| table.topic.as_str());
         let events = intake.events.as_ref().map(|events| events.topic.as_str());
-        state.into_iter().chain(events).map(|topic| (&intake.subscription, topic))
+        let lineage = intake.lineage.as_deref();
+        state.into_iter().chain(events).map(move |topic| (&intake.subscription, topic, lineage))
     });
-    for (subscription, name) in read.chain(agent.errands.heard()) {
+    let heard = agent.errands.heard().map(|(subscription, topic)| (subscription, topic, None));
+    for (subscription, name, lineage) in read.chain(heard) {
         let stored = agent.database.lanes(subscription).await.map_err(no_answer)?;
         let Some(topic) = agent.log.topic(name).await.map_err(no_answer)? else { continue };
         for partition in 0..topic.partitions {
             let lane = Lane { subscription: subscription.clone(), topic: name.to_owned(), partition };
             let found = stored.iter().find(|(there, _)| *there == lane).map(|(_, state)| state);
+            // What another generation brings is no concern of a lane that was left for it, or never read.
+            let is_over = |lineage: &Lineage| match found {
+                Some(state) => lineage.left_for(state).is_some(),
+                None => lineage.is_former(),
+            };
+            if lineage.is_some_and(is_over) {
+                continue;
+            }
             let position = found.and_then(|state| state.position.as_ref()).map(|position| position.offset);
             let Some((start, end)) = agent.log.ends(&topic, partition).await.map_err(no_answer)? else {
                 continue;

@@ -8,7 +8,7 @@ use crate::terminal::counted;
 use anyhow::{Context, Result};
 use seamline_agent::agent::Agent;
 use seamline_agent::site::Site;
-use seamline_contract::channel::{ChannelId, ChannelKind, Replay, topic_name};
+use seamline_contract::channel::{ChannelId, ChannelKind, Replay, generation_topic};
 use seamline_contract::contract::Contract;
 use seamline_contract::id::{ContractRef, Major};
 use seamline_contract::subscription::Subscription;
@@ -107,7 +107,8 @@ fn topic(site: &Site, found: &Subscription, era: Option<Major>) -> Result<String
     }
     let reference = ContractRef { name: reference.name.clone(), major: era.unwrap_or(reference.major) };
     let channel = ChannelId { view: found.view.clone(), kind: ChannelKind::Events };
-    Ok(topic_name(&site.environment.topics, &reference, &channel))
+    let generation = site.environment.generations_of(&reference).map_or(1, |it| it.read);
+    Ok(generation_topic(&site.environment.topics, &reference, &channel, generation))
 }
 
 /// Refuses a major whose history the subscription's contract does not read.

@@ -47,6 +47,14 @@ pub fn topic_name(template: &str, contract: &ContractRef, channel: &ChannelId) -
     named_topic(template, contract, &channel.to_string())
 }
 
+/// Returns the name of a channel's topic in a generation: the first has the plain name, each later one its number behind it.
+pub fn generation_topic(template: &str, contract: &ContractRef, channel: &ChannelId, number: u32) -> String {
+    match number {
+        1 => topic_name(template, contract, channel),
+        _ => named_topic(template, contract, &format!("{channel}.g{number}")),
+    }
+}
+
 /// Returns the name of the topic on which the commands of a contract travel to its owner.
 pub fn commands_topic(template: &str, contract: &ContractRef) -> String {
     named_topic(template, contract, "commands")

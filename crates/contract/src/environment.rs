@@ -1,6 +1,6 @@
 //! Environments: where systems and the log are. Secrets are named here, never written.
 
-use crate::id::{ContextId, EnvironmentId, SystemId};
+use crate::id::{ContextId, ContractRef, EnvironmentId, SystemId};
 use crate::path::{DocumentId, ModelPath};
 
 /// How rows of an outbox get to its relay.
@@ -47,6 +47,27 @@ pub enum LogPlace {
     },
 }
 
+/// The topics of a contract over time: those of one generation have one number of partitions, for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generations {
+    /// Whose topics they are.
+    pub contract: ContractRef,
+    /// The one that consumers read; one of those that are alive.
+    pub read: u32,
+    /// Those that are written, with how many partitions their topics get; sorted, no duplicates, not empty.
+    pub alive: Vec<(u32, u32)>,
+    /// Those that are written no more although a later one was not yet: given up. Sorted.
+    pub ended: Vec<u32>,
+}
+
+impl Generations {
+    /// Returns the highest number that was ever given.
+    pub fn highest(&self) -> u32 {
+        let alive = self.alive.iter().map(|(number, _)| *number);
+        alive.chain(self.ended.iter().copied()).max().unwrap_or(1)
+    }
+}
+
 /// An environment as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
@@ -66,6 +87,8 @@ pub struct Environment {
     pub partitions: u32,
     /// Replicas of a new topic.
     pub replicas: u32,
+    /// The contracts whose topics were made more than once; of all others there is the first generation.
+    pub generations: Vec<Generations>,
     /// The hub's URL and token.
     pub hub: Option<(String, Option<String>)>,
 }
@@ -74,5 +97,10 @@ impl Environment {
     /// Returns the top of its document.
     pub fn path(&self) -> ModelPath {
         ModelPath::top(&self.document)
+    }
+
+    /// Returns the generations of a contract's topics; none where there is the first one alone.
+    pub fn generations_of(&self, contract: &ContractRef) -> Option<&Generations> {
+        self.generations.iter().find(|it| &it.contract == contract)
     }
 }

@@ -140,12 +140,10 @@ async fn read<L: Log, D: Ledger>(
         let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
         let mut known: BTreeMap<RecordKey, Entry> =
             known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
-        let channel = &reading.channel.chain;
+        let chain = (&*reading.channel.chain, reading.begins_midway());
         match reading.channel.id.kind {
             ChannelKind::Events => {
-                read.retain(|(entry, envelope)| {
-                    link(audit, channel, &mut known, entry, envelope, sweep.start)
-                });
+                read.retain(|(entry, envelope)| link(audit, chain, &mut known, entry, envelope, sweep.start));
             }
             ChannelKind::State => read.iter().for_each(|(entry, _)| meet(audit, &mut known, entry)),
         }
@@ -182,7 +180,7 @@ fn again(audit: &mut Audit, last: &Entry, entry: &Entry) {
 /// new last one.
 fn link(
     audit: &mut Audit,
-    channel: &str,
+    (channel, begins_midway): (&str, bool),
     known: &mut BTreeMap<RecordKey, Entry>,
     entry: &Entry,
     envelope: &Envelope,
@@ -208,7 +206,7 @@ fn link(
         _ => {}
     }
     let after = last.map(|last| last.sequence);
-    let cut = is_cut(last, start);
+    let cut = is_cut(last, start) || (last.is_none() && begins_midway);
     if let Some(missing) = envelope.previous.filter(|previous| Some(*previous) != after && !cut) {
         audit.gaps.insert(Gap { channel: channel.to_owned(), key: entry.key.clone(), after, missing });
     }
@@ -223,6 +221,11 @@ pub(crate) fn is_cut(last: Option<&Entry>, start: u64) -> bool {
 
 impl Reading<'_> {
     /// Returns a record as the ledger keeps it; none for what is nothing of ours.
+    /// Returns whether its chains were under way when the topic was made: it is of a later generation.
+    fn begins_midway(&self) -> bool {
+        self.channel.generation > 1
+    }
+
     fn entry(&self, record: &Incoming) -> Option<(Entry, Envelope)> {
         let key = RecordKey::parse(record.key.as_deref()?).ok()?;
         let envelope = Envelope::from_headers(&record.headers).ok()?;
@@ -318,7 +321,7 @@ mod tests {
                 digest: Digest(u128::from(*previous)),
                 ended: false,
             };
-            link(audit, "events", known, &entry, &envelope, start);
+            link(audit, ("events", false), known, &entry, &envelope, start);
         }
     }
 

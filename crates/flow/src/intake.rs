@@ -1,6 +1,7 @@
 //! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
 
 use crate::cadence::{CadenceError, Hours};
+use crate::handover::Lineage;
 use crate::reference::ReferenceLane;
 use crate::seal::Keyholder;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
@@ -58,6 +59,10 @@ pub struct Intake {
     pub served: Option<(ContractRef, String)>,
     /// Who is asked for the keys of sealed values; none: nobody here can be.
     pub keyholder: Option<Arc<dyn Keyholder>>,
+    /// The generations of its topics; none where there is the first alone.
+    pub lineage: Option<Box<Lineage>>,
+    /// The same with the topics of each other generation, which are read to where the read ones begin.
+    pub former: Vec<Intake>,
 }
 
 /// The projection of a subscription.
@@ -218,6 +223,8 @@ impl Intake {
             reference: sets,
             served: None,
             keyholder: None,
+            lineage: None,
+            former: Vec::new(),
         })
     }
 

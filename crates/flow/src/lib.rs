@@ -12,6 +12,7 @@ pub mod era;
 pub mod erasure;
 pub mod errand;
 pub mod flood;
+pub mod handover;
 pub mod history;
 pub mod hold;
 pub mod inbox;

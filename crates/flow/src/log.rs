@@ -29,7 +29,7 @@ pub enum Cleanup {
 
 /// What to do where a topic has another number of partitions than it should: keys would change theirs.
 pub const KEEP_PARTITIONS: &str = "partitions of a topic are never changed: set `partitions` back; \
-    the topics of a new major are made with the number of that day";
+    `generations` of the environment begins topics with another number";
 
 /// A topic as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use crate::schedule::{Schedule, ScheduleError};
 use crate::schemas::{self, SchemasError};
 use crate::seal::sealer::{Sealer, seals};
 use jiff::Timestamp;
-use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, topic_name};
+use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, generation_topic};
+use seamline_contract::environment::Generations;
 use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::served::chain_name;
@@ -84,12 +85,33 @@ pub struct OutChannel {
     pub name: String,
     /// The topic's name.
     pub topic: String,
+    /// Which of the topics that the channel ever had it is: the same row goes to all that are alive.
+    pub generation: u32,
     /// The topic as it should be. How many partitions it has is a fact of the one that is there.
     pub spec: TopicSpec,
     /// The name of its chains in rows of the newest major.
     pub chain: String,
     /// The schemas of what it carries, where that is written in Avro.
     pub schemas: Option<Schemas>,
+}
+
+/// What an environment says of topics.
+#[derive(Debug, Clone, Copy)]
+pub struct TopicPlan<'a> {
+    /// The template of their names.
+    pub template: &'a str,
+    /// How many partitions one gets where nothing else is said.
+    pub partitions: u32,
+    /// The contracts whose topics were made more than once.
+    pub generations: &'a [Generations],
+}
+
+impl TopicPlan<'_> {
+    /// Returns the generations of a contract that are written, with their partitions.
+    fn alive(&self, contract: &ContractRef) -> Vec<(u32, u32)> {
+        let said = self.generations.iter().find(|it| &it.contract == contract);
+        said.map_or_else(|| vec![(1, self.partitions)], |it| it.alive.clone())
+    }
 }
 
 /// A contract with its channels, ready to be written.
@@ -105,8 +127,8 @@ pub struct Outlet {
     pub channels: Vec<OutChannel>,
     /// The template of topic names.
     pub template: String,
-    /// How many partitions a topic gets when it is made.
-    pub partitions: u32,
+    /// The generations of its topics that were given up before a later one was.
+    pub ended: Vec<u32>,
     /// How it is made of rows of the newest major; none: it is the newest.
     pub descent: Option<Box<Descent>>,
     /// The older majors that are kept alive from the same rows, newest first; themselves they serve none.
@@ -127,8 +149,16 @@ impl Outlet {
         template: &str,
         partitions: u32,
     ) -> Result<Outlet, OutletError> {
+        Outlet::compile_in(contract, TopicPlan { template, partitions, generations: &[] })
+    }
+
+    /// Compiles a contract whose topics may have generations.
+    ///
+    /// # Errors
+    /// As for `compile`.
+    pub fn compile_in(contract: &ResolvedContract, plan: TopicPlan<'_>) -> Result<Outlet, OutletError> {
         let reference = contract.contract.reference();
-        if partitions == 0 {
+        if plan.partitions == 0 {
             return Err(OutletError::NoPartitions(reference));
         }
         let codec = Codec::compile(contract)
@@ -138,13 +168,13 @@ impl Outlet {
         let newest = reference.major;
         let schedule = Schedule::of(contract)
             .map_err(|source| OutletError::Schedule { contract: reference.clone(), source })?;
-        let mut outlet = Outlet::of(contract, codec, newest, template, partitions);
+        let mut outlet = Outlet::of(contract, codec, newest, plan);
         outlet.schedule = schedule;
         outlet.served = descents
             .into_iter()
             .map(|descent| {
                 let codec = descent.codec.clone();
-                let mut older = Outlet::of(&codec.contract().clone(), codec, newest, template, partitions);
+                let mut older = Outlet::of(&codec.contract().clone(), codec, newest, plan);
                 older.descent = Some(Box::new(descent));
                 older
             })
@@ -154,16 +184,11 @@ impl Outlet {
     }
 
     /// Returns the outlet of one text, whose rows are written under a major.
-    fn of(
-        contract: &ResolvedContract,
-        codec: Codec,
-        newest: Major,
-        template: &str,
-        partitions: u32,
-    ) -> Outlet {
+    fn of(contract: &ResolvedContract, codec: Codec, newest: Major, plan: TopicPlan<'_>) -> Outlet {
         let reference = contract.contract.reference();
-        let channel = |id: ChannelId| {
-            let topic = topic_name(template, &reference, &id);
+        let alive = plan.alive(&reference);
+        let channel = |id: ChannelId, generation: u32, partitions: u32| {
+            let topic = generation_topic(plan.template, &reference, &id, generation);
             let spec = TopicSpec {
                 name: topic.clone(),
                 partitions,
@@ -173,17 +198,22 @@ impl Outlet {
             let chain = chain_name(newest, reference.major, &id);
             let is_avro = codec.encoding(id.kind) == Encoding::Avro;
             let schemas = is_avro.then(|| Schemas::of(&codec, &id));
-            OutChannel { name: id.to_string(), id, topic, spec, chain, schemas }
+            OutChannel { name: id.to_string(), id, topic, generation, spec, chain, schemas }
         };
-        let channels = contract.channels().into_iter().map(channel).collect();
-        let template = template.to_owned();
+        let channels = alive.iter().flat_map(|(generation, partitions)| {
+            contract.channels().into_iter().map(|id| channel(id, *generation, *partitions))
+        });
+        let channels = channels.collect();
+        let template = plan.template.to_owned();
+        let said = plan.generations.iter().find(|it| it.contract == reference);
+        let ended = said.map(|it| it.ended.clone()).unwrap_or_default();
         Outlet {
             source: format!("/{}", reference.name.context),
             contract: reference,
             codec,
             channels,
             template,
-            partitions,
+            ended,
             descent: None,
             served: Vec::new(),
             schedule: None,
@@ -220,6 +250,20 @@ impl Outlet {
     /// Returns the channels of one kind, own ones first.
     pub fn channels_of(&self, kind: ChannelKind) -> impl Iterator<Item = &OutChannel> {
         self.channels.iter().filter(move |channel| channel.id.kind == kind)
+    }
+
+    /// Returns the names that topics of its channels had in generations before the last, and that are written no more, with the
+    /// number of the generation.
+    pub fn former_topics(&self) -> Vec<(u32, String)> {
+        let alive: BTreeSet<u32> = self.channels.iter().map(|channel| channel.generation).collect();
+        let ids: BTreeSet<&ChannelId> = self.channels.iter().map(|channel| &channel.id).collect();
+        let highest = alive.iter().chain(&self.ended).max().copied().unwrap_or(0);
+        let former = (1..=highest).filter(|number| !alive.contains(number));
+        let of = |number| {
+            let name = move |id: &&ChannelId| generation_topic(&self.template, &self.contract, id, number);
+            ids.iter().map(move |id| (number, name(id)))
+        };
+        former.flat_map(of).collect()
     }
 
     /// Makes the topics that are missing, those of the older majors among them, each with its ledger topic and a digest key.

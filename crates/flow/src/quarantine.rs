@@ -202,6 +202,7 @@ async fn treat<S: Store, L: Log, C: Clock>(
     (lane, offset): (&Lane, u64),
     wish: Wish,
 ) -> Result<Treated, PortError> {
+    let intake = intake.of_topic(&lane.topic);
     let taken = Hold::take(ports, intake, lane.clone(), Start::Oldest, digest.epoch, true).await?;
     let hold = match taken {
         Take::Held(hold) => hold,

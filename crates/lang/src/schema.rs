@@ -432,6 +432,7 @@ pub const TABLES: &[Table] = &[
     estate::ENVIRONMENT,
     estate::PLACE,
     estate::LOG,
+    estate::GENERATIONS,
     estate::HUB,
     estate::ESTATE,
     estate::DEFAULTS,

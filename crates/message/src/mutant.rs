@@ -41,11 +41,13 @@ pub enum Mutant {
     JobOverwritesNewer,
     /// Rows of reference data are taken for a set before its manifest came.
     ManifestIgnored,
+    /// A generation of topics is left as soon as the next begins, whatever was not read of it.
+    GenerationLeftEarly,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 19] = [
+    pub const ALL: [Mutant; 20] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -65,6 +67,7 @@ impl Mutant {
         Mutant::JobCursorBeforeRows,
         Mutant::JobOverwritesNewer,
         Mutant::ManifestIgnored,
+        Mutant::GenerationLeftEarly,
     ];
 
     /// Returns those that the simulator must catch.
@@ -94,6 +97,7 @@ impl Mutant {
             Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
             Mutant::JobOverwritesNewer => "job-overwrites-newer",
             Mutant::ManifestIgnored => "manifest-ignored",
+            Mutant::GenerationLeftEarly => "generation-left-early",
         }
     }
 }

@@ -197,7 +197,7 @@ pub async fn relay(scene: &Scene, holder: &str, clock: &SimClock) {
 /// Runs the projectors of a consumer for ever, one partition after another.
 pub async fn projector(scene: &Scene, consumer: usize, holder: &str, clock: &SimClock) {
     let intake = &scene.story.intakes[consumer];
-    let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.partitions);
+    let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions);
     let mut lanes: Vec<Option<Projector<'_, _, _, _>>> = (0..partitions).map(|_| None).collect();
     loop {
         scene.world.step().await;
@@ -217,7 +217,7 @@ pub async fn projector(scene: &Scene, consumer: usize, holder: &str, clock: &Sim
 /// Runs the reactors of a consumer for ever, one partition after another.
 pub async fn reactor(scene: &Scene, consumer: usize, holder: &str, clock: &SimClock) {
     let intake = &scene.story.intakes[consumer];
-    let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.partitions);
+    let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions);
     let mut lanes: Vec<Option<Reactor<'_, _, _, _>>> = (0..partitions).map(|_| None).collect();
     loop {
         scene.world.step().await;

@@ -18,6 +18,7 @@ pub mod oracle;
 pub mod run;
 pub mod verdict;
 
+pub mod generation;
 pub mod reference;
 
 #[cfg(feature = "mutants")]

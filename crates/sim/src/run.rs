@@ -58,7 +58,7 @@ impl fmt::Display for Failure {
 }
 
 /// How many rounds a drain may take.
-const ROUNDS_MAX: usize = 200;
+pub(crate) const ROUNDS_MAX: usize = 200;
 
 /// Runs a seed.
 ///
@@ -155,7 +155,7 @@ fn old_tombstones_go(scene: &Scene) {
     }
 }
 
-fn text(error: PortError) -> String {
+pub(crate) fn text(error: PortError) -> String {
     format!("a port without faults did not answer: {error}")
 }
 
@@ -193,7 +193,7 @@ fn tell_again(scene: &Scene) -> Result<(), String> {
     drain(scene)
 }
 
-fn mend_broken_policies(scene: &Scene) {
+pub(crate) fn mend_broken_policies(scene: &Scene) {
     for (key, policy) in scene.oracle.policies().into_iter().filter(|(_, policy)| policy.premium < 0) {
         let mut transaction = scene.source.begin();
         assert!(transaction.try_lock(&key), "nobody else writes any more");
@@ -205,6 +205,12 @@ fn mend_broken_policies(scene: &Scene) {
 }
 
 fn discard_poison(scene: &Scene) -> Result<(), String> {
+    discard_all(scene)?;
+    drain(scene)
+}
+
+/// Discards all that waits at consumers.
+pub(crate) fn discard_all(scene: &Scene) -> Result<(), String> {
     let clock = SimClock::new(&scene.world);
     for (consumer, intake) in scene.story.intakes.iter().enumerate() {
         let ports = scene.ports(consumer, "rest", &clock);
@@ -214,11 +220,20 @@ fn discard_poison(scene: &Scene) -> Result<(), String> {
             alone(quarantine::discard(ports, intake, digest, &record.lane, record.offset)).map_err(text)?;
         }
     }
-    drain(scene)
+    Ok(())
 }
 
 /// Publishes all that waits, and applies all that was published.
 pub fn drain(scene: &Scene) -> Result<(), String> {
+    publish_all(scene)?;
+    for consumer in 0..scene.story.intakes.len() {
+        follow(scene, consumer)?;
+    }
+    Ok(())
+}
+
+/// Publishes all that waits.
+pub(crate) fn publish_all(scene: &Scene) -> Result<(), String> {
     // Leases of those that acted run out.
     scene.world.pass(3 * TTL.as_secs() + 4800);
     let clock = SimClock::new(&scene.world);
@@ -235,9 +250,6 @@ pub fn drain(scene: &Scene) -> Result<(), String> {
     if !scene.source.outbox().is_empty() {
         return Err(format!("rows stay in the outbox: {:?}", scene.source.outbox()));
     }
-    for consumer in 0..scene.story.intakes.len() {
-        follow(scene, consumer)?;
-    }
     Ok(())
 }
 
@@ -245,7 +257,7 @@ pub fn drain(scene: &Scene) -> Result<(), String> {
 fn follow(scene: &Scene, consumer: usize) -> Result<(), String> {
     let clock = SimClock::new(&scene.world);
     let intake = &scene.story.intakes[consumer];
-    let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.partitions);
+    let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions);
     for partition in 0..partitions {
         let ports = scene.ports(consumer, "rest", &clock);
         let digest = scene.state_digest(intake);

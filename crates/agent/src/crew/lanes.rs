@@ -10,11 +10,14 @@ use seamline_flow::job::JobKind;
 use seamline_flow::job::merge::Merged;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
-use seamline_flow::store::Store;
+use seamline_flow::store::{Lane, LaneState, Store};
 use std::time::{Duration, Instant};
 
 /// How long a lane rests that is beyond this replica's share.
 const BEYOND: Duration = Duration::from_millis(500);
+
+/// How long between two looks at whether a former generation is still to be read.
+const FORMER: Duration = Duration::from_secs(5);
 
 /// How long a projection waits between two looks at whether its reactions have begun.
 const LOOK: Duration = Duration::from_millis(20);
@@ -23,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) async fn work(desk: &Desk<'_>, reading: Reading<'_>) {
     let worker = worker(reading.kind);
     let mut backoff = Backoff::default();
+    if reading.is_former() && !is_needed(desk, reading).await {
+        return;
+    }
     let partitions = loop {
         if desk.stopping() {
             return;
@@ -39,6 +45,28 @@ pub(super) async fn work(desk: &Desk<'_>, reading: Reading<'_>) {
     }
     let lanes = (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at)));
     join_all(lanes).await;
+}
+
+/// Waits until a topic of a former generation is to be read: the subscription has a lane there that was not left. Returns false
+/// when told to stop.
+async fn is_needed(desk: &Desk<'_>, reading: Reading<'_>) -> bool {
+    let (mut backoff, worker) = (Backoff::default(), worker(reading.kind));
+    while !desk.stopping() {
+        match desk.agent.database.lanes(&reading.intake.subscription).await {
+            Ok(lanes) => {
+                let is_read = |(lane, state): &(Lane, LaneState)| {
+                    let lineage = reading.intake.lineage.as_ref();
+                    lane.topic == reading.topic && lineage.is_some_and(|it| it.is_read(state))
+                };
+                if lanes.iter().any(is_read) {
+                    return true;
+                }
+                desk.nap(FORMER).await;
+            }
+            Err(error) => desk.failed(worker, &error, &mut backoff).await,
+        }
+    }
+    false
 }
 
 fn worker(kind: Kind) -> &'static str {
@@ -65,6 +93,11 @@ async fn reactions_begun(desk: &Desk<'_>, reading: Reading<'_>) {
 async fn have_begun(desk: &Desk<'_>, reading: Reading<'_>, events: &str) -> Result<bool, PortError> {
     let Some(topic) = desk.agent.log.topic(events).await? else { return Ok(true) };
     let lanes = desk.agent.database.lanes(&reading.intake.subscription).await?;
+    // Where another generation was read before, they began there.
+    let mut former = reading.intake.former.iter().filter_map(|it| it.events.as_ref());
+    if former.any(|it| lanes.iter().any(|(lane, state)| lane.topic == it.topic && state.position.is_some())) {
+        return Ok(true);
+    }
     let begun = lanes.iter().filter(|(lane, state)| lane.topic == events && state.position.is_some());
     Ok(begun.count() >= topic.partitions as usize)
 }

@@ -129,6 +129,7 @@ pub(crate) fn environment() -> Environment {
         topics: DEFAULT_TOPICS.to_owned(),
         partitions: PARTITIONS,
         replicas: 1,
+        generations: Vec::new(),
         hub: None,
     }
 }

@@ -124,6 +124,11 @@ fn the_first_contract_is_written_as_the_guide_says() {
 }
 
 #[test]
+fn topics_are_made_anew_as_the_guide_says() {
+    follow("repartition.md");
+}
+
+#[test]
 fn a_contract_evolves_as_the_guide_says() {
     follow("evolve.md");
 }

@@ -240,7 +240,7 @@ impl<'a> Fold<'a> {
         Chain {
             seen: known.and_then(|known| known.seen),
             waiting: known.is_some_and(|known| !known.held.is_empty()),
-            midway: self.accounting.from > 0,
+            midway: self.accounting.from > 0 || self.intake.begins_midway(),
         }
     }
 

@@ -5,6 +5,7 @@ pub mod decide;
 pub mod open;
 
 use crate::clock::Clock;
+use crate::handover;
 use crate::hold::{DigestEpoch, Hold, Ports, Start, Step, Take, out_of_range, schema_missing};
 use crate::intake::{EventLane, Intake};
 use crate::log::{Fetch, Fetched, Incoming, Log};
@@ -154,7 +155,9 @@ pub async fn known<S: Store, L: Log, C: Clock>(
         Some(state) => ports.store.markers(&state.projection, &keys).await?.iter().map(reached).collect(),
         None => vec![None; keys.len()],
     };
+    let mut elsewhere = handover::seen_elsewhere(ports.store, intake, &hold.lane, &keys).await?;
     for ((key, (seen, aside)), reached) in keys.into_iter().zip(chains).zip(reached) {
+        let seen = seen.max(elsewhere.remove(&key));
         let held = if aside { held(ports, intake, hold, secret, &key).await? } else { Vec::new() };
         all.insert(key, Known { seen, reached, held });
     }

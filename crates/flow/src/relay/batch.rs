@@ -3,6 +3,7 @@
 //! Each append carries one, in the same transaction as the records it tells of; the removal writes its number beside the
 //! lease. A source restored from a backup, or a log that lost its end, cannot keep the two in step.
 
+use crate::relay::generation::Written;
 use crate::source::{Act, OutboxRow};
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
 use seamline_message::sequence::Sequence;
@@ -27,6 +28,9 @@ pub struct BatchRecord {
     pub rows: Vec<Sequence>,
     /// The digest of the rows.
     pub digest: Digest,
+    /// The generations of topics that rows went to, of contracts that had more than one. Programs of before do not say it, and
+    /// drop what was said.
+    pub written: Written,
 }
 
 /// How source and log stand to one another.
@@ -43,14 +47,19 @@ pub enum Agreement {
 
 /// Returns the batch record of rows.
 pub fn batch_record(number: u64, rows: &[&OutboxRow]) -> BatchRecord {
-    BatchRecord { number, rows: rows.iter().map(|row| row.sequence).collect(), digest: digest_of(rows) }
+    BatchRecord {
+        number,
+        rows: rows.iter().map(|row| row.sequence).collect(),
+        digest: digest_of(rows),
+        written: Written::new(),
+    }
 }
 
 /// Returns the stored form.
 pub fn encode(batch: &BatchRecord) -> Vec<u8> {
     let rows: Vec<u64> = batch.rows.iter().map(|row| row.0).collect();
     let (first, last) = (batch.rows.iter().min(), batch.rows.iter().max());
-    let record = json!({
+    let mut record = json!({
         "version": VERSION,
         "number": batch.number,
         "first": first.map(|row| row.0),
@@ -58,6 +67,9 @@ pub fn encode(batch: &BatchRecord) -> Vec<u8> {
         "rows": rows,
         "digest": batch.digest.to_string(),
     });
+    if !batch.written.is_empty() {
+        record["written"] = json!(batch.written);
+    }
     record.to_string().into_bytes()
 }
 
@@ -70,7 +82,11 @@ pub fn decode(value: &[u8]) -> Option<BatchRecord> {
     let rows = read.get("rows")?.as_array()?;
     let rows = rows.iter().map(|row| row.as_u64().map(Sequence)).collect::<Option<Vec<_>>>()?;
     let digest = digest_from(read.get("digest")?.as_str()?)?;
-    Some(BatchRecord { number: read.get("number")?.as_u64()?, rows, digest })
+    let written = match read.get("written") {
+        Some(written) => serde_json::from_value(written.clone()).ok()?,
+        None => Written::new(),
+    };
+    Some(BatchRecord { number: read.get("number")?.as_u64()?, rows, digest, written })
 }
 
 fn digest_from(digits: &str) -> Option<Digest> {

@@ -111,8 +111,12 @@ pub(crate) fn outlet() -> Outlet {
 }
 
 pub(crate) fn outlets() -> OutletSet {
+    set_of(outlet())
+}
+
+pub(crate) fn set_of(outlet: Outlet) -> OutletSet {
     let (context, system) = ("policy-administration".parse().unwrap(), "core".parse().unwrap());
-    OutletSet::new(context, system, vec![outlet()]).unwrap()
+    OutletSet::new(context, system, vec![outlet]).unwrap()
 }
 
 pub(crate) fn key_text(number: u32) -> String {

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod decide;
+pub mod generation;
 mod hours;
 pub mod last;
 mod reach;
@@ -17,8 +18,9 @@ use crate::flood::{Flood, source_case};
 use crate::log::{Appended, Fence, Log};
 use crate::outlet::OutletSet;
 use crate::port::PortError;
-use crate::relay::batch::{Agreement, agree};
+use crate::relay::batch::{Agreement, agree, encode};
 use crate::relay::decide::{Plan, decide, rewound_case, unserved_case};
+use crate::relay::generation::Written;
 use crate::relay::hours::Hourly;
 use crate::relay::last::last_batch;
 use crate::relay::reach::{READ_BYTES_MAX, is_full, limit_after};
@@ -160,6 +162,8 @@ pub struct Relay<'a, S, L, C> {
     held: Option<Held>,
     /// By topic that is there, its partitions.
     partitions: BTreeMap<String, u32>,
+    /// By contract, the generations of topics that rows went to, whoever wrote them.
+    written: Written,
     /// Contracts that rest, and until when.
     parked: BTreeMap<ContractId, Timestamp>,
     /// What went aside lately, by contract.
@@ -189,6 +193,7 @@ impl<'a, S: Source + Vault, L: Log, C: Clock> Relay<'a, S, L, C> {
             outlets,
             held: None,
             partitions: BTreeMap::new(),
+            written: Written::new(),
             parked: BTreeMap::new(),
             floods: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -223,6 +228,7 @@ impl<'a, S: Source + Vault, L: Log, C: Clock> Relay<'a, S, L, C> {
             }
             None => Vec::new(),
         };
+        self.written = batch.as_ref().map(|batch| batch.written.clone()).unwrap_or_default();
         match agree(tenure.batch, batch.as_ref(), &waiting) {
             Agreement::Agrees => {}
             Agreement::Ahead(batch) => {
@@ -344,7 +350,16 @@ impl<'a, S: Source + Vault, L: Log, C: Clock> Relay<'a, S, L, C> {
         let (parked, now) = (self.parked.keys().cloned().collect(), self.ports.clock.now());
         let sealing = self.outlets.sealing();
         let keys = keys_for(self.ports.source, &sealing, rows, now).await?;
-        Ok(decide(self.outlets, rows, &parked, &self.partitions, number, &keys, due))
+        let mut plan = decide(self.outlets, rows, &parked, &self.partitions, number, &keys, due);
+        if let (Some(batch), Some(last)) = (&mut plan.batch, plan.records.last_mut()) {
+            batch.written.clone_from(&self.written);
+            generation::add(self.outlets, &mut batch.written);
+            if !batch.written.is_empty() {
+                // The batch record is the last of an append.
+                last.value = Some(encode(batch));
+            }
+        }
+        Ok(plan)
     }
 
     /// Reads and decides what comes behind rows that are on their way, unless something is in the way of it. What does not

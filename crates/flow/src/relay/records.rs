@@ -338,20 +338,13 @@ impl Writer<'_> {
     ) -> Result<(), Violation> {
         let outlet = self.outlet;
         let is_it = |it: &&OutChannel| it.id.kind == ChannelKind::Events && self.chain_name(it) == channel;
-        let channel = outlet.channels.iter().find(is_it);
-        let channel = channel
-            .ok_or_else(|| Violation::new(Rule::Schema, "", "the contract has no such channel of events"))?;
-        self.record(
-            channel,
-            &Said {
-                kind: VOID,
-                sequence,
-                previous: within(sequence, previous),
-                effective: None,
-                content_type: JSON,
-            },
-            None,
-        );
+        // The same chain goes through all generations of its topic.
+        let channels: Vec<&OutChannel> = outlet.channels.iter().filter(is_it).collect();
+        if channels.is_empty() {
+            return Err(Violation::new(Rule::Schema, "", "the contract has no such channel of events"));
+        }
+        let said = Said { kind: VOID, sequence, previous: within(sequence, previous), effective: None, content_type: JSON };
+        channels.into_iter().for_each(|channel| self.record(channel, &said, None));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The topics that a relay writes to: looked for before they are written, and left alone where they take nothing.
 
-use super::{PARKED, Relay};
+use super::{PARKED, Relay, generation};
 use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::digest_key;
@@ -19,6 +19,12 @@ impl<S: Source, L: Log, C: Clock> Relay<'_, S, L, C> {
         let mut refused = Vec::new();
         for outlet in self.outlets.iter() {
             if self.parked.contains_key(&outlet.contract.name.contract) {
+                continue;
+            }
+            if let (Some(why), Some(first)) =
+                (generation::refusal(outlet, &self.written), outlet.channels.first())
+            {
+                refused.push((&first.topic, why));
                 continue;
             }
             for channel in outlet.all().flat_map(|outlet| &outlet.channels) {

@@ -1,13 +1,13 @@
 //! Reads environments.
 
 use super::header::file_name;
-use super::{At, Fields, Reader};
+use super::{At, Fields, One, Reader};
 use crate::rule;
 use crate::schema;
 use seamline_contract::channel::DEFAULT_TOPICS;
-use seamline_contract::environment::{Environment, LogPlace, Place, RelayBy};
+use seamline_contract::environment::{Environment, Generations, LogPlace, Place, RelayBy};
 use seamline_contract::finding::Finding;
-use seamline_contract::id::IdError;
+use seamline_contract::id::{ContractRef, IdError};
 
 /// Properties of librdkafka that hold a secret; what they are called by besides has none.
 const SECRET_PROPERTIES: [&str; 8] = [
@@ -40,6 +40,12 @@ pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<E
     };
     let partitions = number(reader, "partitions", 12);
     let replicas = number(reader, "replicas", 3);
+    let generations = log_fields.as_ref().and_then(|fields| {
+        reader.opt(fields, "generations", |reader, at| {
+            let named = reader.each_named::<ContractRef>(at, "`generations`").into_iter();
+            Some(named.filter_map(|(contract, at)| generations(reader, contract, &at)).collect())
+        })
+    });
     let topics = log_fields.as_ref().and_then(|fields| reader.opt(fields, "topics", Reader::verbatim));
     let hub = reader.opt(&fields, "hub", |reader, at| {
         let fields = reader.fields(at, &schema::estate::HUB)?;
@@ -56,6 +62,7 @@ pub(crate) fn environment<'n>(reader: &mut Reader<'n>, top: &At<'n>) -> Option<E
         topics: topics.unwrap_or_else(|| DEFAULT_TOPICS.to_owned()),
         partitions: partitions?,
         replicas: replicas?,
+        generations: generations.unwrap_or_default(),
         hub,
     })
 }
@@ -112,6 +119,44 @@ fn literal_secret<'n>(reader: &mut Reader<'n>, at: &At<'n>) {
     reader.report(
         finding.help("name it, `${NAME}`: the variable NAME or the file that NAME_FILE names holds it"),
     );
+}
+
+/// The highest number of a generation: one that is higher is a slip of the hand.
+const GENERATION_MAX: u32 = 999;
+
+/// Reads the generations of a contract's topics. Numbers are never given twice, and the one that is read is written.
+fn generations<'n>(reader: &mut Reader<'n>, contract: ContractRef, at: &At<'n>) -> Option<Generations> {
+    let fields = reader.fields(at, &schema::estate::GENERATIONS)?;
+    let mut alive: Vec<(u32, u32)> = Vec::new();
+    for (number, at) in fields.get("alive").map(|at| reader.each(&at, "`alive`")).unwrap_or_default() {
+        let parsed = number.parse().ok().filter(|it| (1..=GENERATION_MAX).contains(it));
+        let Some(parsed) = parsed.filter(|it: &u32| it.to_string() == number) else {
+            let message = format!("`{number}` is no number of a generation, from 1 to {GENERATION_MAX}");
+            reader.report(Finding::new(rule::VALUE, at.path.the_key(), message));
+            continue;
+        };
+        alive.extend(reader.number(&at, 1).map(|partitions| (parsed, partitions)));
+    }
+    alive.sort_unstable();
+    let read = reader.opt(&fields, "read", |reader, at| reader.number(at, 1))?;
+    let ended = reader
+        .opt(&fields, "ended", |reader, at| reader.list(at, One::May, |reader, at| reader.number(at, 1)));
+    let mut ended: Vec<u32> = ended.unwrap_or_default();
+    ended.sort_unstable();
+    if let Some(both) = ended.iter().find(|it| alive.iter().any(|(number, _)| number == *it)) {
+        let message = format!("generation {both} is both alive and ended");
+        let finding = Finding::new(rule::VALUE, at.path.clone().key("ended"), message);
+        reader.report(finding.help("a generation that ended never comes back: begin the next one"));
+        return None;
+    }
+    if !alive.iter().any(|(number, _)| *number == read) {
+        let message =
+            format!("generation {read} is read and not alive: nothing would be written to what is read");
+        let finding = Finding::new(rule::VALUE, at.path.clone().key("read"), message);
+        reader.report(finding.help("name it under `alive` with its partitions, or read one that is there"));
+        return None;
+    }
+    Some(Generations { contract, read, alive, ended })
 }
 
 fn texts<'n>(reader: &mut Reader<'n>, at: &At<'n>, what: &str) -> Vec<(String, String)> {

@@ -35,7 +35,13 @@ pub const LOG: Table = Table {
         may("topics", "template; {context}.{contract}.v{major}.{channel}"),
         may("partitions", "count; 12"),
         may("replicas", "count; 3"),
+        may("generations", "{context/contract@major: {read, alive, ended}}"),
     ],
+};
+/// The generations of a contract's topics.
+pub const GENERATIONS: Table = Table {
+    what: "`generations` of a contract",
+    keys: &[must("read", "number"), must("alive", "{number: partitions}"), may("ended", "[number]")],
 };
 /// Where the hub is.
 pub const HUB: Table = Table { what: "`hub`", keys: &[must("url", "text"), may("token", "${NAME}")] };

@@ -4,7 +4,7 @@ use super::change::{Aspect, Effect, Target};
 use super::contract::reconciliation;
 use super::walk::{NOTED, RELIED_ON, Spot, WORDS_ONLY, Walk, When, matched};
 use seamline_contract::context::{Context, Relation, System, Term};
-use seamline_contract::environment::{Environment, LogPlace, Place};
+use seamline_contract::environment::{Environment, Generations, LogPlace, Place};
 use seamline_contract::estate::{Root, Settings};
 use seamline_contract::publication::{Column, EventMapping, Publication};
 use seamline_contract::subscription::{
@@ -231,7 +231,18 @@ fn source_text(source: &ColumnSource) -> String {
 
 /// An environment: where things are.
 pub(super) fn environment(walk: &mut Walk, (old, new): (&Environment, &Environment)) {
-    let Environment { document: _, id: _, systems, variables, log, topics, partitions, replicas, hub } = old;
+    let Environment {
+        document: _,
+        id: _,
+        systems,
+        variables,
+        log,
+        topics,
+        partitions,
+        replicas,
+        generations,
+        hub,
+    } = old;
     let spot = &Spot::new(Target::Whole, &old.path(), &new.path());
     for (old, new) in matched(systems, &new.systems, |it| (it.context.clone(), it.system.clone())) {
         let Some(Place { context, system, url: _, user: _, password: _, schema: _, relay: _ }) = old.or(new)
@@ -262,8 +273,20 @@ pub(super) fn environment(walk: &mut Walk, (old, new): (&Environment, &Environme
         (number(*replicas), number(new.replicas)),
         WORDS_ONLY,
     );
+    for (old, new) in matched(generations, &new.generations, |it| it.contract.to_string()) {
+        let Some(Generations { contract, read: _, alive: _, ended: _ }) = old.or(new) else { continue };
+        let spot = spot.key("log").key("generations").key(&contract.to_string());
+        walk.field(&spot, "", Aspect::Channel, (old.map(numbered), new.map(numbered)), NOTED);
+    }
     let text = |it: &Option<(String, Option<String>)>| it.as_ref().map(|(url, _)| url.clone());
     walk.field(spot, "hub", Aspect::Channel, (text(hub), text(&new.hub)), WORDS_ONLY);
+}
+
+fn numbered(it: &Generations) -> String {
+    let alive: Vec<String> =
+        it.alive.iter().map(|(number, partitions)| format!("{number} of {partitions} partitions")).collect();
+    let ended: Vec<String> = it.ended.iter().map(|number| format!(", {number} ended")).collect();
+    format!("{} read; {} alive{}", it.read, alive.join(", "), ended.concat())
 }
 
 /// The estate's settings: defaults are told of what inherits them.

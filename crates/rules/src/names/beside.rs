@@ -46,7 +46,7 @@ pub(super) fn served(names: &mut Names<'_, '_>, contract: &Contract) {
     }
 }
 
-/// Returns what an environment places that no context has.
+/// Returns what an environment places that no context has, and what it gives generations that is no contract.
 pub(super) fn placed(review: &crate::review::Review<'_>, environment: &Environment) -> Vec<Finding> {
     let mut findings = Vec::new();
     for place in &environment.systems {
@@ -65,6 +65,12 @@ pub(super) fn placed(review: &crate::review::Review<'_>, environment: &Environme
             Some(_) => continue,
         };
         findings.push(super::NAMES_RESOLVE.finding(at, message).help(help));
+    }
+    for said in environment.generations.iter().filter(|it| review.contract(&it.contract).is_none()) {
+        let name = said.contract.to_string();
+        let at = environment.path().key("log").key("generations").key(&name).the_key();
+        let help = nearest(&name, review.estate.contracts.iter().map(Contract::reference));
+        findings.push(super::NAMES_RESOLVE.finding(at, format!("there is no contract `{name}`")).help(help));
     }
     findings
 }
