@@ -14,6 +14,7 @@ mod cell;
 mod errand;
 mod inbox;
 mod job;
+mod audit;
 mod ledger;
 mod pass;
 mod replica;

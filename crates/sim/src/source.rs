@@ -1,5 +1,6 @@
 //! The simulated producer's database: transactions of several writers, ids in the order of draws, an outbox as a queue.
 
+mod audits;
 mod hours;
 mod port;
 
@@ -50,6 +51,7 @@ struct Database {
     filling: bool,
     held: Option<(String, Timestamp)>,
     cases: CaseTable,
+    audits: audits::AuditTable,
 }
 
 /// A row in quarantine: why, and since when.

@@ -11,6 +11,7 @@ mod case;
 mod cell;
 mod errand;
 mod inbox;
+mod audit;
 mod ledger;
 mod pass;
 mod replica;

@@ -11,6 +11,7 @@ use seamline_flow::conformance::passes::PassesFixture;
 use seamline_flow::conformance::sets::SetsFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
+use seamline_flow::conformance::audits::{self, AuditFixture};
 use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, passes, sets, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
@@ -145,6 +146,19 @@ async fn sets_pass() {
 #[tokio::test]
 async fn the_log_passes() {
     log::all(&Fresh::new()).await;
+}
+
+impl AuditFixture for Fresh {
+    type Audits = Database;
+
+    async fn fresh(&self) -> Database {
+        self.context().await
+    }
+}
+
+#[tokio::test]
+async fn audits_pass() {
+    audits::all(&Fresh::new()).await;
 }
 
 #[tokio::test]
