@@ -20,7 +20,8 @@ pub(crate) fn audits(agent: &Agent) -> Vec<AuditWork<'_>> {
         ttl: agent.lease,
     };
     let now = Timestamp::now();
-    let outlets = agent.outlets.iter().flat_map(|outlets| outlets.all()).filter(|outlet| outlet.is_alive(now));
+    let outlets =
+        agent.outlets.iter().flat_map(|outlets| outlets.all()).filter(|outlet| outlet.is_alive(now));
     let channels = outlets.flat_map(|outlet| outlet.channels.iter().map(move |channel| (outlet, channel)));
     channels.map(|(outlet, channel)| Auditor::new(ports, outlet, channel)).collect()
 }

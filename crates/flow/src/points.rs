@@ -17,7 +17,7 @@ pub const CHANGES: usize = 2_048;
 
 /// Who was at an end of a log within this time, by their own clock, has surely seen all that was overtaken since: the log keeps it for
 /// twice as long.
-const NEAR: Duration = Duration::from_secs(COMPACTION_LAG.as_secs() / 2);
+pub const NEAR: Duration = Duration::from_secs(COMPACTION_LAG.as_secs() / 2);
 
 /// The sums over everything before an offset.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,22 +101,14 @@ impl Points {
             Some(_) => {}
             None => near.seen = Some((end, now)),
         }
-        let is_near =
-            near.reached.is_some_and(|at| Duration::try_from(now.duration_since(at)).is_ok_and(|it| it < NEAR));
-        if !is_near && near.reached.is_none_or(|at| at < now) {
+        if !near.reached.is_some_and(|at| is_near(at, now)) {
             near.from = near.from.max(Some(end));
         }
     }
 
-    /// Returns whether what is read now is surely whole from some offset on.
-    pub fn is_near(&self, now: Timestamp) -> bool {
-        let since = self.near.reached.map(|at| now.duration_since(at));
-        since.is_some_and(|since| Duration::try_from(since).is_ok_and(|it| it < NEAR) || since.is_negative())
-    }
-
-    /// Returns the offset from which on nothing was missed; none before the log was read.
-    pub fn whole_from(&self) -> Option<u64> {
-        self.near.from
+    /// Returns when an end was seen that was reached since; none before one was.
+    pub fn reached(&self) -> Option<Timestamp> {
+        self.near.reached
     }
 
     /// Returns the sums over everything before an offset.
@@ -161,6 +153,11 @@ impl Points {
     pub fn forget(&mut self) {
         *self = Points::default();
     }
+}
+
+/// Returns whether who was at an end at a moment has surely missed nothing since. A clock may have been set back.
+pub fn is_near(at: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(at)).is_ok_and(|since| since < NEAR) || at >= now
 }
 
 /// Returns the offsets of points that are passed between two reading positions, in order, the last `REMEMBERED` at most.

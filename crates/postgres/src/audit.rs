@@ -110,6 +110,7 @@ fn part(row: &PgRow) -> Result<Part, sqlx::Error> {
         },
         digest_epoch: u32::try_from(row.get::<i64, _>("digest_epoch")).map_err(corrupt)?,
         sums: Sums::from_bytes(row.get("sums")).map_err(corrupt)?,
+        near: moment(row.get("near"))?,
     })
 }
 
@@ -126,23 +127,26 @@ async fn store(
         return Ok(false);
     }
     if write.reset {
-        for clear in
-            ["DELETE FROM seamline.audit_part WHERE topic = $1", "DELETE FROM seamline.audit_key WHERE topic = $1"]
-        {
+        for clear in [
+            "DELETE FROM seamline.audit_part WHERE topic = $1",
+            "DELETE FROM seamline.audit_key WHERE topic = $1",
+        ] {
             sqlx::query(clear).bind(&write.topic).execute(&mut *conn).await?;
         }
     }
     for part in &write.parts {
         let statement = "INSERT INTO seamline.audit_part \
-            (topic, partition, cluster, topic_id, leader_epoch, \"offset\", digest_epoch, sums) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (topic, partition) DO UPDATE SET \
+            (topic, partition, cluster, topic_id, leader_epoch, \"offset\", digest_epoch, sums, near) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (topic, partition) DO UPDATE SET \
             cluster = excluded.cluster, topic_id = excluded.topic_id, leader_epoch = excluded.leader_epoch, \
-            \"offset\" = excluded.\"offset\", digest_epoch = excluded.digest_epoch, sums = excluded.sums";
+            \"offset\" = excluded.\"offset\", digest_epoch = excluded.digest_epoch, sums = excluded.sums, \
+            near = excluded.near";
         let at = &part.position;
         let number = i32::try_from(at.partition).map_err(corrupt)?;
         let query = sqlx::query(statement).bind(&write.topic).bind(number).bind(&at.cluster);
         let query = query.bind(&at.topic_id).bind(at.leader_epoch).bind(signed(at.offset));
-        let query = query.bind(i64::from(part.digest_epoch)).bind(part.sums.to_bytes());
+        let query =
+            query.bind(i64::from(part.digest_epoch)).bind(part.sums.to_bytes()).bind(part.near.to_string());
         query.execute(&mut *conn).await?;
     }
     put(conn, KEPT, &write.topic, &write.entries).await?;

@@ -8,8 +8,8 @@ use seamline_flow::port::PortError;
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
-use sqlx::{AssertSqlSafe, Row};
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 
 /// The entries of passes.

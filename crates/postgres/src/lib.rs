@@ -8,13 +8,13 @@ pub mod logical;
 pub mod rowset;
 pub(crate) mod sql;
 
+mod audit;
 mod binary;
 mod case;
 mod cell;
 mod errand;
 mod inbox;
 mod job;
-mod audit;
 mod ledger;
 mod pass;
 mod replica;

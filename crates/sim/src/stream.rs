@@ -136,7 +136,8 @@ pub fn compared(scene: &Scene, consumer: usize) -> Result<Vec<Compared>, String>
     let state = intake.state.as_ref().expect("the story's consumers have tables");
     let mut watch = Watch::new(&state.topic);
     // A listener begins with what comes from now on.
-    alone(watch.listener.step(&scene.log, &watch.board, scene.world.now())).map_err(|error| error.to_string())?;
+    alone(watch.listener.step(&scene.log, &watch.board, scene.world.now()))
+        .map_err(|error| error.to_string())?;
     audit(scene)?;
     let mut all = Vec::new();
     for partition in 0..scene.story.outlets.iter().next().map_or(1, |outlet| outlet.partitions) {

@@ -106,6 +106,7 @@ fn part(row: &SqliteRow) -> Result<Part, sqlx::Error> {
         },
         digest_epoch: row.get("digest_epoch"),
         sums: Sums::from_bytes(row.get("sums")).map_err(corrupt)?,
+        near: moment(row.get("near"))?,
     })
 }
 
@@ -131,14 +132,16 @@ async fn store(
     }
     for part in &write.parts {
         let statement = "INSERT INTO seamline_audit_part \
-            (topic, partition, cluster, topic_id, leader_epoch, offset, digest_epoch, sums) \
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, partition) DO UPDATE SET \
+            (topic, partition, cluster, topic_id, leader_epoch, offset, digest_epoch, sums, near) \
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, partition) DO UPDATE SET \
             cluster = excluded.cluster, topic_id = excluded.topic_id, leader_epoch = excluded.leader_epoch, \
-            offset = excluded.offset, digest_epoch = excluded.digest_epoch, sums = excluded.sums";
+            offset = excluded.offset, digest_epoch = excluded.digest_epoch, sums = excluded.sums, \
+            near = excluded.near";
         let at = &part.position;
         let query = sqlx::query(statement).bind(&write.topic).bind(at.partition).bind(&at.cluster);
         let query = query.bind(&at.topic_id).bind(at.leader_epoch).bind(signed(at.offset));
-        query.bind(part.digest_epoch).bind(part.sums.to_bytes()).execute(&mut *conn).await?;
+        let query = query.bind(part.digest_epoch).bind(part.sums.to_bytes()).bind(part.near.to_string());
+        query.execute(&mut *conn).await?;
     }
     put(conn, KEPT, &write.topic, &write.entries).await?;
     Ok(true)

@@ -7,11 +7,11 @@ mod job;
 pub mod log;
 pub mod rowset;
 
+mod audit;
 mod case;
 mod cell;
 mod errand;
 mod inbox;
-mod audit;
 mod ledger;
 mod pass;
 mod replica;

@@ -40,8 +40,7 @@ pub(super) async fn work(desk: &Desk<'_>, reading: Reading<'_>) {
         reactions_begun(desk, reading).await;
     }
     let board = Board::default();
-    let lanes =
-        (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at), &board));
+    let lanes = (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at), &board));
     let listened = async {
         if reading.kind == Kind::State {
             stream::listen(desk, reading, &board).await;

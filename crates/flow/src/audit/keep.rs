@@ -18,6 +18,8 @@ pub struct Part {
     pub digest_epoch: u32,
     /// The sums over all that was read; those of an events topic stay empty.
     pub sums: Sums,
+    /// When it was surely near enough to the end to have missed nothing that the log dropped since.
+    pub near: Timestamp,
 }
 
 /// An auditor's claim on a topic.

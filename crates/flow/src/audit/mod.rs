@@ -14,7 +14,7 @@ use crate::hold::DigestEpoch;
 use crate::ledger::Entry;
 use crate::log::{Appended, Fence, Fetch, Fetched, Incoming, Log};
 use crate::outlet::{OutChannel, Outlet};
-use crate::points::{Change, Passed, Point, Points, Unknown, passed};
+use crate::points::{Change, Passed, Point, Points, Unknown, is_near, passed};
 use crate::port::PortError;
 use crate::position::{Position, TopicIdentity};
 use crate::source::Source;
@@ -208,24 +208,33 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
             AuditTaken::Held(grip) => grip,
             AuditTaken::Busy { until } => return Ok(Some(Audited::Busy { until })),
         };
-        let fits = |part: &Part| part.position.is_in(&topic) && part.digest_epoch == epoch;
+        let fits = |part: &Part| {
+            part.position.is_in(&topic) && part.digest_epoch == epoch && is_near(part.near, now)
+        };
         let mut parts = grip.parts;
+        // Who was away for long may have missed a deletion that the log forgot since: its sums would never be right again.
         if parts.len() != topic.partitions as usize || !parts.iter().all(fits) {
             parts = Vec::new();
             for partition in 0..topic.partitions {
                 let Some((start, _)) = log.ends(&topic, partition).await? else {
                     return Ok(Some(Audited::NoTopic));
                 };
-                parts.push(first(&topic, partition, start, epoch));
+                parts.push(first(&topic, partition, start, (epoch, now)));
             }
             let reset = true;
-            let write =
-                AuditWrite { topic: name.clone(), epoch: grip.epoch, reset, parts: parts.clone(), entries: Vec::new() };
+            let write = AuditWrite {
+                topic: name.clone(),
+                epoch: grip.epoch,
+                reset,
+                parts: parts.clone(),
+                entries: Vec::new(),
+            };
             if database.audit_write(&write, now, ttl).await? == Committed::Fenced {
                 return Ok(Some(Audited::Busy { until: now }));
             }
         }
-        let track = |part: Part| Track { end: part.position.offset, part, points: Points::default(), told: None };
+        let track =
+            |part: Part| Track { end: part.position.offset, part, points: Points::default(), told: None };
         self.held = Some(Held {
             topic,
             digest,
@@ -266,9 +275,16 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
             Fetched::Records(fetch) => {
                 track.points.near(from, fetch.end, now);
                 track.end = fetch.end;
+                track.part.near =
+                    track.points.reached().map_or(track.part.near, |at| at.max(track.part.near));
+                if !is_near(track.part.near, now) {
+                    return self.restart().await;
+                }
                 if fetch.next == from { Ok(Some(0)) } else { self.keep(partition, fetch).await }
             }
-            Fetched::OutOfRange { start, end } if start > from && self.channel.id.kind == ChannelKind::Events => {
+            Fetched::OutOfRange { start, end }
+                if start > from && self.channel.id.kind == ChannelKind::Events =>
+            {
                 // What retention removed was read, or is nobody's business any more.
                 let empty = Fetch { records: Vec::new(), next: start, start, end };
                 self.keep(partition, empty).await
@@ -319,7 +335,8 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
     async fn renew(&mut self) -> Result<(), PortError> {
         let (now, ttl) = (self.ports.clock.now(), self.ports.ttl);
         if !is_within(self.held().written, now, ttl / 3) {
-            let write = self.write_of();
+            let parts = self.held().tracks.iter().map(|track| track.part.clone()).collect();
+            let write = AuditWrite { parts, ..self.write_of() };
             self.write(write).await?;
         }
         Ok(())
@@ -443,7 +460,7 @@ fn is_within(before: Timestamp, now: Timestamp, time: Duration) -> bool {
     Duration::try_from(now.duration_since(before)).is_ok_and(|since| since < time)
 }
 
-fn first(topic: &TopicIdentity, partition: u32, start: u64, digest_epoch: u32) -> Part {
+fn first(topic: &TopicIdentity, partition: u32, start: u64, (digest_epoch, near): (u32, Timestamp)) -> Part {
     let position = Position {
         cluster: topic.cluster.clone(),
         topic_id: topic.id.clone(),
@@ -451,7 +468,7 @@ fn first(topic: &TopicIdentity, partition: u32, start: u64, digest_epoch: u32) -
         leader_epoch: -1,
         offset: start,
     };
-    Part { position, digest_epoch, sums: Sums::new() }
+    Part { position, digest_epoch, sums: Sums::new(), near }
 }
 
 fn leader(records: &[Incoming], before: i32) -> i32 {

@@ -74,7 +74,12 @@ pub(super) fn cases(
     let is_state = channel.id.kind == ChannelKind::State;
     let mut drifts = Vec::new();
     for key in behind {
-        drifts.push(drift(outlet, DriftKind::Stale, key, "an older record came last, and compaction keeps it"));
+        drifts.push(drift(
+            outlet,
+            DriftKind::Stale,
+            key,
+            "an older record came last, and compaction keeps it",
+        ));
     }
     let mut entries = known.iter();
     let mut foreign = Vec::new();
@@ -82,9 +87,15 @@ pub(super) fn cases(
         let entry = record.key.as_ref().and_then(|_| entries.next());
         match &record.key {
             Some(key) if is_state => {
-                let overtaken = entry.is_some_and(|it| it.as_ref().is_some_and(|it| it.offset > record.offset));
+                let overtaken =
+                    entry.is_some_and(|it| it.as_ref().is_some_and(|it| it.offset > record.offset));
                 if !overtaken {
-                    drifts.push(drift(outlet, DriftKind::Orphan, key, "a record that is none of this contract"));
+                    drifts.push(drift(
+                        outlet,
+                        DriftKind::Orphan,
+                        key,
+                        "a record that is none of this contract",
+                    ));
                 }
             }
             _ => foreign.push(format!("{topic}, partition {}, offset {}", record.partition, record.offset)),

@@ -40,6 +40,7 @@ fn part(partition: u32, offset: u64) -> Part {
         },
         digest_epoch: 2,
         sums,
+        near: moment(7),
     }
 }
 

@@ -66,11 +66,8 @@ pub async fn drill<S: Store, L: Log, C: Clock>(
         }
         found = blame(&received, &logged, &gaps);
     }
-    let drifts: Vec<Drift> = found
-        .stream
-        .iter()
-        .filter_map(|key| drift(intake, key, gaps.get(key)?))
-        .collect();
+    let drifts: Vec<Drift> =
+        found.stream.iter().filter_map(|key| drift(intake, key, gaps.get(key)?)).collect();
     Ok(if drifts.is_empty() { Drilled::Recount } else { Drilled::Drifts(drifts) })
 }
 

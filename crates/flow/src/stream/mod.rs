@@ -51,17 +51,23 @@ impl Why {
     pub fn is_a_difference(self) -> bool {
         match self {
             Why::Recount | Why::Otherwise => true,
-            Why::OtherEpoch | Why::OtherTopic | Why::Bootstrap | Why::Late | Why::Forgotten | Why::Unread => false,
+            Why::OtherEpoch | Why::OtherTopic | Why::Bootstrap | Why::Late | Why::Forgotten | Why::Unread => {
+                false
+            }
         }
     }
 
     /// Returns it in words.
     pub fn words(self) -> &'static str {
         match self {
-            Why::OtherEpoch => "the sums are under another epoch of the digest key: `seamline reconcile --repair` makes them anew",
+            Why::OtherEpoch => {
+                "the sums are under another epoch of the digest key: `seamline reconcile --repair` makes them anew"
+            }
             Why::OtherTopic => "the auditor reads another topic of that name",
             Why::Bootstrap => "the bootstrap is not over",
-            Why::Late => "the lane began a moment ago or fell far behind: it compares from the next end on that it passes",
+            Why::Late => {
+                "the lane began a moment ago or fell far behind: it compares from the next end on that it passes"
+            }
             Why::Forgotten => "the auditor is further behind than the lane remembers",
             Why::Unread => "the sums differ, and the log could not be read for the keys: it is tried again",
             Why::Recount => {

@@ -20,12 +20,8 @@ fn sums(sequence: u64) -> Sums {
 
 /// Returns a lane at offset 10 whose sums are those of sequence 4, its bootstrap being over at 6.
 fn hold() -> Hold {
-    let topic = TopicIdentity {
-        cluster: "c".to_owned(),
-        name: "t".to_owned(),
-        id: "7".to_owned(),
-        partitions: 1,
-    };
+    let topic =
+        TopicIdentity { cluster: "c".to_owned(), name: "t".to_owned(), id: "7".to_owned(), partitions: 1 };
     let subscription = "claims/covers".parse().unwrap();
     let lane = Lane { subscription, topic: "t".to_owned(), partition: 0 };
     let position = Position {

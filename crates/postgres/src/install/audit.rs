@@ -23,6 +23,7 @@ pub(crate) const AUDIT: Table = Table {
   \"offset\" bigint NOT NULL,
   digest_epoch bigint NOT NULL,
   sums bytea NOT NULL,
+  near text NOT NULL,
   PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50)",
         "CREATE UNLOGGED TABLE IF NOT EXISTS seamline.audit_key (

@@ -22,6 +22,7 @@ pub(crate) const AUDIT: Table = Table {
   offset INTEGER NOT NULL,
   digest_epoch INTEGER NOT NULL,
   sums BLOB NOT NULL,
+  near TEXT NOT NULL,
   PRIMARY KEY (topic, partition)
 ) WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS seamline_audit_key (

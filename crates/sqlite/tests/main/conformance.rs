@@ -3,6 +3,7 @@
 use crate::fixture::{Files, Hands, THING_TABLE, key, published, run};
 use seamline_contract::id::ContractId;
 use seamline_contract::value::Value;
+use seamline_flow::conformance::audits::{self, AuditFixture};
 use seamline_flow::conformance::cases::CasesFixture;
 use seamline_flow::conformance::jobs::JobsFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
@@ -11,7 +12,6 @@ use seamline_flow::conformance::passes::PassesFixture;
 use seamline_flow::conformance::sets::SetsFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::audits::{self, AuditFixture};
 use seamline_flow::conformance::{cases, inbox, jobs, ledger, log, passes, sets, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::key::RecordKey;
