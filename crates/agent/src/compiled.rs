@@ -2,14 +2,18 @@
 
 use crate::agent::AgentError;
 use crate::errand::ErrandPlan;
-use crate::lane::readings;
+use crate::lane::{Kind, readings};
 use crate::place::Place;
 use crate::reference::{outflows, taken};
 use crate::site::Site;
+use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::{ContextId, ContractRef, SystemId};
 use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::{ResolvedContract, resolve};
 use seamline_contract::subscription::Subscription;
+#[cfg(feature = "kafka")]
+use seamline_flow::audit::publish;
+use seamline_flow::audit::publish::points_topic;
 #[cfg(feature = "kafka")]
 use seamline_flow::digest_key;
 use seamline_flow::digest_key::ledger_topic;
@@ -169,6 +173,8 @@ impl Compiled {
             producers.extend(
                 outlets.all().flat_map(|it| &it.channels).map(|it| digest_key::producer_name(&it.topic)),
             );
+            let states = outlets.all().flat_map(|it| it.channels_of(ChannelKind::State));
+            producers.extend(states.map(|it| publish::producer_name(&it.topic)));
             // A relay reads its own batch records, and digest keys before it makes one.
             let ledgers = outlets.all().flat_map(|it| &it.channels).map(|it| ledger_topic(&it.topic));
             read.extend(ledgers.chain([outlets.batches().name]));
@@ -193,11 +199,16 @@ impl Compiled {
         if let Some(outlets) = &self.outlets {
             written.push(outlets.batches().name);
             let channels = outlets.all().flat_map(|outlet| &outlet.channels);
+            let states = outlets.all().flat_map(|outlet| outlet.channels_of(ChannelKind::State));
+            written.extend(states.map(|it| points_topic(&it.topic)));
             written.extend(channels.flat_map(|it| [it.topic.clone(), ledger_topic(&it.topic)]));
         }
         let mut read: Vec<String> = readings(&self.intakes)
             .into_iter()
-            .flat_map(|reading| [reading.topic.to_owned(), ledger_topic(reading.topic)])
+            .flat_map(|reading| {
+                let points = (reading.kind == Kind::State).then(|| points_topic(reading.topic));
+                [reading.topic.to_owned(), ledger_topic(reading.topic)].into_iter().chain(points)
+            })
             .collect();
         let (posted, heard) = self.errands.topics();
         written.extend(posted);

@@ -1,5 +1,6 @@
 //! The crew: every relay and lane of some agents at work at once, each in a loop of its own, until told to stop.
 
+mod audit;
 mod backoff;
 mod errand;
 mod inbox;
@@ -9,6 +10,7 @@ mod passes;
 mod reference;
 mod relay;
 mod share;
+mod stream;
 
 use crate::agent::Agent;
 use crate::crew::backoff::Backoff;
@@ -99,6 +101,9 @@ pub async fn run(agents: &[Agent], metrics: &Metrics, pulse: &Pulse, stop: watch
             work.push(Box::pin(reference::watch(desk)));
         }
         work.extend(takers);
+        if desk.agent.outlets.is_some() {
+            work.push(Box::pin(audit::work(desk)));
+        }
         if let Some(relay) = RelayWork::new(desk.agent) {
             work.push(Box::pin(relay::work(desk, relay)));
         }

@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::metered::Metered;
 use crate::pass::Cost;
 use jiff::Timestamp;
+use seamline_contract::id::ContextId;
 use seamline_flow::backfill::{SourcePlan, plan as source_plan, repair_source};
 use seamline_flow::case::{CaseKind, CaseStage, Cases, NewCase};
 use seamline_flow::custody::source::{SourceCheck, check_source};
@@ -163,7 +164,7 @@ impl Agent {
             let alarm = self.alarm(&self.intakes[*at].subscription.to_string(), &found.reports);
             for report in found.reports.iter().filter(|report| !report.drifts.is_empty()) {
                 if all || alarm > Alarm::Quiet {
-                    self.database.raise(&drift_case(self, report), now).await?;
+                    self.database.raise(&drift_case(&self.context, report), now).await?;
                     raised += 1;
                 }
             }
@@ -274,7 +275,7 @@ fn is_broken(check: &SourceCheck) -> bool {
 }
 
 /// The case of what drifted on one link of one subscription.
-fn drift_case(agent: &Agent, report: &Report) -> NewCase {
+pub(crate) fn drift_case(context: &ContextId, report: &Report) -> NewCase {
     let mut kinds: BTreeMap<String, Vec<&Drift>> = BTreeMap::new();
     for drift in &report.drifts {
         kinds.entry(drift.kind.to_string()).or_default().push(drift);
@@ -285,7 +286,7 @@ fn drift_case(agent: &Agent, report: &Report) -> NewCase {
         kind: CaseKind::Drift,
         fingerprint: format!("{}/{}/{}", CaseKind::Drift.word(), report.link, report.subject),
         subject: report.subject.clone(),
-        owed_by: report.drifts.first().map_or_else(|| agent.context.clone(), |drift| drift.owed_by.clone()),
+        owed_by: report.drifts.first().map_or_else(|| context.clone(), |drift| drift.owed_by.clone()),
         summary: format!("link {} differs: {}", report.link, counts.join(", ")),
         details: serde_json::json!({ "link": report.link.to_string(), "patterns": found }).to_string(),
     }

@@ -9,7 +9,9 @@ use crate::log::SiteLog;
 use crate::place::Place;
 use crate::site::Site;
 use jiff::Timestamp;
+use seamline_contract::channel::ChannelKind;
 use seamline_contract::id::ContextId;
+use seamline_flow::audit::publish::points_spec;
 use seamline_flow::digest_key;
 use seamline_flow::lease::Leases;
 use seamline_flow::log::{Log, TopicSpec};
@@ -151,6 +153,9 @@ async fn topics(log: &SiteLog, context: &ContextId, compiled: &Compiled, checks:
         wanted.push(outlets.batches());
         for channel in outlets.all().flat_map(|outlet| &outlet.channels) {
             wanted.extend([channel.spec.clone(), digest_key::ledger_spec(&channel.topic)]);
+            if channel.id.kind == ChannelKind::State {
+                wanted.push(points_spec(&channel.topic));
+            }
         }
     }
     wanted.extend(compiled.outflows.iter().map(|outflow| outflow.topic.clone()));

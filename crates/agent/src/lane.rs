@@ -15,6 +15,8 @@ use seamline_flow::position::Accounting;
 use seamline_flow::projector::Projector;
 use seamline_flow::reactor::Reactor;
 use seamline_flow::store::{Lane, Store};
+use seamline_flow::stream::board::Board;
+use seamline_flow::stream::{Compared, Memory};
 use std::time::Duration;
 
 pub(crate) type SitePorts<'a> = Ports<'a, Database, SiteLog, SystemClock>;
@@ -71,6 +73,7 @@ pub(crate) struct LaneWork<'a> {
     pub(crate) partition: u32,
     mover: Option<Mover<'a>>,
     passing: Passing,
+    memory: Memory,
 }
 
 /// What a step of a lane did, and when to step again.
@@ -84,7 +87,14 @@ pub(crate) struct Read {
 impl<'a> LaneWork<'a> {
     /// Returns a lane that is not taken yet.
     pub(crate) fn new(ports: SitePorts<'a>, reading: Reading<'a>, partition: u32) -> Self {
-        LaneWork { ports, reading, partition, mover: None, passing: Passing::default() }
+        LaneWork {
+            ports,
+            reading,
+            partition,
+            mover: None,
+            passing: Passing::default(),
+            memory: Memory::default(),
+        }
     }
 
     /// Returns whether it was taken and not given back.
@@ -141,6 +151,21 @@ impl<'a> LaneWork<'a> {
             Mover::Events(reactor) => &mut reactor.hold,
         };
         handover::leave(self.ports, self.reading.intake, hold, &mut self.passing).await
+    }
+
+    /// Holds the lane against the newest point that it has reached; none where it has reached no new one, or is none of state.
+    ///
+    /// # Errors
+    /// The ports'; it is safe to go on.
+    pub(crate) async fn compare(&mut self, board: &Board) -> Result<Option<Compared>, PortError> {
+        let Some(Mover::State(projector)) = &mut self.mover else { return Ok(None) };
+        if projector.hold.grip.is_none() {
+            return Ok(None);
+        }
+        match board.take(self.partition, projector.hold.offset()) {
+            Some(published) => self.memory.compare(projector, &published).await,
+            None => Ok(None),
+        }
     }
 
     /// Takes the lane, so that it has its starting point, and gives it back. One that is not to be had is left.

@@ -1,6 +1,7 @@
 //! The data plane of one context: opens its databases and the log, installs, and runs relays, projectors and reactors.
 
 pub mod agent;
+mod audit;
 pub mod clock;
 pub mod compiled;
 pub mod crew;

@@ -1,7 +1,9 @@
 //! The log of an environment: the embedded one or Apache Kafka, behind one port.
 
 use crate::meter::Timer;
+use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
+use seamline_flow::audit::publish::points_topic;
 use seamline_flow::log::{Appended, Fence, Fetched, KEEP_PARTITIONS, Log, Outgoing, TopicSpec};
 use seamline_flow::plain;
 use seamline_flow::port::PortError;
@@ -64,6 +66,19 @@ impl SiteLog {
     pub(crate) fn measure(&self, appends: Histogram, fetches: Histogram) {
         self.appends.get_or_init(|| appends);
         self.fetches.get_or_init(|| fetches);
+    }
+}
+
+impl SiteLog {
+    /// Removes the points of a topic whose time is over, where the log is a file: nobody else does. A broker does so by itself.
+    ///
+    /// # Errors
+    /// The file's.
+    pub(crate) async fn tidy_points(&self, topic: &str) -> Result<(), PortError> {
+        if let Some(log) = self.file() {
+            log.retain(&points_topic(topic), Timestamp::now()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod labels;
 mod passes;
 mod process;
 mod progress;
+mod stream;
 
 use crate::agent::Agent;
 use crate::lane::{LaneWork, Read};
@@ -14,6 +15,7 @@ use crate::metrics::labels::{
 use crate::metrics::passes::{OfSubject, PassOutcome};
 use crate::metrics::process::Process;
 use crate::metrics::progress::Progress;
+use crate::metrics::stream::StreamFamilies;
 use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::Offset;
@@ -63,6 +65,7 @@ struct Families {
     passes: Family<PassOutcome, Counter>,
     passes_postponed: Family<OfContext, Counter>,
     drifted: Family<OfSubject, Gauge>,
+    stream: StreamFamilies,
 }
 
 /// From a millisecond to a minute.
@@ -121,6 +124,7 @@ impl Metrics {
             passes: Family::default(),
             passes_postponed: Family::default(),
             drifted: Family::default(),
+            stream: StreamFamilies::default(),
         };
         let mut registry = Registry::default();
         register(&mut registry, &families);
@@ -241,6 +245,7 @@ fn register(registry: &mut Registry, families: &Families) {
         f.passes_postponed.clone(),
     );
     registry.register("drifted_keys", "Keys that differed in the last comparison", f.drifted.clone());
+    stream::register(registry, &f.stream);
 }
 
 /// The metrics of one agent.
@@ -324,6 +329,7 @@ impl AgentMetrics {
     /// Forgets a lane that is no longer held here.
     pub(crate) fn lane_left(&self, lane: &LaneWork<'_>) {
         self.families.lane_lag.remove(&self.lane(lane));
+        self.compared_left(lane);
     }
 
     /// Says how many lanes are held here.

@@ -107,11 +107,11 @@ pub async fn catch_up<L: Log, D: Ledger>(
 }
 
 /// What a partition is read as.
-struct Reading<'a> {
-    outlet: &'a Outlet,
-    channel: &'a OutChannel,
-    key: &'a DigestKey,
-    partition: u32,
+pub(crate) struct Reading<'a> {
+    pub(crate) outlet: &'a Outlet,
+    pub(crate) channel: &'a OutChannel,
+    pub(crate) key: &'a DigestKey,
+    pub(crate) partition: u32,
 }
 
 /// Returns the oldest offset at the end of it.
@@ -123,20 +123,8 @@ async fn read<L: Log, D: Ledger>(
     audit: &mut Audit,
 ) -> Result<u64, PortError> {
     while let Some(records) = sweep.next(log, READ_MAX).await? {
-        audit.records += records.len() as u64;
-        let mut read = Vec::with_capacity(records.len());
-        for record in &records {
-            match reading.entry(record) {
-                Some(entry) => read.push(entry),
-                None => {
-                    let key = record.key.as_deref().and_then(|key| RecordKey::parse(key).ok());
-                    let (partition, offset) = (reading.partition, record.offset);
-                    audit.foreign.push(Foreign { partition, offset, key });
-                }
-            }
-        }
-        let keys: BTreeSet<&RecordKey> = read.iter().map(|(entry, _)| &entry.key).collect();
-        let keys: Vec<RecordKey> = keys.into_iter().cloned().collect();
+        let mut read = reading.entries(&records, audit);
+        let keys = keys_of(&read);
         let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
         let mut known: BTreeMap<RecordKey, Entry> =
             known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
@@ -155,9 +143,15 @@ async fn read<L: Log, D: Ledger>(
     Ok(sweep.start)
 }
 
+/// Returns the keys of some entries, sorted, each once.
+pub(crate) fn keys_of(read: &[(Entry, Envelope)]) -> Vec<RecordKey> {
+    let keys: BTreeSet<&RecordKey> = read.iter().map(|(entry, _)| &entry.key).collect();
+    keys.into_iter().cloned().collect()
+}
+
 /// Holds a record of a state topic against the highest one before of its key. An older one is told by its entry, if it
 /// comes last.
-fn meet(audit: &mut Audit, known: &mut BTreeMap<RecordKey, Entry>, entry: &Entry) {
+pub(crate) fn meet(audit: &mut Audit, known: &mut BTreeMap<RecordKey, Entry>, entry: &Entry) {
     match known.get(&entry.key) {
         Some(last) if entry.sequence < last.sequence => {}
         Some(last) if entry.sequence == last.sequence => again(audit, last, entry),
@@ -178,7 +172,7 @@ fn again(audit: &mut Audit, last: &Entry, entry: &Entry) {
 
 /// Holds a record of an events topic, whose oldest offset is `start`, against the one before of its key. Returns whether it is the
 /// new last one.
-fn link(
+pub(crate) fn link(
     audit: &mut Audit,
     (channel, begins_midway): (&str, bool),
     known: &mut BTreeMap<RecordKey, Entry>,
@@ -220,6 +214,23 @@ pub(crate) fn is_cut(last: Option<&Entry>, start: u64) -> bool {
 }
 
 impl Reading<'_> {
+    /// Returns records as the ledger keeps them; what is nothing of ours is noted.
+    pub(crate) fn entries(&self, records: &[Incoming], audit: &mut Audit) -> Vec<(Entry, Envelope)> {
+        audit.records += records.len() as u64;
+        let mut read = Vec::with_capacity(records.len());
+        for record in records {
+            match self.entry(record) {
+                Some(entry) => read.push(entry),
+                None => {
+                    let key = record.key.as_deref().and_then(|key| RecordKey::parse(key).ok());
+                    let (partition, offset) = (self.partition, record.offset);
+                    audit.foreign.push(Foreign { partition, offset, key });
+                }
+            }
+        }
+        read
+    }
+
     /// Returns a record as the ledger keeps it; none for what is nothing of ours.
     /// Returns whether its chains were under way when the topic was made: it is of a later generation.
     fn begins_midway(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The data plane: ports, relay, projector, reactor, rehearsal, reconciliation, cases. It names no vendor.
 
+pub mod audit;
 pub mod auditor;
 pub mod backfill;
 pub mod cadence;
@@ -44,6 +45,7 @@ pub mod seal;
 pub mod source;
 pub mod stop;
 pub mod store;
+pub mod stream;
 pub mod sweep;
 
 #[cfg(feature = "conformance")]

@@ -1,5 +1,6 @@
 //! The producer plan: a contract compiled into the topics that one outbox row goes to.
 
+use crate::audit::publish::points_spec;
 use crate::clock::Entropy;
 use crate::digest_key;
 use crate::log::{Cleanup, Log, TopicSpec};
@@ -266,7 +267,8 @@ impl Outlet {
         former.flat_map(of).collect()
     }
 
-    /// Makes the topics that are missing, those of the older majors among them, each with its ledger topic and a digest key.
+    /// Makes the topics that are missing, those of the older majors among them, each with its ledger topic and a digest key;
+    /// those of state with the topic of their points, too.
     ///
     /// # Errors
     /// The log's. Safe to repeat.
@@ -274,6 +276,9 @@ impl Outlet {
         for channel in self.all().flat_map(|outlet| &outlet.channels) {
             let topic = log.create(&channel.spec).await?;
             digest_key::ensure(log, entropy, &channel.topic, topic.partitions).await?;
+            if channel.id.kind == ChannelKind::State {
+                log.create(&points_spec(&channel.topic)).await?;
+            }
             if let Some(schemas) = &channel.schemas
                 && let Some(reason) = schemas::publish(log, &channel.topic, schemas.all()).await?
             {

@@ -6,12 +6,16 @@ use crate::raw;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use seamline_flow::log::{Cleanup, KEEP_PARTITIONS, TopicSpec};
 use seamline_flow::port::PortError;
+use std::time::Duration;
 
 /// What key and headers of a record may take beside its value, in bytes.
 const ROOM: u64 = 128 * 1024;
 
 /// What a broker takes where nothing is said, in bytes: our batches are smaller.
 const MESSAGE: u64 = 1_048_588;
+
+/// What is kept for less than this needs segments of its own: a broker writes into one for days where nothing is said.
+const SHORT: Duration = Duration::from_hours(24);
 
 /// What a topic has, and what it should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,12 @@ pub fn settings(spec: &TopicSpec, replicas: u32) -> Vec<(&'static str, String)> 
             ("retention.bytes", "-1".to_owned()),
         ],
     };
+    if let Cleanup::Delete { retention: Some(time) } = &spec.cleanup
+        && *time < SHORT
+    {
+        // What is not in a closed segment is not removed.
+        settings.push(("segment.ms", (time.as_millis() / 2).to_string()));
+    }
     settings.push(("min.insync.replicas", if replicas > 1 { "2" } else { "1" }.to_owned()));
     settings.push(("unclean.leader.election.enable", "false".to_owned()));
     settings.push(("message.timestamp.type", "CreateTime".to_owned()));

@@ -13,6 +13,10 @@ pub enum Mutant {
     XorForSum,
     /// The digest is taken of what was meant, not of what was read.
     DigestOfMeant,
+    /// The projector passes over a record now and then.
+    RecordDropped,
+    /// A lane is equal to whatever point it is held against.
+    SumsUnwatched,
     /// A batch enters the log from its end.
     OrderReversed,
     /// A view holds all attributes, whatever it is declared to hold.
@@ -47,12 +51,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 22] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
         Mutant::XorForSum,
         Mutant::DigestOfMeant,
+        Mutant::RecordDropped,
+        Mutant::SumsUnwatched,
         Mutant::OrderReversed,
         Mutant::ViewUncut,
         Mutant::FenceRemoved,
@@ -72,7 +78,7 @@ impl Mutant {
 
     /// Returns those that the simulator must catch.
     pub fn simulated() -> &'static [Mutant] {
-        &Mutant::ALL[..5]
+        &Mutant::ALL[..7]
     }
 
     /// Returns the name by which `SEAMLINE_MUTANT` chooses it.
@@ -83,6 +89,8 @@ impl Mutant {
             Mutant::LostTombstone => "lost-tombstone",
             Mutant::XorForSum => "xor-for-sum",
             Mutant::DigestOfMeant => "digest-of-meant",
+            Mutant::RecordDropped => "record-dropped",
+            Mutant::SumsUnwatched => "sums-unwatched",
             Mutant::OrderReversed => "order-reversed",
             Mutant::ViewUncut => "view-uncut",
             Mutant::FenceRemoved => "fence-removed",

@@ -89,28 +89,32 @@ impl Sums {
         *bucket = bucket.less(BucketSum { count: 1, digests: digest.0, sequences: sequence.0 });
     }
 
-    /// Puts a record of a key in place of another; where there is none, none is added or taken away.
+    /// Puts a record of a key in place of another; where there is none, none is added or taken away. Returns the bucket that
+    /// changed, and what it was.
     pub fn replace(
         &mut self,
         key: &RecordKey,
         before: Option<(Sequence, Digest)>,
         after: Option<(Sequence, Digest)>,
-    ) {
+    ) -> Option<(usize, BucketSum)> {
         if before == after {
-            return;
+            return None;
         }
         let one = |(sequence, digest): (Sequence, Digest)| BucketSum {
             count: 1,
             digests: digest.0,
             sequences: sequence.0,
         };
-        let bucket = &mut self.buckets[key.bucket()];
+        let place = key.bucket();
+        let bucket = &mut self.buckets[place];
+        let was = *bucket;
         if let Some(before) = before {
             *bucket = bucket.less(one(before));
         }
         if let Some(after) = after {
             *bucket = bucket.plus(one(after));
         }
+        Some((place, was))
     }
 
     /// Adds another set.

@@ -1,5 +1,6 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
+pub(crate) mod audit;
 pub mod consumer;
 pub mod errand;
 pub(crate) mod inbox;

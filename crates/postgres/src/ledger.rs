@@ -8,9 +8,15 @@ use seamline_flow::port::PortError;
 use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::sequence::Sequence;
-use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
+
+/// The entries of passes.
+const LEDGER: &str = "seamline.ledger";
+
+/// The entries of auditors.
+pub(crate) const KEPT: &str = "seamline.audit_key";
 
 impl Ledger for Database {
     async fn ledger_clear(&self, topic: &str) -> Result<(), PortError> {
@@ -22,18 +28,12 @@ impl Ledger for Database {
 
     async fn ledger_put(&self, topic: &str, entries: &[Entry]) -> Result<(), PortError> {
         let mut transaction = self.begin().await?;
-        put(&mut transaction, topic, entries).await.map_err(not_applied)?;
+        put(&mut transaction, LEDGER, topic, entries).await.map_err(not_applied)?;
         commit(transaction).await
     }
 
     async fn ledger_get(&self, topic: &str, keys: &[RecordKey]) -> Result<Vec<Option<Entry>>, PortError> {
-        let texts: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
-        let entries = "SELECT * FROM seamline.ledger WHERE topic = $1 AND key = ANY ($2::text[])";
-        let rows = sqlx::query(entries).bind(topic).bind(texts).fetch_all(self.pool()).await;
-        let rows = rows.map_err(not_applied)?;
-        let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(not_applied)?;
-        let by_key: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, entry)).collect();
-        Ok(keys.iter().map(|key| by_key.get(key).map(|entry| (*entry).clone())).collect())
+        get(self, LEDGER, topic, keys).await
     }
 
     async fn ledger_scan(
@@ -50,8 +50,29 @@ impl Ledger for Database {
     }
 }
 
+/// Returns the entries of keys, in the order asked.
+pub(crate) async fn get(
+    database: &Database,
+    table: &str,
+    topic: &str,
+    keys: &[RecordKey],
+) -> Result<Vec<Option<Entry>>, PortError> {
+    let texts: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
+    let entries = format!("SELECT * FROM {table} WHERE topic = $1 AND key = ANY ($2::text[])");
+    let rows = sqlx::query(AssertSqlSafe(entries)).bind(topic).bind(texts).fetch_all(database.pool()).await;
+    let rows = rows.map_err(not_applied)?;
+    let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(not_applied)?;
+    let by_key: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, entry)).collect();
+    Ok(keys.iter().map(|key| by_key.get(key).map(|entry| (*entry).clone())).collect())
+}
+
 /// Merges entries: of one key there is one that has the highest sequence, and one that has the last offset.
-async fn put(conn: &mut PgConnection, topic: &str, entries: &[Entry]) -> Result<(), sqlx::Error> {
+pub(crate) async fn put(
+    conn: &mut PgConnection,
+    table: &str,
+    topic: &str,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
     // One statement cannot write a row twice.
     let mut rounds: Vec<BTreeMap<&RecordKey, &Entry>> = vec![BTreeMap::new()];
     for entry in entries {
@@ -63,17 +84,19 @@ async fn put(conn: &mut PgConnection, topic: &str, entries: &[Entry]) -> Result<
         }
     }
     for round in rounds {
-        put_once(conn, topic, &round).await?;
+        put_once(conn, table, topic, &round).await?;
     }
     Ok(())
 }
 
 async fn put_once(
     conn: &mut PgConnection,
+    table: &str,
     topic: &str,
     entries: &BTreeMap<&RecordKey, &Entry>,
 ) -> Result<(), sqlx::Error> {
-    const STATEMENT: &str = "INSERT INTO seamline.ledger AS l \
+    let statement = format!(
+        "INSERT INTO {table} AS l \
         (topic, key, sequence, \"offset\", last, last_offset, version, digest, ended) \
         SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $4::bigint[], $6::text[], \
         $7::bytea[], $8::boolean[]) \
@@ -84,9 +107,10 @@ async fn put_once(
         version = CASE WHEN excluded.sequence > l.sequence THEN excluded.version ELSE l.version END, \
         digest = CASE WHEN excluded.sequence > l.sequence THEN excluded.digest ELSE l.digest END, \
         ended = CASE WHEN excluded.sequence > l.sequence THEN excluded.ended ELSE l.ended END, \
-        sequence = greatest(excluded.sequence, l.sequence)";
+        sequence = greatest(excluded.sequence, l.sequence)"
+    );
     let entries = || entries.values();
-    let query = sqlx::query(STATEMENT).bind(topic);
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(topic);
     let query = query.bind(entries().map(|entry| entry.key.as_str()).collect::<Vec<_>>());
     let query = query.bind(entries().map(|entry| signed(entry.sequence.0)).collect::<Vec<_>>());
     let query = query.bind(entries().map(|entry| signed(entry.offset)).collect::<Vec<_>>());

@@ -8,6 +8,7 @@ pub mod logical;
 pub mod rowset;
 pub(crate) mod sql;
 
+mod audit;
 mod binary;
 mod case;
 mod cell;

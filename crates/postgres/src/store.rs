@@ -3,7 +3,7 @@
 mod aside;
 mod commit;
 mod copy;
-mod lane;
+pub(crate) mod lane;
 mod projection;
 mod refusal;
 mod rehearsal;

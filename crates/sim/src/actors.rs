@@ -7,6 +7,7 @@ use crate::oracle::{Oracle, Policy, Told};
 use crate::source::{SimSource, Transaction};
 use crate::store::SimStore;
 use crate::story::Story;
+use crate::stream::{Watch, is_silent};
 use crate::world::{SimClock, TTL, World};
 use seamline_flow::hold::{DigestEpoch, Ports, Take};
 use seamline_flow::intake::Intake;
@@ -199,6 +200,7 @@ pub async fn projector(scene: &Scene, consumer: usize, holder: &str, clock: &Sim
     let intake = &scene.story.intakes[consumer];
     let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions);
     let mut lanes: Vec<Option<Projector<'_, _, _, _>>> = (0..partitions).map(|_| None).collect();
+    let mut watch = Watch::new(&intake.state.as_ref().expect("the story's consumers have tables").topic);
     loop {
         scene.world.step().await;
         let idx = scene.world.dice(|dice| dice.below(lanes.len()));
@@ -211,6 +213,9 @@ pub async fn projector(scene: &Scene, consumer: usize, holder: &str, clock: &Sim
         };
         let step = lane.step().await;
         scene.world.tell(|| format!("{holder} {step:?}"));
+        if let Some(compared) = watch.compare(scene, lane).await {
+            is_silent(&compared);
+        }
     }
 }
 

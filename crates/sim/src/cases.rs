@@ -111,22 +111,25 @@ impl SimLedger {
     }
 
     fn put_now(&self, topic: &str, entries: &[Entry]) {
-        let mut topics = self.topics();
-        let ledger = topics.entry(topic.to_owned()).or_default();
-        for entry in entries {
-            let Some((kept, last_at)) = ledger.get_mut(&entry.key) else {
-                ledger.insert(entry.key.clone(), (entry.clone(), entry.offset));
-                continue;
-            };
-            let mut last = kept.last;
-            if entry.offset >= *last_at {
-                (last, *last_at) = (entry.last, entry.offset);
-            }
-            if entry.sequence > kept.sequence {
-                *kept = entry.clone();
-            }
-            kept.last = last;
+        merge(self.topics().entry(topic.to_owned()).or_default(), entries);
+    }
+}
+
+/// Merges entries into those that are there.
+pub(crate) fn merge(ledger: &mut Entries, entries: &[Entry]) {
+    for entry in entries {
+        let Some((kept, last_at)) = ledger.get_mut(&entry.key) else {
+            ledger.insert(entry.key.clone(), (entry.clone(), entry.offset));
+            continue;
+        };
+        let mut last = kept.last;
+        if entry.offset >= *last_at {
+            (last, *last_at) = (entry.last, entry.offset);
         }
+        if entry.sequence > kept.sequence {
+            *kept = entry.clone();
+        }
+        kept.last = last;
     }
 }
 

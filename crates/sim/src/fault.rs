@@ -58,11 +58,15 @@ pub enum Fault {
     Rewind,
     /// A topic was made anew.
     TopicAnew,
+    /// A record was not handed over to a consumer.
+    Lost,
+    /// A record was handed over to a consumer with another content.
+    Altered,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 28] = [
         Fault::Crash,
         Fault::LostAnswer,
         Fault::LostCall,
@@ -89,6 +93,8 @@ impl Fault {
         Fault::WrongSums,
         Fault::Rewind,
         Fault::TopicAnew,
+        Fault::Lost,
+        Fault::Altered,
     ];
 }
 

@@ -3,7 +3,7 @@
 
 use crate::actors::{self, Scene};
 use crate::log::SimLog;
-use crate::run::{ROUNDS_MAX, discard_all, mend_broken_policies, publish_all, scene, text};
+use crate::run::{ROUNDS_MAX, discard_all, mend_broken_policies, publish, scene, text};
 use crate::stage::{Life, Stage, alone};
 use crate::store::SimStore;
 use crate::story::Options;
@@ -255,7 +255,7 @@ fn rest(scene: &Scene) -> Result<(), String> {
 /// Publishes all that waits, and lets every consumer read all that it is to read; `moved`: from the generation that is to be read,
 /// which holds something by now.
 fn drain(scene: &Scene, moved: bool) -> Result<(), String> {
-    publish_all(scene)?;
+    publish(scene)?;
     for consumer in 0..scene.story.intakes.len() {
         let clock = SimClock::new(&scene.world);
         let mut lanes = LaneWork::all(scene, consumer);

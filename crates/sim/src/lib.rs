@@ -16,6 +16,7 @@ pub mod story;
 pub mod actors;
 pub mod oracle;
 pub mod run;
+pub mod stream;
 pub mod verdict;
 
 pub mod generation;

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use seamline_flow::log::{Appended, Cleanup, Fence, Fetch, Fetched, Incoming, Log, Outgoing, TopicSpec};
 use seamline_flow::port::PortError;
 use seamline_flow::position::TopicIdentity;
+use seamline_message::key::RecordKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,6 +24,8 @@ struct State {
     topics: BTreeMap<String, Topic>,
     made: u64,
     epochs: BTreeMap<String, u64>,
+    /// What is handed over instead of records, by topic, partition and offset.
+    tampered: BTreeMap<(String, u32, u64), Option<Incoming>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,30 @@ impl SimLog {
     /// Hands over nothing of the first partition of any topic, or all again: as a broker does that has no time.
     pub fn silence(&self, is_silent: bool) {
         self.is_silent.store(is_silent, Ordering::SeqCst);
+    }
+
+    /// Hands over the last record of a key no more, or with another content. Returns whether there is one.
+    pub fn tamper(&self, topic: &str, key: &RecordKey, alters: bool) -> bool {
+        let mut state = self.state();
+        let Some(found) = state.topics.get(topic) else { return false };
+        let of_key = |record: &&Incoming| record.key.as_deref() == Some(key.as_bytes());
+        let last = found.partitions.iter().zip(0..).find_map(|(partition, number)| {
+            let record = partition.records.iter().rev().find(of_key)?;
+            Some((number, record.clone()))
+        });
+        let Some((partition, mut record)) = last else { return false };
+        let place = (topic.to_owned(), partition, record.offset);
+        let instead = alters.then(|| {
+            record.value = record.value.map(|value| altered(&value));
+            record
+        });
+        state.tampered.insert(place, instead);
+        true
+    }
+
+    /// Hands over all records again as they are.
+    pub fn honest(&self) {
+        self.state().tampered.clear();
     }
 
     /// Deletes a topic. Returns whether it was there.
@@ -151,6 +178,11 @@ impl SimLog {
         let mut records: Vec<Incoming> = later.take(limit + 1).cloned().collect();
         let next = if records.len() > limit { records[limit].offset } else { end };
         records.truncate(limit);
+        let instead = |record: Incoming| {
+            let place = (topic.name.clone(), partition, record.offset);
+            state.tampered.get(&place).cloned().unwrap_or(Some(record))
+        };
+        let records = records.into_iter().filter_map(instead).collect();
         Fetched::Records(Fetch { records, next, start, end })
     }
 }
@@ -262,6 +294,14 @@ impl Log for SimLog {
         };
         self.world.call("log.ends", found).await
     }
+}
+
+/// Returns a state with another premium.
+fn altered(value: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(value);
+    let Some(at) = text.find("\"premium\":\"") else { return b"no state".to_vec() };
+    let digits = at + "\"premium\":\"".len();
+    format!("{}9{}", &text[..digits], &text[digits..]).into_bytes()
 }
 
 fn identity(topic: &Topic) -> TopicIdentity {

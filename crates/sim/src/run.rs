@@ -8,6 +8,7 @@ use crate::source::SimSource;
 use crate::stage::{Life, Stage, alone};
 use crate::store::SimStore;
 use crate::story::{Options, Story};
+use crate::stream;
 use crate::verdict;
 use crate::world::{SimClock, TTL, World};
 use seamline_flow::digest_key;
@@ -105,10 +106,12 @@ fn tell(world: &Arc<World>, options: &Options) -> Result<u64, String> {
     steps += act(&scene, options)?;
     rest(&scene)?;
     verdict::at_rest(&scene)?;
+    stream::all_is_received(&scene)?;
     verdict::half_a_log_is_no_drift(&scene)?;
     verdict::hands_are_found(&scene)?;
     verdict::wrong_sums_are_found(&scene)?;
     verdict::silence_is_found(&scene)?;
+    stream::losses_are_named(&scene)?;
     verdict::broken_histories_stop(&scene)?;
     Ok(steps)
 }
@@ -117,7 +120,7 @@ fn tell(world: &Arc<World>, options: &Options) -> Result<u64, String> {
 fn act(scene: &Scene, options: &Options) -> Result<u64, String> {
     let world = &scene.world;
     world.set_calm(false);
-    let clocks: Vec<SimClock> = (0..12).map(|_| SimClock::new(world)).collect();
+    let clocks: Vec<SimClock> = (0..14).map(|_| SimClock::new(world)).collect();
     let mut stage = Stage::new(world);
     for idx in 0..options.writers {
         stage.add(format!("writer {idx}"), Life::Task, None, || actors::writer(scene, options.transactions));
@@ -129,6 +132,10 @@ fn act(scene: &Scene, options: &Options) -> Result<u64, String> {
     for holder in ["relay a", "relay b"] {
         let clock = clock();
         stage.add(holder, Life::Service, Some(clock), move || actors::relay(scene, holder, clock));
+    }
+    for holder in ["auditor a", "auditor b"] {
+        let clock = clock();
+        stage.add(holder, Life::Service, Some(clock), move || stream::auditor(scene, holder, clock));
     }
     for consumer in 0..scene.story.intakes.len() {
         for holder in ["agent a", "agent b"] {
@@ -225,15 +232,12 @@ pub(crate) fn discard_all(scene: &Scene) -> Result<(), String> {
 
 /// Publishes all that waits, and applies all that was published.
 pub fn drain(scene: &Scene) -> Result<(), String> {
-    publish_all(scene)?;
-    for consumer in 0..scene.story.intakes.len() {
-        follow(scene, consumer)?;
-    }
-    Ok(())
+    publish(scene)?;
+    (0..scene.story.intakes.len()).try_for_each(|consumer| follow(scene, consumer))
 }
 
 /// Publishes all that waits.
-pub(crate) fn publish_all(scene: &Scene) -> Result<(), String> {
+pub fn publish(scene: &Scene) -> Result<(), String> {
     // Leases of those that acted run out.
     scene.world.pass(3 * TTL.as_secs() + 4800);
     let clock = SimClock::new(&scene.world);
@@ -254,7 +258,7 @@ pub(crate) fn publish_all(scene: &Scene) -> Result<(), String> {
 }
 
 /// Brings a consumer to the ends of its topics.
-fn follow(scene: &Scene, consumer: usize) -> Result<(), String> {
+pub fn follow(scene: &Scene, consumer: usize) -> Result<(), String> {
     let clock = SimClock::new(&scene.world);
     let intake = &scene.story.intakes[consumer];
     let partitions = scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions);

@@ -1,5 +1,6 @@
 //! The simulated producer's database: transactions of several writers, ids in the order of draws, an outbox as a queue.
 
+mod audits;
 mod hours;
 mod port;
 mod vault;
@@ -53,6 +54,7 @@ struct Database {
     cases: CaseTable,
     /// The keys of subjects.
     seals: Vec<vault::Kept>,
+    audits: audits::AuditTable,
 }
 
 /// A row in quarantine: why, and since when.

@@ -1,12 +1,13 @@
 //! The simulated ports keep the suites of the ports.
 
 use seamline_contract::id::{ContractId, EventName};
+use seamline_flow::conformance::audits::AuditFixture;
 use seamline_flow::conformance::cases::CasesFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
 use seamline_flow::conformance::log::LogFixture;
 use seamline_flow::conformance::source::{SourceFixture, Write};
 use seamline_flow::conformance::store::{StoreFixture, Tamper};
-use seamline_flow::conformance::{cases, ledger, log, source, store};
+use seamline_flow::conformance::{audits, cases, ledger, log, source, store};
 use seamline_flow::store::{InboxRow, Projection};
 use seamline_message::codec::Change;
 use seamline_message::key::RecordKey;
@@ -57,6 +58,14 @@ impl LedgerFixture for Fixture {
 
     async fn fresh(&self) -> SimLedger {
         SimLedger::new(&self.world)
+    }
+}
+
+impl AuditFixture for Fixture {
+    type Audits = SimSource;
+
+    async fn fresh(&self) -> SimSource {
+        SimSource::new(&self.world, &self.story.contract)
     }
 }
 
@@ -157,6 +166,11 @@ impl StoreFixture for Fixture {
     async fn inbox(&self, store: &SimStore, projection: &Projection) -> Vec<InboxRow> {
         store.inbox(&projection.subscription)
     }
+}
+
+#[test]
+fn audits_pass() {
+    alone(audits::all(&fixture()));
 }
 
 #[test]

@@ -14,6 +14,12 @@ use std::collections::BTreeMap;
 
 const COLUMNS: usize = 9;
 
+/// The entries of passes.
+const LEDGER: &str = "seamline_ledger";
+
+/// The entries of auditors.
+pub(crate) const KEPT: &str = "seamline_audit_key";
+
 impl Ledger for Database {
     async fn ledger_clear(&self, topic: &str) -> Result<(), PortError> {
         let mut writer = self.writer().await;
@@ -26,20 +32,12 @@ impl Ledger for Database {
     async fn ledger_put(&self, topic: &str, entries: &[Entry]) -> Result<(), PortError> {
         let mut writer = self.writer().await;
         let mut transaction = begin(&mut writer).await?;
-        put(&mut transaction, topic, entries).await.map_err(not_applied)?;
+        put(&mut transaction, LEDGER, topic, entries).await.map_err(not_applied)?;
         commit(transaction).await
     }
 
     async fn ledger_get(&self, topic: &str, keys: &[RecordKey]) -> Result<Vec<Option<Entry>>, PortError> {
-        let texts: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
-        let texts = serde_json::to_string(&texts).map_err(not_applied)?;
-        let entries = "SELECT l.* FROM (SELECT DISTINCT value AS key FROM json_each(?)) k \
-                       CROSS JOIN seamline_ledger l ON l.topic = ? AND l.key = k.key";
-        let rows = sqlx::query(entries).bind(texts).bind(topic).fetch_all(self.readers()).await;
-        let rows = rows.map_err(not_applied)?;
-        let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(not_applied)?;
-        let by_key: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, entry)).collect();
-        Ok(keys.iter().map(|key| by_key.get(key).map(|entry| (*entry).clone())).collect())
+        get(self, LEDGER, topic, keys).await
     }
 
     async fn ledger_scan(
@@ -56,10 +54,36 @@ impl Ledger for Database {
     }
 }
 
-async fn put(conn: &mut SqliteConnection, topic: &str, entries: &[Entry]) -> Result<(), sqlx::Error> {
+/// Returns the entries of keys, in the order asked.
+pub(crate) async fn get(
+    database: &Database,
+    table: &str,
+    topic: &str,
+    keys: &[RecordKey],
+) -> Result<Vec<Option<Entry>>, PortError> {
+    let texts: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
+    let texts = serde_json::to_string(&texts).map_err(not_applied)?;
+    let entries = format!(
+        "SELECT l.* FROM (SELECT DISTINCT value AS key FROM json_each(?)) k \
+         CROSS JOIN {table} l ON l.topic = ? AND l.key = k.key"
+    );
+    let rows = sqlx::query(AssertSqlSafe(entries)).bind(texts).bind(topic);
+    let rows = rows.fetch_all(database.readers()).await.map_err(not_applied)?;
+    let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(not_applied)?;
+    let by_key: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, entry)).collect();
+    Ok(keys.iter().map(|key| by_key.get(key).map(|entry| (*entry).clone())).collect())
+}
+
+/// Merges entries.
+pub(crate) async fn put(
+    conn: &mut SqliteConnection,
+    table: &str,
+    topic: &str,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
     for part in chunks(entries, COLUMNS) {
         let statement = format!(
-            "INSERT INTO seamline_ledger \
+            "INSERT INTO {table} \
              (topic, key, sequence, offset, last, last_offset, version, digest, ended) VALUES {} \
              ON CONFLICT (topic, key) DO UPDATE SET \
              last = iif(excluded.last_offset >= last_offset, excluded.last, last), \

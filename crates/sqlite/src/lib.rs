@@ -7,6 +7,7 @@ mod job;
 pub mod log;
 pub mod rowset;
 
+mod audit;
 mod case;
 mod cell;
 mod errand;

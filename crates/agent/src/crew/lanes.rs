@@ -2,15 +2,17 @@
 
 use super::backoff::Backoff;
 use super::jobs::{LaneJob, pause};
+use super::stream::{self, Noted};
 use super::{Desk, NAP, NO_TOPIC};
 use crate::lane::{Kind, LaneWork, Reading};
 use crate::workers::Pace;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use seamline_flow::job::JobKind;
 use seamline_flow::job::merge::Merged;
 use seamline_flow::log::Log;
 use seamline_flow::port::PortError;
 use seamline_flow::store::{Lane, LaneState, Store};
+use seamline_flow::stream::board::Board;
 use std::time::{Duration, Instant};
 
 /// How long a lane rests that is beyond this replica's share.
@@ -43,8 +45,14 @@ pub(super) async fn work(desk: &Desk<'_>, reading: Reading<'_>) {
     if reading.kind == Kind::State {
         reactions_begun(desk, reading).await;
     }
-    let lanes = (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at)));
-    join_all(lanes).await;
+    let board = Board::default();
+    let lanes = (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at), &board));
+    let listened = async {
+        if reading.kind == Kind::State {
+            stream::listen(desk, reading, &board).await;
+        }
+    };
+    join(join_all(lanes), listened).await;
 }
 
 /// Waits until a topic of a former generation is to be read: the subscription has a lane there that was not left. Returns false
@@ -148,10 +156,10 @@ impl Aside {
 }
 
 /// Reads one partition until told to stop.
-async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
+async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>, board: &Board) {
     let worker = worker(lane.reading.kind);
     let (mut backoff, mut nap, mut told) = (Backoff::default(), NAP.0, None);
-    let mut aside = Aside::of(&lane);
+    let (mut aside, mut noted) = (Aside::of(&lane), Noted::default());
     while !desk.stopping() {
         if let Err(error) = aside.step(desk, &mut lane).await {
             desk.failed(worker, &error, &mut backoff).await;
@@ -187,6 +195,9 @@ async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>) {
         };
         desk.recovered(worker, &mut backoff);
         desk.metrics.read(&lane, worker, &read);
+        if let Err(error) = stream::compare(desk, &mut lane, board, &mut noted).await {
+            desk.failed(worker, &error, &mut backoff).await;
+        }
         match read.pace {
             Pace::Moved(_) => {
                 nap = NAP.0;

@@ -3,6 +3,7 @@
 use super::{At, Database};
 use jiff::Timestamp;
 use seamline_contract::id::ContractId;
+use seamline_flow::audit::keep::{AuditTaken, AuditWrite, Auditing, Audits};
 use seamline_flow::case::{Case, CaseStage, Cases, NewCase};
 use seamline_flow::erasure::Scrub;
 use seamline_flow::job::{Filed, Job, Jobs, NewJob, Part};
@@ -11,6 +12,8 @@ use seamline_flow::ledger::{Entry, Ledger};
 use seamline_flow::pass::{Pass, Passes, Watch};
 use seamline_flow::port::PortError;
 use seamline_flow::seal::{KeptKey, NewKey, Vault};
+use seamline_flow::store::Committed;
+use seamline_flow::stream::note::{Note, Notes};
 use seamline_message::key::RecordKey;
 use seamline_message::seal::{KeyId, Wrapped};
 use std::time::Duration;
@@ -35,6 +38,45 @@ impl Ledger for Database {
         limit: usize,
     ) -> Result<Vec<Entry>, PortError> {
         either!(self, it => Ledger::ledger_scan(it, topic, after, limit))
+    }
+}
+
+impl Audits for Database {
+    async fn audit_take(
+        &self,
+        topic: &str,
+        holder: &str,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<AuditTaken, PortError> {
+        either!(self, it => Audits::audit_take(it, topic, holder, now, ttl))
+    }
+
+    async fn audit_write(
+        &self,
+        write: &AuditWrite,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Committed, PortError> {
+        either!(self, it => Audits::audit_write(it, write, now, ttl))
+    }
+
+    async fn audit_known(&self, topic: &str, keys: &[RecordKey]) -> Result<Vec<Option<Entry>>, PortError> {
+        either!(self, it => Audits::audit_known(it, topic, keys))
+    }
+
+    async fn audits(&self) -> Result<Vec<Auditing>, PortError> {
+        either!(self, it => Audits::audits(it))
+    }
+}
+
+impl Notes for Database {
+    async fn note_compared(&self, note: &Note) -> Result<(), PortError> {
+        either!(self, it => Notes::note_compared(it, note))
+    }
+
+    async fn compared(&self) -> Result<Vec<Note>, PortError> {
+        either!(self, it => Notes::compared(it))
     }
 }
 

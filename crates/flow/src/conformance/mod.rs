@@ -1,5 +1,6 @@
 //! The suites that every adapter of a port must pass. An adapter brings its executor and a fixture that makes fresh ports.
 
+pub mod audits;
 pub mod cases;
 pub mod inbox;
 pub mod jobs;

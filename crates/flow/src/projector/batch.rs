@@ -4,7 +4,7 @@ use crate::case::{CaseKind, NewCase};
 use crate::hold::{Hold, Moved, details, raise, written_first};
 use crate::intake::Intake;
 use crate::log::{Fetch, Incoming};
-use crate::points::{Point, passed};
+use crate::points::{Change, Passed, Point, passed};
 use crate::position::Accounting;
 use crate::projector::decide::{Verdict, decide, in_sums};
 use crate::projector::open::{AsideFacts, Content, Opened, aside, invalid, quarantine_case};
@@ -15,7 +15,7 @@ use seamline_message::digest::Digest;
 use seamline_message::key::RecordKey;
 use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
-use seamline_message::sums::Sums;
+use seamline_message::sums::{BucketSum, Sums};
 use seamline_message::violation::Violation;
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub struct Made {
     /// To write.
     pub batch: Batch,
     /// The points passed, to remember once it is durable.
-    pub points: Vec<Point>,
+    pub passed: Passed,
     /// How far it comes.
     pub moved: Moved,
 }
@@ -55,14 +55,23 @@ pub fn make(
     let from = hold.offset();
     let mut fold = Fold::new(intake, hold, known, comparable, now);
     let mut marks = passed(from, fetch.next).into_iter().peekable();
-    let mut points = Vec::new();
+    let mut passed = Passed::default();
     for (record, opened) in fetch.records.iter().zip(opened) {
         while let Some(offset) = marks.next_if(|mark| *mark <= record.offset) {
-            points.push(Point { offset, sums: fold.sums.clone() });
+            passed.points.push(Point { offset, sums: fold.sums.clone() });
+        }
+        if mutant::is(Mutant::RecordDropped) && record.offset % 16 == 5 {
+            fold.accounting.superseded += 1;
+            continue;
         }
         fold.take(record, opened);
+        passed.changes.extend(fold.touched.take().map(|(bucket, before)| Change {
+            offset: record.offset,
+            bucket,
+            before,
+        }));
     }
-    points.extend(marks.map(|offset| Point { offset, sums: fold.sums.clone() }));
+    passed.points.extend(marks.map(|offset| Point { offset, sums: fold.sums.clone() }));
     let handed = fetch.records.len() as u64;
     fold.accounting.handed += handed;
     fold.accounting.to = fetch.next;
@@ -79,7 +88,7 @@ pub fn make(
         behind: fetch.end.saturating_sub(fetch.next),
         written: written_first(&fetch.records),
     };
-    Made { batch, points, moved }
+    Made { batch, passed, moved }
 }
 
 /// Folds state records into what one transaction writes.
@@ -94,6 +103,8 @@ pub struct Fold<'a> {
     works: Vec<Work>,
     /// The sums so far.
     pub sums: Sums,
+    /// The bucket that the last record changed, and what it was.
+    touched: Option<(usize, BucketSum)>,
     /// The accounting so far; what was handed over, and the offsets, are the caller's.
     pub accounting: Accounting,
     aside: Vec<AsideRecord>,
@@ -144,6 +155,7 @@ impl<'a> Fold<'a> {
             places,
             works,
             sums: hold.state().sums.clone(),
+            touched: None,
             accounting: hold.state().accounting,
             aside: Vec::new(),
             released: Vec::new(),
@@ -206,7 +218,7 @@ impl<'a> Fold<'a> {
                 if work.now.aside.is_none_or(|(aside, _)| aside < sequence) {
                     work.now.aside = Some((sequence, digest));
                 }
-                self.sums.replace(key, before, in_sums(&work.now));
+                self.touched = self.sums.replace(key, before, in_sums(&work.now));
                 self.set_aside(record, Some(key), Some(sequence), digest, &violation);
                 return;
             }
@@ -230,7 +242,7 @@ impl<'a> Fold<'a> {
         if work.now.aside.is_some_and(|(aside, _)| aside < sequence) {
             work.now.aside = None;
         }
-        self.sums.replace(key, before, in_sums(&work.now));
+        self.touched = self.sums.replace(key, before, in_sums(&work.now));
         if !self.aside.is_empty() || !work.waiting.is_empty() {
             self.release_overtaken((key, place), sequence);
         }

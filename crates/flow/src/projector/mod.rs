@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::hold::{DigestEpoch, Hold, Moved, Ports, Start, Step, Take, out_of_range, schema_missing};
 use crate::intake::{Intake, StateLane};
 use crate::log::{Fetch, Fetched, Log};
-use crate::points::{Point, Points};
+use crate::points::{Passed, Points};
 use crate::port::PortError;
 use crate::projector::batch::{Known, Made, make};
 use crate::projector::fresh::Fresh;
@@ -91,7 +91,13 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
             return Ok(instead);
         }
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
-        match self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await? {
+        self.points.begin(from, &self.hold.state().sums);
+        let now = self.ports.clock.now();
+        let fetched = self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await?;
+        if let Fetched::Records(fetch) = &fetched {
+            self.points.near(from, fetch.end, now);
+        }
+        match fetched {
             Fetched::Records(fetch) if fetch.next == from => self.hold.renew(self.ports, Step::Idle).await,
             Fetched::Records(fetch) => self.apply(&fetch).await,
             Fetched::OutOfRange { .. } => {
@@ -122,25 +128,25 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
             return Ok(step);
         }
         let (made, _) = self.made(fetch, |_| false).await?;
-        let Made { mut batch, points, moved } = made;
+        let Made { mut batch, passed, moved } = made;
         if mutant::is(Mutant::PositionBeforeRows) && !self.position_first(&mut batch).await? {
             return Ok(Step::Fenced);
         }
         let projection = &state_of(self.intake).projection;
         let committed = self.hold.commit(self.ports, Some(projection), batch).await?;
-        Ok(self.stepped(committed, moved, points))
+        Ok(self.stepped(committed, moved, passed))
     }
 
     /// Writes a batch without reading what is known of keys that the lane surely did not write. Returns none when the store
     /// knows better of one of them: nothing is written then.
     async fn apply_unread(&mut self, fetch: &Fetch, fresh: &mut Fresh) -> Result<Option<Step>, PortError> {
         let (made, keys) = self.made(fetch, |key| fresh.lacks(key)).await?;
-        let Made { batch, points, moved } = made;
+        let Made { batch, passed, moved } = made;
         let projection = &state_of(self.intake).projection;
         let committed = self.hold.commit_unread(self.ports, projection, batch).await?;
         Ok(committed.map(|committed| {
             keys.iter().for_each(|key| fresh.put(key));
-            self.stepped(committed, moved, points)
+            self.stepped(committed, moved, passed)
         }))
     }
 
@@ -168,11 +174,11 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         Ok((make(self.intake, &self.hold, fetch, opened, known, comparable, now), keys))
     }
 
-    fn stepped(&mut self, committed: Committed, moved: Moved, points: Vec<Point>) -> Step {
+    fn stepped(&mut self, committed: Committed, moved: Moved, passed: Passed) -> Step {
         match committed {
             Committed::Done => {
                 stop::here("stored");
-                self.points.remember(points);
+                self.points.remember(passed, self.hold.offset(), &self.hold.state().sums);
                 self.hold.went_aside(self.ports.clock.now(), moved.aside);
                 Step::Moved(moved)
             }

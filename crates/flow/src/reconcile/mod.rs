@@ -365,7 +365,8 @@ impl Found<'_> {
     }
 }
 
-fn cause(link: Link, kind: DriftKind) -> &'static str {
+/// Returns the likely cause of a difference.
+pub(crate) fn cause(link: Link, kind: DriftKind) -> &'static str {
     match (link, kind) {
         (Link::Source | Link::Stream, DriftKind::Phantom) => "a deletion was read and not applied",
         (Link::Source | Link::Stream, _) => "a record was read over and not applied",

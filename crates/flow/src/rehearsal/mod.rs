@@ -140,8 +140,9 @@ pub async fn rehearse<S: Store, L: Log, C: Clock>(
     let began = ports.clock.now();
     ports.store.rehearsal_begin(&state_of(intake).projection).await?;
     let mut rehearsal = Rehearsal::default();
+    let reading = Reading { intake, digest, topic, buckets: None };
     for idx in 0..holds.len() {
-        if let Some(lost) = read(ports, intake, digest, topic, (idx, &mut *holds), &mut rehearsal).await? {
+        if let Some(lost) = read(ports, &reading, (idx, &mut *holds), &mut rehearsal).await? {
             return Ok(Err(lost));
         }
     }
@@ -152,14 +153,57 @@ pub async fn rehearse<S: Store, L: Log, C: Clock>(
     Ok(Ok(rehearsal))
 }
 
-async fn read<S: Store, L: Log, C: Clock>(
+/// Reads the partition of one lane up to where the lane is, keys of some buckets and their digests only, into no table. Keeps the lane
+/// meanwhile. Returns why there is nothing to hold anything against, as `rehearse` does.
+///
+/// # Errors
+/// The ports'. It is safe to begin again.
+///
+/// # Panics
+/// When the subscription has no table.
+pub async fn rehearse_buckets<S: Store, L: Log, C: Clock>(
     ports: Ports<'_, S, L, C>,
     intake: &Intake,
     digest: DigestEpoch,
-    topic: &TopicIdentity,
+    hold: &mut Hold,
+    buckets: &[usize],
+) -> Result<Result<Rehearsal, String>, PortError> {
+    let (began, topic) = (ports.clock.now(), hold.topic.clone());
+    let mut rehearsal = Rehearsal::default();
+    let reading = Reading { intake, digest, topic: &topic, buckets: Some(buckets) };
+    if let Some(lost) = read(ports, &reading, (0, std::slice::from_mut(hold)), &mut rehearsal).await? {
+        return Ok(Err(lost));
+    }
+    let took = Duration::try_from(ports.clock.now().duration_since(began)).unwrap_or_default();
+    if took > COMPACTION_LAG / 2 {
+        return Ok(Err("the rehearsal took too long for what the log keeps".to_owned()));
+    }
+    Ok(Ok(rehearsal))
+}
+
+/// What is rehearsed.
+struct Reading<'a> {
+    intake: &'a Intake,
+    digest: DigestEpoch,
+    topic: &'a TopicIdentity,
+    /// The buckets whose keys are looked at; none: all, and their rows go into the rehearsal table.
+    buckets: Option<&'a [usize]>,
+}
+
+impl Reading<'_> {
+    fn wants(&self, opened: &Opened) -> bool {
+        let Some(buckets) = self.buckets else { return true };
+        matches!(opened, Opened::Known { key, .. } if buckets.contains(&key.bucket()))
+    }
+}
+
+async fn read<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    reading: &Reading<'_>,
     (idx, holds): (usize, &mut [Hold]),
     rehearsal: &mut Rehearsal,
 ) -> Result<Option<String>, PortError> {
+    let Reading { intake, digest, topic, .. } = reading;
     let (partition, end) = (holds[idx].lane.partition, holds[idx].offset());
     let Some((start, _)) = ports.log.ends(topic, partition).await? else {
         return Ok(Some(format!("partition {partition} of `{}` is not there", topic.name)));
@@ -187,12 +231,14 @@ async fn read<S: Store, L: Log, C: Clock>(
         let mut rows: BTreeMap<RecordKey, Rehearsed> = BTreeMap::new();
         for record in fetch.records.iter().filter(|record| record.offset < end) {
             let opened = open(intake, &digest.key, record);
-            if let Some(row) = rehearsal.take(intake, record, opened) {
+            if reading.wants(&opened)
+                && let Some(row) = rehearsal.take(intake, record, opened)
+            {
                 rows.insert(row.key.clone(), row);
             }
         }
         let rows: Vec<Rehearsed> = rows.into_values().collect();
-        if !rows.is_empty() {
+        if !rows.is_empty() && reading.buckets.is_none() {
             ports.store.rehearsal_put(&state_of(intake).projection, &rows).await?;
         }
         at = fetch.next;

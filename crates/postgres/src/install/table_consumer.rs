@@ -6,6 +6,8 @@ use super::table::Table;
 pub(crate) const SHARED: &[Table] = &[
     REPLICA,
     LEDGER,
+    super::audit::AUDIT,
+    super::audit::COMPARED,
     JOB,
     TRANSLATION,
     WATCH,

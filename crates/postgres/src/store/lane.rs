@@ -31,7 +31,7 @@ pub(super) fn of_lane<'q>(query: Bound<'q>, lane: &'q Lane) -> Bound<'q> {
 ///
 /// # Panics
 /// When it needs the sign bit: Kafka's have 31 bits.
-pub(super) fn partition(lane: &Lane) -> i32 {
+pub(crate) fn partition(lane: &Lane) -> i32 {
     i32::try_from(lane.partition).expect("partitions have 31 bits")
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn grip(
     Ok(Gripped::Held(Grip { epoch: unsigned(epoch)?, state: state(&row)? }))
 }
 
-fn end_of(now: Timestamp, ttl: Duration) -> String {
+pub(crate) fn end_of(now: Timestamp, ttl: Duration) -> String {
     now.checked_add(ttl).unwrap_or(Timestamp::MAX).to_string()
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn lanes(
 }
 
 /// Reads the number of a partition.
-pub(super) fn partition_of(row: &PgRow) -> Result<u32, sqlx::Error> {
+pub(crate) fn partition_of(row: &PgRow) -> Result<u32, sqlx::Error> {
     u32::try_from(row.get::<i32, _>("partition")).map_err(corrupt)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::fixture::{Home, run};
 use seamline_contract::value::Value;
+use seamline_flow::conformance::audits::{self, AuditFixture};
 use seamline_flow::conformance::cases::{self, CasesFixture};
 use seamline_flow::conformance::inbox;
 use seamline_flow::conformance::jobs::{self, JobsFixture};
@@ -38,6 +39,20 @@ impl LedgerFixture for Fresh {
     async fn fresh(&self) -> Database {
         self.installed(&[]).await
     }
+}
+
+impl AuditFixture for Fresh {
+    type Audits = Database;
+
+    async fn fresh(&self) -> Database {
+        self.installed(&[]).await
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn audits_pass() {
+    audits::all(&Fresh::default()).await;
 }
 
 impl CasesFixture for Fresh {

@@ -18,6 +18,8 @@ pub(crate) const FORMATS: Formats = &[
     ("seamline_pass", 1),
     ("seamline_replica", 1),
     ("seamline_ledger", 1),
+    ("seamline_audit", 1),
+    ("seamline_compared", 1),
     ("seamline_contract", 1),
     ("seamline_outbox", 1),
     ("seamline_deferred", 1),
@@ -125,6 +127,8 @@ pub(crate) const SHARED: &[Table] = &[
   PRIMARY KEY (topic, key)
 ) WITHOUT ROWID"],
     },
+    super::audit::AUDIT,
+    super::audit::COMPARED,
     Table {
         name: "seamline_watch",
         version: 1,

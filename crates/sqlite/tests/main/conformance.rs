@@ -3,6 +3,7 @@
 use crate::fixture::{Files, Hands, THING_TABLE, key, published, run};
 use seamline_contract::id::ContractId;
 use seamline_contract::value::Value;
+use seamline_flow::conformance::audits::{self, AuditFixture};
 use seamline_flow::conformance::cases::CasesFixture;
 use seamline_flow::conformance::jobs::JobsFixture;
 use seamline_flow::conformance::ledger::LedgerFixture;
@@ -169,6 +170,19 @@ async fn the_vault_passes() {
 #[tokio::test]
 async fn the_log_passes() {
     log::all(&Fresh::new()).await;
+}
+
+impl AuditFixture for Fresh {
+    type Audits = Database;
+
+    async fn fresh(&self) -> Database {
+        self.context().await
+    }
+}
+
+#[tokio::test]
+async fn audits_pass() {
+    audits::all(&Fresh::new()).await;
 }
 
 #[tokio::test]

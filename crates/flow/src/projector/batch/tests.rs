@@ -194,7 +194,7 @@ fn the_sums_of_a_point_are_those_of_what_came_before_it() {
     let intake = intake();
     let records = vec![state(&intake, 1_023, 1, 10, 1), state(&intake, 1_024, 2, 11, 1)];
     let made = apply(&intake, &at(&intake, 1_020), records, HashMap::new(), 1_025);
-    let [point] = made.points.as_slice() else { panic!("one point") };
+    let [point] = made.passed.points.as_slice() else { panic!("one point") };
     assert_eq!((point.offset, point.sums.total().count), (1_024, 1));
     assert_eq!(made.batch.next.sums.total().count, 2);
 }
