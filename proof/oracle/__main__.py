@@ -25,7 +25,7 @@ def arguments():
     sql.add_argument("context")
     sql.add_argument("statement")
     admin = commands.add_parser("admin")
-    admin.add_argument("act", choices=("keep", "put-back", "compact-soon", "await-compaction", "cut-off", "make-anew"))
+    admin.add_argument("act", choices=("keep", "put-back", "compact-soon", "await-compaction", "cut-off", "make-anew", "compact-no-more"))
     admin.add_argument("what", help="a context, or a topic")
     settings = commands.add_parser("configure")
     settings.add_argument("topic")
@@ -44,6 +44,9 @@ def arguments():
     flood.add_argument("--acts")
     inject = commands.add_parser("inject")
     inject.add_argument("kinds", nargs="+")
+    inject.add_argument("--quiet-from", type=int, help="only keys that writers of so many keys leave alone")
+    inject.add_argument("--avoid", help="a file of answers whose keys are left alone")
+    inject.add_argument("--salt", type=int, default=0, help="makes another choice of the same seed")
     poison = commands.add_parser("poison")
     poison.add_argument("kind")
     commands.add_parser("repeat")
@@ -52,13 +55,29 @@ def arguments():
     judge = commands.add_parser("judge")
     judge.add_argument("--any-sequence", action="store_true", help="rows may be of sequences that no writer knows")
     judge.add_argument("--acts")
+    judge.add_argument("--quiet-from", type=int, help="keys that these writers leave alone are held against their sources only")
     judge.add_argument("--compacted", action="store_true", help="superseded records of state may be gone")
     judge.add_argument("--skip", default="", help="checks that cannot hold here, with commas")
     judge.add_argument("--forgive", default="", help="sequences of injected records, with commas")
     blame = commands.add_parser("blame")
     blame.add_argument("report")
     blame.add_argument("answers")
+    blame.add_argument("--may", help="a file of answers that may be named, too")
+    blame.add_argument("--live", action="store_true", help="a link without a conclusion need name nothing")
     return parser.parse_args()
+
+
+def answers_of(path):
+    if path is None:
+        return []
+    with open(path, encoding="utf-8") as answers:
+        return [json.loads(line) for line in answers]
+
+
+def quiet_of(args):
+    from .estate import quiet_from
+
+    return None if args.quiet_from is None else quiet_from(args.quiet_from)
 
 
 def say(line):
@@ -78,8 +97,8 @@ def main():
     if args.command == "blame":
         from .judge import blame
 
-        with open(args.report, encoding="utf-8") as report, open(args.answers, encoding="utf-8") as answers:
-            return tell(blame(json.load(report), [json.loads(line) for line in answers]), {})
+        with open(args.report, encoding="utf-8") as report:
+            return tell(blame(json.load(report), answers_of(args.answers), answers_of(args.may), args.live), {})
     from . import world as worlds
 
     world = worlds.read(args.world)
@@ -108,7 +127,8 @@ def main():
     elif args.command == "inject":
         from .inject import inject
 
-        for line in inject(world, args.seed, args.kinds):
+        avoid = [line["key"] for line in answers_of(args.avoid)]
+        for line in inject(world, args.seed, args.kinds, quiet_of(args), avoid, args.salt):
             say(line)
     elif args.command == "poison":
         from .inject import poison
@@ -155,7 +175,7 @@ def judged(args, world):
     from .judge import judge
 
     forgiven = [int(text) for text in args.forgive.split(",") if text]
-    there = seen(world, args.acts, args.compacted, forgiven)
+    there = seen(world, args.acts, args.compacted, forgiven, quiet_of(args))
     records = sum(len(topic.records) for topic in there.topics.values())
     rows = sum(len(rows) for rows in there.rows.values())
     counted = {"acts": len(there.journal), "records": records, "rows": rows, "inbox": len(there.inbox)}

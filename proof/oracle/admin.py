@@ -99,6 +99,15 @@ def compact_soon(world, topic):
     configure(world, topic, SOON)
 
 
+def compact_no_more(world, topic):
+    """Gives a topic back the settings that `compact_soon` changed."""
+    entries = [ConfigEntry(name, None, incremental_operation=AlterConfigOpType.DELETE) for name in SOON]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = client(world)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
 def await_compaction(world, topic, seconds=40):
     """Waits until nothing that was overtaken is left in the first half of each partition. Returns how many records are there."""
     until = time.monotonic() + seconds

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from .drive import moment
-from .estate import CONTRACTS, SUBSCRIPTIONS
+from .drive import item_state, moment, order_state
+from .estate import CONTRACTS, SUBSCRIPTIONS, key_text
 from .seen import Act, Producer, Record, Seen, Topic
 
 LANE = (
@@ -17,7 +17,7 @@ LANE = (
 )
 
 
-def seen(world, acts=None, compacted=False, forgiven=(), events_too=True):
+def seen(world, acts=None, compacted=False, forgiven=(), quiet=None):
     topics = {}
     for contract in CONTRACTS.values():
         for channel in contract.channels:
@@ -34,13 +34,31 @@ def seen(world, acts=None, compacted=False, forgiven=(), events_too=True):
         witness=witness,
         running=running,
         lanes=lanes(world),
-        producers={context: producer(world, context) for context in ("sales", "stock")},
+        producers={context: producer(world, context, quiet) for context in ("sales", "stock")},
         batches={context: batches(world, context) for context in ("sales", "stock")},
         known=known(acts),
         compacted=compacted,
         forgiven=set(forgiven),
         prefix=world.prefix,
+        quiet=quiet,
+        sources=sources(world, quiet),
     )
+
+
+def sources(world, quiet):
+    """Returns the states of quiet keys, by contract and key, as the services' own tables have them."""
+    found = {"order": {}, "item": {}}
+    if quiet is None:
+        return found
+    for name, context, query, state in (
+        ("order", "sales", "SELECT order_no FROM orders", order_state),
+        ("item", "stock", "SELECT site, article FROM item", item_state),
+    ):
+        with world.patiently(context) as conn:
+            for values in conn.execute(query).fetchall():
+                if quiet(key_text(values)):
+                    found[name][key_text(values)] = state(conn.cursor(), *values)
+    return found
 
 
 def known(path):
@@ -106,13 +124,16 @@ def lanes(world):
     return found
 
 
-def producer(world, context):
+def producer(world, context, quiet=None):
     names = [name for name, contract in CONTRACTS.items() if contract.context == context]
     with world.patiently(context) as conn:
         one = lambda sql: conn.execute(sql).fetchone()[0]
         written = {name: 0 for name in names} | dict(
             conn.execute("SELECT contract, sum(written)::bigint FROM seamline.key GROUP BY contract").fetchall()
         )
+        busy = {name: 0 for name in names}
+        for contract, key, count in conn.execute("SELECT contract, key, written FROM seamline.key").fetchall():
+            busy[contract] += 0 if quiet is not None and quiet(key) else int(count)
         published = dict(conn.execute("SELECT contract, published FROM seamline.contract").fetchall())
         lost = dict(conn.execute("SELECT contract, lost FROM seamline.contract").fetchall())
         for contract, count in conn.execute("SELECT contract, count(*) FROM seamline.explained GROUP BY contract").fetchall():
@@ -122,7 +143,7 @@ def producer(world, context):
         waiting += one("SELECT count(*) FROM seamline.void")
         aside = one("SELECT count(*) FROM seamline.quarantine")
         batch = one("SELECT batch FROM seamline.lease WHERE name = 'outbox'")
-    return Producer(written, published, lost, waiting, aside, batch, world.system)
+    return Producer(written, published, lost, waiting, aside, batch, world.system, busy)
 
 
 def batches(world, context):

@@ -11,9 +11,9 @@ from .gather import read_topic
 PROJECTION = ("parcels", "orders", "items")
 TABLES = {
     # subscription: context, table, key columns, a cell to change, a row of nobody
-    "parcels": ("dispatch", "parcel", ("order_ref",), "pieces = pieces + 1", "(order_ref, ready, pieces) VALUES ('O-999999', true, 3)"),
-    "orders": ("desk", "known_order", ("order_ref",), "customer = 'somebody else'", "(order_ref, status, total, pieces, customer) VALUES ('O-999998', 'open', 1, 1, 'nobody')"),
-    "items": ("desk", "known_item", ("site", "article"), "level = level + 1", "(site, article, level, cost, locked) VALUES ('nowhere', 'X', 1, 1, true)"),
+    "parcels": ("dispatch", "parcel", ("order_ref",), "pieces = pieces + 1", "(order_ref, ready, pieces) VALUES (%s, true, 3)"),
+    "orders": ("desk", "known_order", ("order_ref",), "customer = 'somebody else'", "(order_ref, status, total, pieces, customer) VALUES (%s, 'open', 1, 1, 'nobody')"),
+    "items": ("desk", "known_item", ("site", "article"), "level = level + 1", "(site, article, level, cost, locked) VALUES (%s, %s, 1, 1, true)"),
 }
 
 
@@ -22,14 +22,16 @@ def answer(subject, link, kind, key, owner, **more):
 
 
 class Injector:
-    def __init__(self, world, seed):
-        self.world, self.rng, self.taken = world, random.Random(seed), set()
+    def __init__(self, world, seed, quiet=None, avoid=(), salt=0):
+        self.world, self.rng, self.taken = world, random.Random(f"{seed}/{salt}" if salt else seed), set()
+        self.quiet, self.avoid, self.salt = quiet, set(avoid), salt
 
     def pick(self, context, table, columns):
         """Returns a key that was not injured yet."""
         with self.world.connect(context) as conn:
             rows = conn.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1").fetchall()
-        rows = [row for row in rows if (table_contract(table), row) not in self.taken]
+        rows = [row for row in rows if (table_contract(table), row) not in self.taken and key_text(row) not in self.avoid]
+        rows = [row for row in rows if self.quiet is None or self.quiet(key_text(row))]
         row = self.rng.choice(rows)
         self.taken.add((table_contract(table), row))
         return row
@@ -52,14 +54,14 @@ class Injector:
         return answer(f"{context}/{subscription}", "projection", "missing", key_text(key), context)
 
     def insert(self, subscription):
-        context, table, columns, _, row = TABLES[subscription]
-        self.run(context, f"INSERT INTO {table} {row}")
-        key = {"parcels": ("O-999999",), "orders": ("O-999998",), "items": ("nowhere", "X")}[subscription]
+        context, table, _, _, row = TABLES[subscription]
+        key = {"parcels": (f"O-9{self.salt:05d}1",), "orders": (f"O-9{self.salt:05d}2",), "items": ("nowhere", f"X{self.salt}")}[subscription]
+        self.run(context, f"INSERT INTO {table} {row}", key)
         return answer(f"{context}/{subscription}", "projection", "orphan", key_text(key), context)
 
     def unpublished(self):
         key = self.pick("sales", "orders", ("order_no",))
-        self.run("sales", "UPDATE orders SET remark = 'by hand' WHERE order_no = %s", key)
+        self.run("sales", "UPDATE orders SET remark = %s WHERE order_no = %s", (f"by hand {self.salt}", *key))
         return answer(ORDER.subject, "source", "corrupt", key_text(key), "sales")
 
     def removed(self):
@@ -68,9 +70,10 @@ class Injector:
         return answer(ITEM.subject, "source", "phantom", key_text(key), "stock")
 
     def added(self):
-        self.run("stock", "INSERT INTO item VALUES ('nowhere', 'Y', 1, 1, NULL, false)")
-        self.taken.add(("item", ("nowhere", "Y")))
-        return answer(ITEM.subject, "source", "missing", key_text(("nowhere", "Y")), "stock")
+        key = ("nowhere", f"Y{self.salt}")
+        self.run("stock", "INSERT INTO item VALUES (%s, %s, 1, 1, NULL, false)", key)
+        self.taken.add(("item", key))
+        return answer(ITEM.subject, "source", "missing", key_text(key), "stock")
 
     def forged(self):
         """A record that is right in every form, of a sequence that another key drew."""
@@ -139,9 +142,9 @@ KINDS = {
 }
 
 
-def inject(world, seed, kinds):
-    """Injects one of each kind named, and returns the answer key."""
-    injector = Injector(world, seed)
+def inject(world, seed, kinds, quiet=None, avoid=(), salt=0):
+    """Injects one of each kind named, and returns the answer key. Only keys that are `quiet` and not to be avoided are injured."""
+    injector = Injector(world, seed, quiet, avoid, salt)
     return [KINDS[kind](injector) for kind in kinds]
 
 

@@ -48,6 +48,8 @@ class Producer:
     aside: int
     batch: int
     system: str = "store"
+    written_busy: dict | None = None
+    """What was written of keys that are not quiet, where some are."""
 
 
 @dataclass
@@ -69,3 +71,7 @@ class Seen:
     forgiven: set = field(default_factory=set)
     """Sequences of records that the injector put into topics."""
     prefix: str = "proof"
+    quiet: object = None
+    """Says of a key whether writers leave it alone while it is injured and mended: such are held against their sources only."""
+    sources: dict = field(default_factory=dict)
+    """By contract and quiet key, the state as the service's tables have it."""

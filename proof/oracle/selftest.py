@@ -208,7 +208,7 @@ ANSWER = {"subject": "desk/orders", "link": "projection", "kind": "corrupt", "ke
 
 def report(**more):
     drift = {"kind": "corrupt", "key": '["O-000001"]', "owedBy": "desk"} | more
-    links = [{"link": "projection", "drifts": [drift]}]
+    links = [{"link": "projection", "outcome": "drift", "drifts": [drift]}]
     return {"conclusion": "drift", "subjects": [{"subject": "desk/orders", "links": links, "lost": []}]}
 
 
@@ -242,4 +242,46 @@ def run():
     for idx, (said, answers, wanted) in enumerate(blames):
         if len(blame(said, answers)) != wanted:
             failed.append(f"blame {idx}: {blame(said, answers)}")
-    return len(BREAKS) + 2 + len(blames), failed
+    unseen = report()
+    unseen["subjects"][0]["links"][0] |= {"outcome": "inconclusive", "drifts": []}
+    lives = [(report(), [ANSWER], [], 0), (report(), [], [ANSWER], 0), (report(), [], [], 1), (unseen, [ANSWER], [], 0)]
+    for idx, (said, answers, may, wanted) in enumerate(lives):
+        if len(blame(said, answers, may, live=True)) != wanted:
+            failed.append(f"live blame {idx}: {blame(said, answers, may, live=True)}")
+    failed.extend(quiet())
+    return len(BREAKS) + 2 + len(blames) + len(lives) + len(QUIET), failed
+
+
+BUSY, ALONE = '["O-000001"]', '["O-000002"]'
+QUIET = {
+    "a quiet record that was mended": (None, header(STATE, 9, "ce_sequence", sequence_text(11))),
+    "a quiet row that was not mended": ("not-mended", lambda seen: of_row(seen, "O-000002").update(customer="somebody")),
+    "a quiet row that is missing": ("not-mended", lambda seen: seen.rows["desk/orders"].remove(of_row(seen, "O-000002"))),
+    "a quiet row too many": ("not-mended", lambda seen: seen.sources["order"].pop(ALONE)),
+    "a record of a busy key that nobody committed": ("phantom", header(STATE, 8, "ce_sequence", sequence_text(11))),
+    "a row of a busy key": ("row-content", lambda seen: of_row(seen, "O-000001").update(customer="somebody")),
+    "a count of busy keys": ("written", lambda seen: seen.producers["sales"].written_busy.update(order=9)),
+}
+
+
+def of_row(seen, order):
+    return next(row for row in seen.rows["desk/orders"] if row["order_ref"] == order)
+
+
+def quiet():
+    """The same where one key is injured and mended while others are written."""
+    failed = []
+    for name, (kind, breaks) in QUIET.items():
+        seen = right()
+        seen.quiet = lambda key: key == ALONE
+        seen.sources = {"order": {ALONE: seen.journal[6].state}, "item": {}}
+        busy = [act for act in seen.journal if act.key != ALONE]
+        for producer in seen.producers.values():
+            producer.written_busy = {
+                contract: sum(1 for act in busy if act.contract == contract) for contract in producer.written
+            }
+        breaks(seen)
+        kinds = {one["violation"] for one in judge(seen)}
+        if (kinds and kind is None) or (kind is not None and kind not in kinds):
+            failed.append(f"{name}: expected `{kind}`, found {sorted(kinds)}")
+    return failed

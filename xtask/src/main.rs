@@ -22,7 +22,9 @@ const USAGE: &str = "usage: cargo x COMMAND
   mutants [--json]   builds with the deliberate bugs: each must be caught
   bench [NAME] [--json]   ratios measured side by side in one run (check, validate, embedded, compare, flow)
   bench flow [PART…] [--json] [--quick]   PostgreSQL and Kafka beside named peers: docs/reference/bench.md
-  soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/
+  soak --minutes N [--seed N] [--round SECONDS] [--program PATH] [--report]   random faults under load on PostgreSQL and
+                     Apache Kafka, judged by the oracle; with --report into docs/proof/soak.md
+  soak [--seeds N] [--from S] [--report]   many seeds of the simulator; with --report into docs/proof/sim.md
   ci                 tidy, clippy, fmt and test, as CI runs them";
 
 /// What the command is built with when all of it is checked or measured.
@@ -185,7 +187,11 @@ fn bench_flow(args: &[&str]) -> Result<()> {
     })
 }
 
+/// By the minute on real servers; by the seed in the simulator.
 fn soak(args: &[&str]) -> Result<()> {
+    if args.contains(&"--minutes") {
+        return faults::soak::run(args);
+    }
     let mut call = vec!["run", "--release", "--package", "seamline-sim", "--"];
     call.extend(args);
     cargo(&call)

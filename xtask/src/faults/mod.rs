@@ -16,6 +16,7 @@ mod pool;
 mod process;
 mod servers;
 mod sets;
+pub(crate) mod soak;
 mod stage;
 mod verdict;
 

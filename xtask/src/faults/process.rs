@@ -69,17 +69,18 @@ impl Running {
         within(time, || if has_said() { Some(true) } else { (!self.runs()).then(has_said) }).unwrap_or(false)
     }
 
+    /// Returns whether it stands still now, stopped by a signal.
+    pub(crate) fn stands_still(&self) -> bool {
+        state(self.child.id()) == Some('T')
+    }
+
     /// Waits until it is stopped by a signal; false when it ended instead, or nothing came of it in time.
     pub(crate) fn is_stopped_within(&mut self, time: Duration) -> bool {
-        let stat = format!("/proc/{}/stat", self.child.id());
-        within(time, || {
-            let text = fs::read_to_string(&stat).unwrap_or_default();
-            let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            match state {
-                Some('T') => Some(true),
-                Some('Z') | None => Some(false),
-                Some(_) => None,
-            }
+        let id = self.child.id();
+        within(time, || match state(id) {
+            Some('T') => Some(true),
+            Some('Z') | None => Some(false),
+            Some(_) => None,
         })
         .unwrap_or(false)
     }
@@ -113,6 +114,12 @@ impl Running {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Returns the letter of a process's state; none where there is no such process.
+fn state(id: u32) -> Option<char> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
 }
 
 impl Drop for Running {

@@ -48,6 +48,8 @@ pub(crate) struct End<'a> {
     pub(crate) inconclusive: bool,
     /// Rows may be of sequences that no writer knows.
     pub(crate) any_sequence: bool,
+    /// Keys from this number on are injured and mended by hand: they are held against their sources alone. Empty: none.
+    pub(crate) quiet_from: &'a str,
 }
 
 /// Ends agents as an operator does.
@@ -122,6 +124,9 @@ fn asked(stage: &Stage<'_>, end: End<'_>) -> Result<Result<Value, Outcome>> {
     let mut words = vec!["judge", "--acts", &acts, "--skip", end.skip, "--forgive", end.forgive];
     if end.compacted {
         words.push("--compacted");
+    }
+    if !end.quiet_from.is_empty() {
+        words.extend(["--quiet-from", end.quiet_from]);
     }
     if end.any_sequence {
         words.push("--any-sequence");

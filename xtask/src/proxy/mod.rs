@@ -68,6 +68,7 @@ struct State {
     is_closed: bool,
     paused_to_server: bool,
     paused_to_client: bool,
+    delay: Duration,
     cut: Option<Cut>,
     n_cut: u64,
     connections: Vec<Arc<Connection>>,
@@ -137,6 +138,11 @@ impl Proxy {
         self.set_paused(direction, false);
     }
 
+    /// Holds each piece that comes either way back for a time; zero is none.
+    pub fn slow(&self, delay: Duration) {
+        self.shared.state().delay = delay;
+    }
+
     /// Resets all connections.
     pub fn reset(&self) {
         // Under the lock: who is about to wait while paused must see it.
@@ -176,8 +182,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while a direction is held back and the connection lives.
+    /// Waits while a direction is held back and the connection lives, and for as long as each piece is.
     fn wait_while_paused(&self, direction: Direction, connection: &Connection) {
+        let delay = self.state().delay;
+        if !delay.is_zero() {
+            thread::sleep(delay);
+        }
         let is_paused = |state: &mut State| {
             let paused = match direction {
                 Direction::ToServer => state.paused_to_server,

@@ -16,7 +16,7 @@ const WATCH: &str = include_str!("watch.sh");
 const BECOME: &str = r#"echo $$ >"$0.part" && mv "$0.part" "$0" && exec "$@""#;
 
 const TAIL_LINES: usize = 20;
-const START_MAX: Duration = Duration::from_secs(90);
+const START_MAX: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// A user and group that a server runs as.
