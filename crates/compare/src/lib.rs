@@ -8,6 +8,7 @@ pub mod csv;
 pub mod difference;
 pub mod kind;
 pub mod normalise;
+pub mod parquet;
 pub mod plan;
 pub mod rowset;
 pub mod run;

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Shows where two tables, queries or files disagree, key by key and field by field. Reads both, and writes neither.
 ///
 /// A side is `postgres://host:port/database#schema.table`, `env:VARIABLE#schema.table` with such an address in the variable,
-/// `file.sqlite#table`, or `file.csv`. Behind `#` may stand a query, too: `'…#select id, state from orders'`.
+/// `file.sqlite#table`, `file.csv` or `file.parquet`. Behind `#` may stand a query, too: `'…#select id, state from orders'`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// One side; columns are named as they are here.

@@ -3,14 +3,14 @@
 use crate::exit::{unreachable, usage};
 use anyhow::Result;
 use seamline_compare::csv::CsvFile;
+use seamline_compare::parquet::ParquetFile;
 use seamline_compare::rowset::{ReadError, RowSet};
 use seamline_postgres::database::Options;
 use seamline_postgres::rowset::PostgresRows;
 use seamline_sqlite::rowset::SqliteRows;
 use std::path::Path;
 
-const FORMS: &str =
-    "write `postgres://host:port/database#table`, `env:VARIABLE#table`, `file.sqlite#table` or `file.csv`";
+const FORMS: &str = "write `postgres://host:port/database#table`, `env:VARIABLE#table`, `file.sqlite#table`, `file.csv` or `file.parquet`";
 
 /// What stands behind `#`.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,11 +58,11 @@ pub(super) fn opened(text: &str, condition: Option<String>) -> Result<Box<dyn Ro
             no_condition(place, condition)?;
             Ok(Box::new(CsvFile::new(path)))
         }
-        ("parquet", _) => Err(usage(
-            format!("`{place}` is Parquet, which is not read"),
-            "write its rows to a CSV file, as DuckDB's `COPY … TO 'rows.csv'` does",
-        )),
-        ("csv" | "tsv", _) => {
+        ("parquet", Behind::Nothing) => {
+            no_condition(place, condition)?;
+            Ok(Box::new(ParquetFile::new(path)))
+        }
+        ("csv" | "tsv" | "parquet", _) => {
             Err(usage(format!("`{place}` has no tables"), "leave out `#` and what stands behind it"))
         }
         ("sqlite" | "sqlite3" | "db", Behind::Nothing) => Err(no_table()),
@@ -140,6 +140,7 @@ mod tests {
             ("postgres://app:secret@db/x", "names no table"),
             ("orders", "no side that can be compared"),
             ("a.csv#orders", "has no tables"),
+            ("a.parquet#orders", "has no tables"),
             ("a.db", "names no table"),
             ("env:SEAMLINE_NOT_THERE#x", "has no `SEAMLINE_NOT_THERE`"),
         ] {

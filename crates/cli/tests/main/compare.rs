@@ -78,3 +78,25 @@ fn a_sample_is_inconclusive_and_what_is_wrong_says_what_to_do() {
     let ran = place.run(&["compare", "postgres://nobody:secret@127.0.0.1:9/x#t", "orders.csv"]);
     assert!(!ran.err.contains("secret"), "{}", ran.err);
 }
+
+#[test]
+fn parquet_is_compared_by_its_types_and_a_broken_file_is_no_clean_exit() {
+    let place = Place::empty();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../compare/tests/main/parquet");
+    let whole = std::fs::read(folder.join("zstd.parquet")).unwrap();
+    place.write("rows.parquet", &whole);
+    place.write("half.parquet", &whole[..whole.len() / 2]);
+    place.write("brotli.parquet", std::fs::read(folder.join("brotli.parquet")).unwrap());
+    place.write("rows.csv", "id,state\n2,\n1,open\n");
+    let with = |left: &str, more: &[&str]| {
+        place.run(&[&["compare", left, "rows.csv", "--key", "id"], more].concat())
+    };
+    with("rows.parquet", &[]).exits(0).says("conclusion: equal");
+    with("half.parquet", &[]).exits(2).says("is no whole Parquet file");
+    with("brotli.parquet", &[]).exits(2).says("snappy, gzip, zstd or lz4");
+    with("rows.parquet", &["--where-left", "id > 1"]).exits(2).says("understands no SQL");
+    with("none.parquet", &[]).exits(4).says("cannot be opened");
+    place.run(&["compare", "rows.parquet", "rows.csv"]).exits(2).says("`--key id`");
+    place.write("rows.csv", "id,state\n2,\n1,shut\n");
+    with("rows.parquet", &["--show-values"]).exits(3).says("state: \"open\" ≠ \"shut\"");
+}

@@ -4,4 +4,5 @@
 
 mod memory;
 mod naive;
+mod parquet;
 mod settles;
