@@ -3,7 +3,6 @@
 use crate::cadence::{CadenceError, Hours};
 use crate::handover::Lineage;
 use crate::reference::ReferenceLane;
-use crate::seal::Keyholder;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
 use seamline_contract::attribute::Type;
@@ -26,7 +25,6 @@ use seamline_message::fit::fit;
 use seamline_message::violation::{Rule, Violation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a reaction waits for its projection where nothing else is said.
@@ -58,7 +56,7 @@ pub struct Intake {
     /// When what it reads is an older major that a newer one serves: that one, and the last day, `YYYY-MM-DD`.
     pub served: Option<(ContractRef, String)>,
     /// Who is asked for the keys of sealed values; none: nobody here can be.
-    pub keyholder: Option<Arc<dyn Keyholder>>,
+    pub keyholder: Option<std::sync::Arc<dyn crate::seal::Keyholder>>,
     /// The generations of its topics; none where there is the first alone.
     pub lineage: Option<Box<Lineage>>,
     /// The same with the topics of each other generation, which are read to where the read ones begin.
@@ -275,14 +273,11 @@ impl Intake {
         value: &[u8],
         erased: &[String],
     ) -> Result<(EventMessage, Vec<u8>), Violation> {
-        match self.eras.get(&written) {
-            Some(era) => era.decode_event(self.view.as_ref(), record_key, value, erased),
-            None => {
-                let message =
-                    self.codec.decode_erased_event(self.view.as_ref(), record_key, value, erased)?;
-                Ok((message, value.to_vec()))
-            }
+        let view = self.view.as_ref();
+        if let Some(era) = self.eras.get(&written) {
+            return era.decode_event(view, record_key, value, erased);
         }
+        Ok((self.codec.decode_erased_event(view, record_key, value, erased)?, value.to_vec()))
     }
 
     /// Returns the event as which this major reads one that was written under a major.

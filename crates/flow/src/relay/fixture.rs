@@ -83,6 +83,12 @@ pub(crate) fn serving() -> ResolvedContract {
     resolved(&format!("{CONTRACT}{SERVES}"))
 }
 
+/// Returns the contract as it seals what is personal in its events; each policy is a subject.
+pub(crate) fn sealed() -> ResolvedContract {
+    let text = CONTRACT.replace("key: policyId\n", "key: policyId\nsubject: policyId\n");
+    resolved(&text.replace("events:\n  PolicyBound", "events:\n  encoding: sealed\n  PolicyBound"))
+}
+
 /// Returns the contract as it is sent at these times.
 pub(crate) fn at_hours(events: &str, state: &str) -> ResolvedContract {
     let text = CONTRACT

@@ -239,6 +239,7 @@ pub(crate) fn commands<'n>(reader: &mut Reader<'n>, at: &At<'n>) -> Option<(Chan
     let declared = declared(reader, at, "`commands`");
     let terms = terms_of(reader, &Fields { at: at.clone() });
     refuse_avro(reader, at, &terms);
+    refuse_sealed(reader, at, &terms);
     let mut commands = Vec::with_capacity(declared.len());
     for (key, at) in declared {
         if let Some(name) = name(reader, key, &at) {

@@ -303,3 +303,31 @@ fn only_events_and_states_are_written_in_avro() {
         assert_eq!(told, is_found, "{channel}: {lines:?}");
     }
 }
+
+#[test]
+fn only_events_are_sealed_and_only_under_a_subject_that_is_always_there() {
+    let said = |from: &str, to: &str, what: &str| {
+        let lines = found(from, to);
+        assert!(lines.iter().any(|line| line.contains(what)), "{to}: {lines:?}");
+    };
+    for channel in ["state", "requests", "reference", "commands"] {
+        said("state: {}", &format!("{channel}: {{ encoding: sealed }}"), "only `events` can be sealed");
+    }
+    said("events:\n", "events:\n  encoding: sealed\n", "the contract names none");
+    let sealed = |subject: &str, optional: bool| {
+        let text = CONTRACT.replace("events:\n", "events:\n  encoding: sealed\n");
+        let text = text.replace("key: policyId\n", &format!("key: policyId\nsubject: {subject}\n"));
+        let holder = format!(
+            "  holderId: {{ type: string, optional: {optional}, meaning: 'Identifies the holder.' }}\n"
+        );
+        lines(&read(&[(
+            "policy.contract.yaml",
+            &text.replace("attributes:\n", &format!("attributes:\n{holder}")),
+        )]))
+    };
+    assert_eq!(sealed("holderId", false), [""; 0]);
+    let optional = sealed("holderId", true);
+    assert!(optional[0].contains("`holderId` may have no value"), "{optional:?}");
+    let unknown = sealed("nobody", false);
+    assert!(unknown.iter().all(|line| !line.contains("sealed")), "it is found as a name: {unknown:?}");
+}

@@ -1,6 +1,7 @@
 //! What is published, what goes aside, what stays.
 
 mod majors;
+mod sealed;
 
 use super::decide;
 use crate::log::Outgoing;

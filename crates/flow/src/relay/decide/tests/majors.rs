@@ -139,7 +139,7 @@ fn history_of_the_older_major_is_read_as_the_newest() {
     assert_eq!(at("claimsStatus"), seamline_contract::value::Value::String("ineligible".to_owned()));
     assert!(at("coverTo").is_null(), "unknown before its era");
     let event = br#"{"carries":{"holder":"A. Holder","status":"ACTIVE"},"change":"PolicyOpened","key":["P-00000001"]}"#;
-    let (read, payload) = era.decode_event(None, key, event).unwrap();
+    let (read, payload) = era.decode_event(None, key, event, &[]).unwrap();
     assert_eq!(read.change.as_str(), "PolicyBound");
     let expected = r#"{"carries":{"claimsStatus":"eligible","holder":"A. Holder"},"change":"PolicyBound","key":["P-00000001"]}"#;
     assert_eq!(String::from_utf8(payload).unwrap(), expected);
