@@ -125,7 +125,8 @@ fn leaf(schema: &SchemaDescriptor, root: &Type, at: usize) -> Result<Leaf, Strin
             is_repeated(inner)
                 && (inner.is_primitive() || inner.get_fields().iter().all(|element| element.is_primitive()))
         });
-    if !is_plain && !is_flat_list || column.max_rep_level() > 1 {
+    let is_compared = (is_plain || is_flat_list) && column.max_rep_level() <= 1;
+    if !is_compared {
         return Err("has parts of its own".to_owned());
     }
     Ok(Leaf {

@@ -178,11 +178,14 @@ fn beside_key(all: &mut Mutants<'_>, at: At, target: &str, contract: &Contract, 
     .perhaps(NAMED_ELSEWHERE)
     .found_by("NAMES_ARE_BUSINESS_WORDS");
     let strictest = Some(Classification::Sensitive);
+    let counted = contract.reconciliation.as_ref().and_then(|it| it.count_by.as_ref());
+    let is_counted = counted == Some(&attribute.name) && matches!(attribute.origin, Origin::Own(_));
     if attribute.classification != strictest {
         all.add("an attribute is classified more strictly", target, breaking(Aspect::Privacy), |it| {
             at.of(it).classification = strictest;
         })
-        .perhaps(&["CARRIED_DECIDES_NOTHING", "KEY_HOLDS_NO_PII", "READER_ENTITLED"]);
+        .perhaps(&["CARRIED_DECIDES_NOTHING", "COUNTS_SPARE_PII", "KEY_HOLDS_NO_PII", "READER_ENTITLED"])
+        .found_if(is_counted, "COUNTS_SPARE_PII");
     }
     let resolved = attribute.classification.or(contract.classification).or(all.base.settings.classification);
     if resolved > Some(Classification::Public) {
@@ -228,6 +231,7 @@ fn reowned(all: &mut Mutants<'_>, at: At, target: &str, contract: &Contract) {
     .perhaps(&[
         "CARRIED_ATTRIBUTE_EXISTS",
         "CARRIED_DECIDES_NOTHING",
+        "COUNTS_SPARE_PII",
         "DERIVED_IS_COMPOSED",
         "EXPRESSIONS_TYPE_CHECK",
         "NAMES_RESOLVE",
