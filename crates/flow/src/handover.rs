@@ -7,7 +7,7 @@
 //! position of before, whoever still believes that it holds the lane.
 
 use crate::clock::Clock;
-use crate::hold::{Hold, Ports};
+use crate::hold::{Hold, NO_EPOCH, Ports, Take};
 use crate::intake::Intake;
 use crate::log::{Incoming, Log};
 use crate::port::PortError;
@@ -155,7 +155,7 @@ impl Intake {
 
 /// Returns whether a lane may be taken: of the generation that is read, once the lanes of all others were left; of another,
 /// until it was left, if it was ever read. `stored` are the lanes of the subscription.
-pub async fn is_open<L: Log>(
+async fn is_open<L: Log>(
     log: &L,
     lineage: &Lineage,
     lane: &Lane,
@@ -189,8 +189,47 @@ pub async fn is_open<L: Log>(
     Ok(true)
 }
 
+/// Returns whether a lane may be taken, and if so, whether another generation of its topic was read before. `force` takes one that was
+/// left, since what still waits in quarantine of it can be treated.
+pub(crate) async fn admit<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    lineage: &Lineage,
+    lane: &Lane,
+    force: bool,
+) -> Result<Option<bool>, PortError> {
+    let stored = ports.store.lanes(&lane.subscription).await?;
+    let left = |it: &(Lane, LaneState)| it.0 == *lane && lineage.left_for(&it.1).is_some();
+    let treats = force && lineage.is_former() && stored.iter().any(left);
+    let is_admitted = treats || is_open(ports.log, lineage, lane, &stored).await?;
+    Ok(is_admitted.then(|| is_heir(lineage, lane, &stored)))
+}
+
+/// Takes a lane that was left and is gripped: of the generation that is read it goes on from where it was left, since what came
+/// meanwhile was read elsewhere, or comes again.
+pub(crate) async fn take_left<S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    mut hold: Hold,
+    is_former: bool,
+    force: bool,
+) -> Result<Take<Hold>, PortError> {
+    let until = ports.clock.now();
+    if is_former {
+        return Ok(if force { Take::Held(hold) } else { Take::Busy { until } });
+    }
+    let Some((_, end)) = ports.log.ends(&hold.topic, hold.lane.partition).await? else {
+        return Ok(Take::NoTopic);
+    };
+    let accounting = hold.state().accounting;
+    let next = LaneState { accounting, ..hold.first(hold.offset(), end, NO_EPOCH) };
+    let batch = hold.batch(next);
+    Ok(match hold.commit(ports, None, batch).await? {
+        Committed::Done => Take::Held(hold),
+        Committed::Fenced => Take::Busy { until },
+    })
+}
+
 /// Returns whether a subscription reads on from another generation of a topic: it was read there before.
-pub fn is_heir(lineage: &Lineage, lane: &Lane, stored: &[(Lane, LaneState)]) -> bool {
+fn is_heir(lineage: &Lineage, lane: &Lane, stored: &[(Lane, LaneState)]) -> bool {
     let others = lineage.others(&lane.topic);
     let is_other = |there: &Lane| others.iter().any(|(_, topic)| **topic == there.topic);
     stored.iter().any(|(there, state)| is_other(there) && state.position.is_some())

@@ -7,7 +7,7 @@ pub use elsewhere::{out_of_range, range_lost, schema_missing};
 use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::flood::{Flood, lane_case};
-use crate::handover::{Lineage, SHUT, is_heir, is_open};
+use crate::handover::{Lineage, SHUT, admit, take_left};
 use crate::hold::elsewhere::other_topic;
 use crate::intake::Intake;
 use crate::log::{Incoming, Log};
@@ -200,17 +200,13 @@ impl Hold {
         let Some(topic) = ports.log.topic(&lane.topic).await? else { return Ok(Take::NoTopic) };
         let now = ports.clock.now();
         let lineage = intake.and_then(|intake| intake.lineage.as_deref());
-        let mut is_next = false;
-        if let Some(lineage) = lineage {
-            let stored = ports.store.lanes(&lane.subscription).await?;
-            let left = |it: &(Lane, LaneState)| it.0 == lane && lineage.left_for(&it.1).is_some();
-            // What still waits in quarantine of a lane that was left can be treated.
-            let treats = force && lineage.is_former() && stored.iter().any(left);
-            if !treats && !is_open(ports.log, lineage, &lane, &stored).await? {
-                return Ok(Take::Busy { until: now.saturating_add(SHUT).unwrap_or(Timestamp::MAX) });
-            }
-            is_next = is_heir(lineage, &lane, &stored);
-        }
+        let admitted = match lineage {
+            Some(lineage) => admit(ports, lineage, &lane, force).await?,
+            None => Some(false),
+        };
+        let Some(is_next) = admitted else {
+            return Ok(Take::Busy { until: now.saturating_add(SHUT).unwrap_or(Timestamp::MAX) });
+        };
         let grip = match ports.store.grip(&lane, ports.holder, now, ports.ttl, force).await? {
             Gripped::Held(grip) => grip,
             Gripped::Busy { until } => return Ok(Take::Busy { until }),
@@ -218,21 +214,9 @@ impl Hold {
         let mut hold = Hold::held(lane, topic, grip.clone(), now);
         match &grip.state.position {
             Some(position) if position.is_in(&hold.topic) => Ok(Take::Held(hold)),
-            Some(position) if lineage.is_some_and(|it| it.left_for(&grip.state).is_some()) => {
-                if lineage.is_some_and(Lineage::is_former) {
-                    return Ok(if force { Take::Held(hold) } else { Take::Busy { until: now } });
-                }
-                // It is read again from where it was left: what came since was read elsewhere, or comes again.
-                let Some((_, end)) = ports.log.ends(&hold.topic, hold.lane.partition).await? else {
-                    return Ok(Take::NoTopic);
-                };
-                let first = hold.first(position.offset, end, NO_EPOCH);
-                let next = LaneState { accounting: grip.state.accounting, ..first };
-                let batch = hold.batch(next);
-                Ok(match hold.commit(ports, None, batch).await? {
-                    Committed::Done => Take::Held(hold),
-                    Committed::Fenced => Take::Busy { until: now },
-                })
+            Some(_) if lineage.is_some_and(|it| it.left_for(&grip.state).is_some()) => {
+                let is_former = lineage.is_some_and(Lineage::is_former);
+                take_left(ports, hold, is_former, force).await
             }
             Some(_) => {
                 let is_state = intake.is_some_and(|intake| reads_state(intake, &hold.lane));

@@ -1,7 +1,10 @@
 //! The consumer plan: a subscription compiled against its contract into topics, columns and translations.
 
+mod infer;
+
 use crate::cadence::{CadenceError, Hours};
 use crate::handover::Lineage;
+use crate::intake::infer::type_of;
 use crate::reference::ReferenceLane;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
@@ -403,21 +406,6 @@ fn compile_column(
 fn plain_path(contract: &ResolvedContract, text: &str) -> Option<AttributePath> {
     let path: AttributePath = text.trim().parse().ok()?;
     contract.at(&path).map(|_| path)
-}
-
-/// Returns the type of a column that holds values of a kind; none where the kind does not say enough.
-fn type_of(kind: &Kind) -> Option<Type> {
-    match kind {
-        Kind::Boolean => Some(Type::Boolean),
-        Kind::Integer => Some(Type::Integer),
-        Kind::String | Kind::Enum(..) => Some(Type::String),
-        Kind::Date => Some(Type::Date),
-        Kind::Timestamp => Some(Type::Timestamp),
-        Kind::Duration => Some(Type::Duration),
-        Kind::Bytes => Some(Type::Bytes),
-        Kind::Uuid => Some(Type::Uuid),
-        _ => None,
-    }
 }
 
 fn key_columns(

@@ -123,9 +123,7 @@ pub async fn check_source<S: Source, D: Ledger, L: Log>(
     }
     check.gaps.sort();
     // All generations of a topic hold one chain, and one void mends it in all of them.
-    check
-        .gaps
-        .dedup_by(|one, two| (&one.channel, &one.key, one.missing) == (&two.channel, &two.key, two.missing));
+    check.gaps.dedup_by_key(|gap| (gap.channel.clone(), gap.key.clone(), gap.missing));
     check.cases = cases(&check);
     Ok(check)
 }
@@ -401,8 +399,8 @@ impl<S: Source, D: Ledger, L: Log> Pass<'_, S, D, L> {
                 let at = entry.as_ref().map(|entry| entry.sequence);
                 let drawn = facts.chains.get(name).copied();
                 let partition = self.partition(&facts.key);
-                let is_older = entry.is_none() && self.channel.generation > 1;
-                let cut = is_cut(entry.as_ref(), self.read.ranges[partition as usize].0) || is_older;
+                let cut = is_cut(entry.as_ref(), self.read.ranges[partition as usize].0)
+                    || (entry.is_none() && self.channel.generation > 1);
                 if let Some(missing) = drawn.filter(|_| drawn > at && !facts.waiting && !facts.aside && !cut)
                 {
                     if undecided.contains(&partition) {

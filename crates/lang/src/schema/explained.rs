@@ -3,6 +3,7 @@
 /// Keys and what they say; one sentence holds wherever a key stands.
 const EXPLAINED: &[(&str, &str)] = &[
     ("accepted", "What the consumer read and agreed to; a change of it turns `check` red."),
+    ("alive", "Which generations of topics are written, each with its partitions."),
     ("answer", "In how long an answer comes."),
     ("approximate", "The value may be off by what a float loses."),
     ("asks", "Attributes that are asked for when needed, and not kept."),
@@ -29,6 +30,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("effective", "From when on it holds in the business."),
     ("embedded", "The file that the log of a laptop is kept in."),
     ("encoding", "How values are written in messages."),
+    ("ended", "Generations of topics that were given up; they never come back."),
     ("ends", "The key is gone after the event."),
     ("engine", "The kind of database."),
     ("event", "The event by which the outcome shows."),
@@ -40,6 +42,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("for", "Which contexts."),
     ("freshness", "How long after the commit a copy has it."),
     ("from", "Whose it is: what is carried from there decides nothing here."),
+    ("generations", "Contracts whose topics were made more than once, with other partitions."),
     ("guarantees", "What is promised on each channel; each is measured."),
     ("hub", "Where the hub is."),
     ("id", "What it is called."),
@@ -73,7 +76,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("purpose", "What the data is used for."),
     ("purposes", "What the data may be used for."),
     ("reactsTo", "The events that the consumer acts on."),
-    ("read", "What the older state tells about the newer."),
+    ("read", "What the older state tells about the newer; of generations, which one consumers read."),
     ("reasons", "Why it may have happened: a closed list."),
     ("reconciliation", "How divergence is found, and what is done about it."),
     ("relations", "On whom the context depends, and how."),
