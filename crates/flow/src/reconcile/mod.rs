@@ -303,8 +303,18 @@ fn assess(
         };
         seen.extend(key.clone().ok());
         let right = kept.filter(|kept| Rehearsal::has_row(kept)).map(|kept| kept.label.clone());
-        let live = difference.live.as_ref().filter(|row| !row.ended).map(|row| live_label(intake, row));
+        let row = difference.live.as_ref().filter(|row| !row.ended);
+        let live = row.map(|row| live_label(intake, row));
+        let is_as_written = row.is_some_and(|row| {
+            wrong.kind == DriftKind::Corrupt
+                && wrong.found.is_some()
+                && wrong.found == wrong.expected
+                && is_intact(intake, &digest.key, row)
+        });
         found.add(key, wrong, [right.unwrap_or_default(), live.unwrap_or_default()]);
+        if is_as_written {
+            found.as_written();
+        }
     }
     for (key, sequence) in table.broken.iter().filter(|(key, _)| !seen.contains(*key)) {
         found.add(Ok(key.clone()), hidden(DriftKind::Corrupt, *sequence, *sequence), Default::default());
@@ -363,7 +373,17 @@ impl Found<'_> {
             cause: cause(link, wrong.kind).to_owned(),
         });
     }
+
+    /// Says of the difference that was added last that nobody changed the row: it is as an agent wrote it.
+    fn as_written(&mut self) {
+        if let Some(last) = self.drifts.last_mut().filter(|last| last.link == Link::Projection) {
+            AS_WRITTEN.clone_into(&mut last.cause);
+        }
+    }
 }
+
+/// Why an intact row differs.
+const AS_WRITTEN: &str = "the row is as it was written: by another translation, or of another major";
 
 fn cause(link: Link, kind: DriftKind) -> &'static str {
     match (link, kind) {
