@@ -3,7 +3,7 @@
 use crate::attribute::Attribute;
 use crate::id::{
     AttributeName, AttributePath, CommandName, ContextId, ContractRef, EnumValue, EventName, InvariantName,
-    Reason, ViewId,
+    Major, Reason, ViewId,
 };
 use crate::measure::{Span, Within};
 use std::fmt;
@@ -45,6 +45,12 @@ pub const DEFAULT_TOPICS: &str = "{context}.{contract}.v{major}.{channel}";
 /// Returns the name of a channel's topic under an environment's template.
 pub fn topic_name(template: &str, contract: &ContractRef, channel: &ChannelId) -> String {
     named_topic(template, contract, &channel.to_string())
+}
+
+/// Returns the names that the topic of a channel has in older majors.
+pub fn older_topics(template: &str, contract: &ContractRef, channel: &ChannelId) -> Vec<String> {
+    let of = |major| topic_name(template, &ContractRef { name: contract.name.clone(), major }, channel);
+    (1..contract.major.0).map(|major| of(Major(major))).collect()
 }
 
 /// Returns the name of the topic on which the commands of a contract travel to its owner.
