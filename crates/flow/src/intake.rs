@@ -171,12 +171,8 @@ impl Intake {
         let eras = Ascent::compile(contract, &codec)
             .map_err(|error| IntakeError::Codec(reference.clone(), error.to_string()))?;
         let channel = |kind| ChannelId { view: view.map(|view| view.id.clone()), kind };
-        let topic = |kind| {
-            contract
-                .channels()
-                .contains(&channel(kind))
-                .then(|| topic_name(template, &reference, &channel(kind)))
-        };
+        let called = |kind| topic_name(template, &reference, &channel(kind));
+        let topic = |kind| contract.channels().contains(&channel(kind)).then(|| called(kind));
         let lane = |topic, (table, columns): (&str, &[ProjectionColumn])| {
             StateLane::compile(subscription, contract, topic, table, columns)
         };
