@@ -14,8 +14,9 @@ use crate::site::{Site, SiteError};
 use crate::workers::Workers;
 use jiff::Timestamp;
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::{ContextId, ContractId, ContractRef};
+use seamline_contract::id::{ContextId, ContractId, ContractRef, SubscriptionRef};
 use seamline_contract::resolve::Unresolved;
+use seamline_contract::subscription::StartsAt;
 use seamline_flow::clock::{Clock, Entropy};
 use seamline_flow::hold::Ports;
 use seamline_flow::intake::{Intake, IntakeError};
@@ -26,6 +27,7 @@ use seamline_flow::port::PortError;
 use seamline_flow::reference::{Outflow, OutflowError};
 use seamline_flow::source::Source;
 use seamline_flow::store::Store;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -89,6 +91,11 @@ impl AgentError {
             }
             AgentError::Rewound(_) => {
                 "nothing was published; `seamline case list` says what mends it".to_owned()
+            }
+            AgentError::Port(error) if error.to_string().contains("InvalidReplicationFactor") => {
+                "say in the environment on how many brokers a topic is kept: `log: { kafka: …, replicas: 1 }`; then run it \
+                 again"
+                    .to_owned()
             }
             AgentError::Port(_) => {
                 "run it again: what was not done is done then, and nothing twice".to_owned()
@@ -237,6 +244,27 @@ impl Agent {
             }
         }
         Ok(to_fill)
+    }
+
+    /// Returns subscriptions that reacted to an older major and begin with the newer one `now`: what is published after the last
+    /// agent of the older and before the first of the newer would come to neither.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn with_a_gap(&self) -> Result<Vec<SubscriptionRef>, PortError> {
+        let mut found = Vec::new();
+        for intake in &self.intakes {
+            let Some(events) = intake.events.as_ref().filter(|it| it.starts_at == StartsAt::Now) else {
+                continue;
+            };
+            let lanes = self.database.lanes(&intake.subscription).await?;
+            let began = lanes.iter().filter(|(_, state)| state.position.is_some());
+            let topics: BTreeSet<&String> = began.map(|(lane, _)| &lane.topic).collect();
+            if !topics.contains(&events.topic) && events.older.iter().any(|older| topics.contains(older)) {
+                found.push(intake.subscription.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// Returns whether a topic that is there never held a record.

@@ -115,12 +115,12 @@ pub(crate) fn print_subjects(subjects: &[Subject]) {
     for subject in subjects {
         println!("{}", subject.name);
         let mut rows = summaries(&subject.reports);
-        rows.extend(
-            subject
-                .lost
-                .iter()
-                .map(|lost| vec![String::new(), "source".to_owned(), "DRIFT".to_owned(), lost.clone()]),
-        );
+        let lost = |what: String| vec![String::new(), "source".to_owned(), "DRIFT".to_owned(), what];
+        rows.extend(subject.lost.iter().take(KEYS_SHOWN_MAX).cloned().map(lost));
+        if subject.lost.len() > KEYS_SHOWN_MAX {
+            let more = subject.lost.len() - KEYS_SHOWN_MAX;
+            rows.push(lost(format!("… and {more} more like these; `--format json` has them all")));
+        }
         if let Some(reason) = &subject.unseen {
             rows.push(vec![String::new(), "-".to_owned(), "not seen".to_owned(), reason.clone()]);
         }

@@ -72,7 +72,8 @@ fn text(checks: &[Check], place: &str) {
         let mark = if check.health == Health::Well { "  " } else { "✗ " };
         println!("{mark}{}: {}: {}", check.name, check.subject, check.says);
         if let Some(mend) = &check.mend {
-            println!("    mend: {mend}");
+            let place = if mend.starts_with("seamline ") { place } else { "" };
+            println!("    mend: {mend}{place}");
         }
     }
     let n_ill = checks.iter().filter(|check| check.health != Health::Well).count();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use seamline_agent::agent::Agent;
 use seamline_agent::compiled::Compiled;
 use seamline_agent::site::Site;
-use seamline_contract::id::{ContextId, ContractRef};
+use seamline_contract::id::{ContextId, ContractRef, SubscriptionRef};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,10 +56,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         print!("{}", text(&plan));
     }
     let agreed = args.writing.agreed("install it?")?;
-    let mut to_fill = Vec::new();
+    let (mut to_fill, mut gaps) = (Vec::new(), Vec::new());
     if agreed {
         block_on(async {
-            to_fill = install(&site, &context, compiled).await?;
+            (to_fill, gaps) = install(&site, &context, compiled).await?;
             Ok(Exit::Clean)
         })?;
     }
@@ -70,6 +70,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
                 "the topics of {contract} are empty, and its source is not: who reads it waits for a backfill"
             );
         }
+        for subscription in &gaps {
+            println!(
+                "{subscription} reacted to an older major, and begins with this one when its agent first runs: what comes \
+                 between is lost to it\n  write under `startsAt` a moment before the agents of the older major stop; what \
+                 comes twice has the same sequence"
+            );
+        }
         let next = match to_fill.first() {
             Some(contract) => format!("backfill {contract}"),
             None => format!("{} {context}", if agreed { "agent" } else { "install" }),
@@ -77,6 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         println!("next: seamline {next}{}", args.place.arguments());
     } else {
         plan["installed"] = json!(agreed);
+        plan["gaps"] = json!(gaps.iter().map(ToString::to_string).collect::<Vec<_>>());
         plan["toFill"] = json!(to_fill.iter().map(ToString::to_string).collect::<Vec<_>>());
         println!("{plan}");
     }
@@ -112,11 +120,16 @@ fn print(args: &Args, compiled: &Compiled) -> Result<()> {
     Ok(())
 }
 
-/// Installs, and returns the contracts that were published before and whose own topics of state hold nothing.
-async fn install(site: &Site, context: &ContextId, compiled: Vec<Compiled>) -> Result<Vec<ContractRef>> {
+/// Installs, and returns the contracts that were published before and whose topics of state hold nothing, and the subscriptions
+/// whose reactions would have a gap.
+async fn install(
+    site: &Site,
+    context: &ContextId,
+    compiled: Vec<Compiled>,
+) -> Result<(Vec<ContractRef>, Vec<SubscriptionRef>)> {
     let log = site.log(true).await.map_err(|error| refused(error.into()))?;
     let log = Arc::new(log);
-    let mut to_fill = Vec::new();
+    let (mut to_fill, mut gaps) = (Vec::new(), Vec::new());
     for compiled in compiled {
         let file = compiled.place.file().map(Path::to_owned);
         let is_new = file.as_ref().is_some_and(|file| !file.exists());
@@ -130,8 +143,9 @@ async fn install(site: &Site, context: &ContextId, compiled: Vec<Compiled>) -> R
             return Err(refused(error));
         }
         to_fill.extend(agent.to_fill().await.map_err(no_answer)?);
+        gaps.extend(agent.with_a_gap().await.map_err(no_answer)?);
     }
-    Ok(to_fill)
+    Ok((to_fill, gaps))
 }
 
 /// Removes a database that only this call made: it holds nothing, and would pass for the service's own next time.
@@ -157,7 +171,11 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
     for outlet in compiled.iter().filter_map(|it| it.outlets.as_ref()).flat_map(|outlets| outlets.all()) {
         let publication = site.estate.publication(&outlet.contract.name);
         let table = publication.map(|it| it.table.clone());
-        published.push(json!({ "contract": outlet.contract.to_string(), "readFrom": table }));
+        published.push(json!({
+            "contract": outlet.contract.to_string(),
+            "readFrom": table,
+            "refused": renamed(site, &outlet.contract),
+        }));
         topics.extend(outlet.channels.iter().map(|channel| channel.topic.clone()));
     }
     let subscribed: Vec<Value> = compiled
@@ -203,6 +221,15 @@ fn plan(site: &Site, context: &ContextId, compiled: &[Compiled]) -> Result<Value
     }))
 }
 
+/// Returns the events that a service may have published until now, and that the newest text calls something else: what tells of
+/// them by the older name is refused once it is installed.
+fn renamed(site: &Site, reference: &ContractRef) -> Vec<Value> {
+    let Some(contract) = site.estate.contract(reference).filter(|it| !it.frozen) else { return Vec::new() };
+    let pairs = contract.serves.iter().flat_map(|older| &older.events);
+    let gone = pairs.filter(|(old, new)| old != new && contract.event(old).is_none());
+    gone.map(|(old, new)| json!({ "event": old.to_string(), "now": new.to_string() })).collect()
+}
+
 fn text(plan: &Value) -> String {
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let words = |value: &Value| {
@@ -227,6 +254,13 @@ fn text(plan: &Value) -> String {
             word(&it["contract"]),
             word(&it["readFrom"])
         ));
+        for refused in it["refused"].as_array().into_iter().flatten() {
+            text.push_str(&format!(
+                "    a service that publishes `{}` is refused from then on: it is called `{}` now\n",
+                word(&refused["event"]),
+                word(&refused["now"])
+            ));
+        }
     }
     for topic in each("topics") {
         text.push_str(&format!("  topic {}\n", word(&topic)));

@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Refusal, usage};
 use crate::nearest::instead;
+use crate::terminal::counted;
 use anyhow::Result;
 use seamline_contract::environment::Environment;
 use seamline_contract::estate::Estate;
@@ -18,7 +19,8 @@ use std::path::Path;
 /// # Errors
 /// When there is none at the path.
 pub(crate) fn opened(path: &Path) -> Result<Opened> {
-    let help = "name the folder of an estate, the one that holds `seamline.yaml`";
+    let help =
+        "name the folder of an estate, the one that holds `seamline.yaml`; `seamline init DIR` begins one";
     let opened = open(path).map_err(|error| usage(format!("{error:#}"), help))?;
     if opened.files.is_empty() {
         return Err(usage(format!("there is no estate in `{}`", path.display()), help));
@@ -85,7 +87,8 @@ pub(crate) fn opened_to_run(path: &Path) -> Result<Opened> {
     if n_errors == 0 {
         return Ok(opened);
     }
-    let message = format!("the estate in `{}` has {n_errors} errors", opened.root.display());
+    let message =
+        format!("the estate in `{}` has {}", opened.root.display(), counted(n_errors as u64, "error"));
     Err(Refusal { exit: Exit::Findings, message, help: "run `seamline check` and mend them".to_owned() }
         .into())
 }

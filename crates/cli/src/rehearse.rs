@@ -17,6 +17,7 @@ use seamline_flow::intake::{Intake, StateLane};
 use seamline_flow::job::orders::{RehearseOrders, write};
 use seamline_flow::job::{JobKind, Jobs, NewJob};
 use seamline_flow::log::{Fetched, Log};
+use seamline_flow::store::Store;
 use seamline_message::key::RecordKey;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -242,6 +243,7 @@ fn run(
         };
         let orders = orders(intake)?;
         let Some(state) = &intake.state else { return Ok(Exit::Clean) };
+        check_places(site, &agents[at], state, name, &place).await?;
         if how.writing.is_text() {
             plan(&agents[at], intake, state, kind, &orders).await?;
         }
@@ -261,6 +263,36 @@ fn run(
         let id = file(&agents[at], &new, &place).await?;
         follow_to_its_end(&agents, at, id, orders.merge, how).await
     })
+}
+
+/// Refuses a job that could not be worked: its topic is not there, or the table is another than the estate's.
+///
+/// # Errors
+/// With what mends it.
+async fn check_places(
+    site: &Site,
+    agent: &Agent,
+    state: &StateLane,
+    name: &SubscriptionRef,
+    place: &str,
+) -> Result<()> {
+    if agent.log.topic(&state.topic).await.map_err(no_answer)?.is_none() {
+        let owner = site.estate.subscription(name).map(|it| it.contract.name.context.to_string());
+        let owner = owner.unwrap_or_else(|| "OWNER".to_owned());
+        let help = format!(
+            "its owner makes it: `seamline install {owner}{place}`, and an agent of `{owner}` fills it"
+        );
+        return Err(unreachable(format!("the topic `{}` is not there", state.topic), help));
+    }
+    if let Err(error) = agent.database.rows(&state.projection, None, 1).await {
+        let message = format!("`{}` cannot be read as `{name}` says: {error}", state.projection.table);
+        let help = format!(
+            "a column that is new is made by `seamline install {}{place}`; who reads the table goes on",
+            name.context
+        );
+        return Err(unreachable(message, help));
+    }
+    Ok(())
 }
 
 async fn follow_to_its_end(agents: &[Agent], at: usize, id: u64, merge: bool, how: &How) -> Result<Exit> {
@@ -297,10 +329,7 @@ async fn plan(
 ) -> Result<()> {
     let (name, table) = (&intake.subscription, &state.projection.table);
     println!("{} `{name}`: `{}` read anew into table `{table}`", kind.word(), state.topic);
-    let Some(size) = size(agent, state).await? else {
-        println!("  topic `{}` is not there yet", state.topic);
-        return Ok(());
-    };
+    let Some(size) = size(agent, state).await? else { return Ok(()) };
     let took = match orders.rate {
         Some(rate) => size.offsets as f64 / f64::from(rate),
         None => size.seconds,

@@ -3,7 +3,7 @@
 use crate::attribute::Attribute;
 use crate::id::{
     AttributeName, AttributePath, CommandName, ContextId, ContractRef, EnumValue, EventName, InvariantName,
-    Reason, ViewId,
+    Major, Reason, ViewId,
 };
 use crate::measure::{Span, Within};
 use std::fmt;
@@ -53,6 +53,12 @@ pub fn generation_topic(template: &str, contract: &ContractRef, channel: &Channe
         1 => topic_name(template, contract, channel),
         _ => named_topic(template, contract, &format!("{channel}.g{number}")),
     }
+}
+
+/// Returns the names that the topic of a channel has in older majors.
+pub fn older_topics(template: &str, contract: &ContractRef, channel: &ChannelId) -> Vec<String> {
+    let of = |major| topic_name(template, &ContractRef { name: contract.name.clone(), major }, channel);
+    (1..contract.major.0).map(|major| of(Major(major))).collect()
 }
 
 /// Returns the name of the topic on which the commands of a contract travel to its owner.

@@ -45,6 +45,9 @@ pub async fn backfill<S: Source>(
     Ok(Progress { after: Some(last), rows: progress.rows + written, done })
 }
 
+/// How many keys and how many voids of a plan are shown.
+const SHOWN_MAX: usize = 20;
+
 /// What is to be done at a source so that the log follows it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePlan {
@@ -61,11 +64,23 @@ pub struct SourcePlan {
 impl fmt::Display for SourcePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "repair `{}` at its source:", self.contract)?;
-        for key in &self.reemit {
+        for key in self.reemit.iter().take(SHOWN_MAX) {
             writeln!(f, "  publish {key} again as it is now")?;
         }
-        for gap in &self.voids {
+        if self.reemit.len() > SHOWN_MAX {
+            writeln!(f, "  … and {} more keys", self.reemit.len() - SHOWN_MAX)?;
+        }
+        for gap in self.voids.iter().take(SHOWN_MAX) {
             writeln!(f, "  put a void for {} in the chain of {} on `{}`", gap.missing, gap.key, gap.channel)?;
+        }
+        if self.voids.len() > SHOWN_MAX {
+            writeln!(f, "  … and {} more voids", self.voids.len() - SHOWN_MAX)?;
+        }
+        if !self.voids.is_empty() {
+            writeln!(
+                f,
+                "  who reacts to these events learns that they are lost, and does not react to them"
+            )?;
         }
         if self.lost > 0 {
             writeln!(f, "  count {} rows as lost", self.lost)?;
@@ -168,8 +183,14 @@ mod tests {
             planned.to_string(),
             "repair `policy` at its source:\n  publish [\"a\"] again as it is now\n  \
              put a void for 0000000000000000004 in the chain of [\"a\"] on `eligibility.events`\n  \
-             put a void for 0000000000000000004 in the chain of [\"a\"] on `events`\n  count 2 rows as lost\n"
+             put a void for 0000000000000000004 in the chain of [\"a\"] on `events`\n  \
+             who reacts to these events learns that they are lost, and does not react to them\n  count 2 rows as lost\n"
         );
+        let keys = (0..30).map(|idx| RecordKey::from_texts(&[format!("{idx:02}")]));
+        let many = SourcePlan { reemit: keys.collect(), voids: Vec::new(), ..planned };
+        let shown = many.to_string();
+        assert!(shown.contains("publish [\"19\"] again"), "{shown}");
+        assert!(shown.contains("\n  … and 10 more keys\n") && !shown.contains("[\"20\"]"), "{shown}");
         assert_eq!(plan(&SourceCheck { missing: -1, ..check }).lost, 0);
     }
 }

@@ -9,7 +9,7 @@ use crate::reference::ReferenceLane;
 use crate::store::{Column, Lane, Projection, RehearsedBy};
 use jiff::Timestamp;
 use seamline_contract::attribute::Type;
-use seamline_contract::channel::{ChannelId, ChannelKind, reference_topic, topic_name};
+use seamline_contract::channel::{ChannelId, ChannelKind, older_topics, reference_topic, topic_name};
 use seamline_contract::id::{
     AttributePath, ContextId, ContractRef, EventName, Major, SubscriptionRef, ViewId,
 };
@@ -87,6 +87,8 @@ pub struct StateLane {
 pub struct EventLane {
     /// The topic.
     pub topic: String,
+    /// Those of older majors, as they would be called.
+    pub older: Vec<String>,
     /// The events that go to the inbox.
     pub reacts_to: BTreeSet<EventName>,
     /// What happens behind a broken event.
@@ -178,11 +180,9 @@ impl Intake {
             .map_err(|error| IntakeError::Codec(reference.clone(), error.to_string()))?;
         let eras = Ascent::compile(contract, &codec)
             .map_err(|error| IntakeError::Codec(reference.clone(), error.to_string()))?;
-        let channels = contract.channels();
-        let topic = |kind| {
-            let channel = ChannelId { view: view.map(|view| view.id.clone()), kind };
-            channels.contains(&channel).then(|| topic_name(template, &reference, &channel))
-        };
+        let channel = |kind| ChannelId { view: view.map(|view| view.id.clone()), kind };
+        let called = |kind| topic_name(template, &reference, &channel(kind));
+        let topic = |kind| contract.channels().contains(&channel(kind)).then(|| called(kind));
         let lane = |topic, (table, columns): (&str, &[ProjectionColumn])| {
             StateLane::compile(subscription, contract, topic, table, columns)
         };
@@ -202,6 +202,7 @@ impl Intake {
         };
         let events = match topic(ChannelKind::Events) {
             Some(topic) if !subscription.reacts_to.is_empty() => Some(EventLane {
+                older: older_topics(template, &reference, &channel(ChannelKind::Events)),
                 topic,
                 since: since(&subscription.starts_at)?,
                 reacts_to: subscription.reacts_to.iter().cloned().collect(),

@@ -12,7 +12,7 @@ use crate::seal::sealer::{Sealer, seals};
 use jiff::Timestamp;
 use seamline_contract::channel::{ChannelId, ChannelKind, DEFAULT_TOPICS, Encoding, generation_topic};
 use seamline_contract::environment::Generations;
-use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId};
+use seamline_contract::id::{ContextId, ContractId, ContractRef, Major, SystemId, Version};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::served::chain_name;
 use seamline_message::codec::avro::Schemas;
@@ -141,6 +141,12 @@ pub struct Outlet {
 }
 
 impl Outlet {
+    /// Returns whether rows of a version hold nothing that is not known here. A patch changes no message.
+    pub fn knows(&self, version: Version) -> bool {
+        let own = self.codec.contract().contract.version;
+        (version.major, version.minor) <= (own.major, own.minor)
+    }
+
     /// Compiles a contract.
     ///
     /// # Errors

@@ -63,11 +63,34 @@ fn on_channels(reading: &Reading<'_>, contract: &ResolvedContract) -> Vec<Findin
         let Some(terms) = terms else { continue };
         if !contract.entitles(reader, terms) {
             let what = format!("channel `{name}`");
-            let note = top.clone().key(name).key("for");
-            findings.push(refused(reader, contract, &what, subscription.path().key("contract"), note));
+            let (channel, at) = (top.clone().key(name), subscription.path().key("contract"));
+            findings.push(match &terms.readers {
+                None => unnamed(reader, contract, &what, at, channel),
+                Some(_) => refused(reader, contract, &what, at, channel.key("for")),
+            });
         }
     }
     findings
+}
+
+/// A channel without `for` lets nobody in, since something of the contract is not for everybody.
+fn unnamed(
+    reader: &ContextId,
+    contract: &ResolvedContract,
+    what: &str,
+    at: ModelPath,
+    channel: ModelPath,
+) -> Finding {
+    let owner = &contract.contract.name.context;
+    let message = format!(
+        "{what} of `{}` is not for `{reader}`: it names no reader, and attributes of the contract are above `internal`",
+        contract.contract.reference()
+    );
+    READER_ENTITLED
+        .finding(at, message)
+        .help(format!("name a view that is, or ask `{owner}` to name `{reader}` there under `for`"))
+        .note(channel, "no `for`")
+        .owed_by(reader)
 }
 
 fn refused(

@@ -8,7 +8,7 @@ use seamline_contract::attribute::{Attribute, Shape};
 use seamline_contract::finding::{Finding, Level};
 use seamline_contract::id::EnumValue;
 use seamline_contract::path::ModelPath;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Values and their meanings answer one question.
 pub(crate) const MEANING_NOT_OVERLOADED: Rule = Rule {
@@ -73,10 +73,15 @@ fn overloaded(named: &Attribute, shape: &Shape, at: &ModelPath) -> Option<(Model
         let place = at.clone().key("values").key(value);
         return Some((place, format!("`{value}` answers two questions: {one}, or {other}")));
     }
-    let asked: BTreeSet<&str> =
-        shape.values.iter().flat_map(|(value, _)| questions(value.as_str())).collect();
+    let mut asked: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (value, _) in &shape.values {
+        for question in questions(value.as_str()) {
+            asked.entry(question).or_default().push(format!("`{value}`"));
+        }
+    }
     if asked.len() > 1 {
-        let questions = asked.into_iter().collect::<Vec<_>>().join(", ");
+        let said = |(question, values): (&str, Vec<String>)| format!("{question} ({})", values.join(", "));
+        let questions = asked.into_iter().map(said).collect::<Vec<_>>().join(", ");
         let place = at.clone().key("values").the_key();
         return Some((
             place,

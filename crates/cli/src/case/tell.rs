@@ -73,7 +73,7 @@ pub(super) fn print(context: &ContextId, case: &Case, around: &Around, place: &s
     let details: Value = serde_json::from_str(&raised.details).unwrap_or(Value::Null);
     match details["patterns"].as_array() {
         Some(patterns) => patterns.iter().for_each(print_pattern),
-        None => println!("{}", raised.details),
+        None => print_details(&raised.details),
     }
     if !around.acts.is_empty() {
         println!("done with it since then:");
@@ -85,6 +85,23 @@ pub(super) fn print(context: &ContextId, case: &Case, around: &Around, place: &s
         println!("runbook: {runbook}");
     }
     println!("next: seamline {}{place}", next(context, case));
+}
+
+/// Prints details: lost events a line each, anything else as it is kept.
+fn print_details(details: &str) {
+    let read: Value = serde_json::from_str(details).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let Some(events) = read["events"].as_array().filter(|it| !it.is_empty()) else {
+        println!("{details}");
+        return;
+    };
+    for event in events.iter().take(KEYS_SHOWN_MAX) {
+        let [missing, key, channel] = ["missing", "key", "channel"].map(|name| text(&event[name]));
+        println!("  event {missing} of {key} is in no record of `{channel}`");
+    }
+    if events.len() > KEYS_SHOWN_MAX {
+        println!("  … and more; `--format json` has the first {}", events.len());
+    }
 }
 
 fn print_pattern(pattern: &Value) {
@@ -124,7 +141,11 @@ fn next(context: &ContextId, case: &Case) -> String {
             format!("pass show {}", raised.subject)
         }
         (CaseStage::Closed, _) => "reconcile".to_owned(),
-        (_, CaseKind::Quarantine) => format!("quarantine list {context}"),
+        // Nothing closes it by itself: whoever mended it says so.
+        (_, CaseKind::Quarantine) => format!(
+            "quarantine list {context}; when nothing of it waits any more, seamline case close {context}/{id} --because TEXT"
+        ),
+        (_, CaseKind::Topic) => format!("doctor {context}"),
         (CaseStage::Open, CaseKind::Drift | CaseKind::Chain | CaseKind::Accounting) => {
             format!("case repair {context}/{id} --dry-run")
         }

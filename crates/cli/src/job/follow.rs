@@ -142,7 +142,7 @@ async fn may_help(agent: &Agent, hands: Hands, idle: Duration) -> Result<bool> {
 /// Says why a job that is not over was left.
 pub(crate) fn left(job: &Job, id: &str, context: &str, place: &str) {
     let why = if job.note.is_empty() {
-        "no agent took it that runs this translation".to_owned()
+        "no agent took it; those at work, if any, run another translation and are to be replaced".to_owned()
     } else {
         job.note.clone()
     };

@@ -187,9 +187,16 @@ fn owner<'o>(opened: &'o Opened, args: &Args) -> Result<&'o Context> {
     let names: Vec<String> = contexts.iter().map(|context| context.id.to_string()).collect();
     if let Some(name) = &args.context {
         let found = contexts.iter().find(|context| context.id.as_str() == name);
-        return found
-            .copied()
-            .ok_or_else(|| usage(format!("there is no context `{name}`"), instead(name, &names)));
+        return found.copied().ok_or_else(|| {
+            let help = match names.is_empty() {
+                true => format!(
+                    "begin it with `seamline new context {name}`; where its document is there, `seamline check` says what \
+                     keeps it from being read"
+                ),
+                false => instead(name, &names),
+            };
+            usage(format!("there is no context `{name}`"), help)
+        });
     }
     let here = args.estate.canonicalize().unwrap_or_default();
     let around = |context: &&&Context| {

@@ -134,6 +134,12 @@ fn a_contract_evolves_as_the_guide_says() {
 }
 
 #[test]
+#[cfg_attr(not(sqlite3_here), ignore = "not run: needs the program sqlite3")]
+fn a_consumer_is_added_as_the_guide_says() {
+    follow("add-a-consumer.md");
+}
+
+#[test]
 fn a_consumer_is_operated_as_the_guide_says() {
     follow("operate.md");
 }

@@ -97,8 +97,11 @@ fn a_new_column_is_added_empty_and_filled_by_a_merge() {
         text.replace("    cover_to: coverTo\n", &format!("    cover_to: coverTo\n{column}")),
     )
     .unwrap();
+    place.run(&["rehearse", SUBSCRIPTION]).exits(4).says("seamline install claims");
+    place.run(&["job", "list"]).exits(0).says("0 jobs");
     place.run(&["install", "claims", "--yes"]).exits(0);
     assert_eq!(rows(&place, "until_day IS NULL"), 6);
+    place.run(&["reconcile", SUBSCRIPTION]).exits(3).says("as it was written: by another translation");
     place
         .run(&["rehearse", SUBSCRIPTION])
         .exits(3)

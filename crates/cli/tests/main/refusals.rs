@@ -73,6 +73,15 @@ fn a_broker_that_is_not_there_and_a_system_without_a_place_are_refused() {
 }
 
 #[test]
+fn who_begins_with_nothing_is_told_how() {
+    let place = Place::empty();
+    place.run(&["check"]).exits(2).says("seamline init DIR");
+    place.write("seamline.yaml", "apiVersion: seamline/v1\nkind: Estate\nid: carrier\nroots: [.]\n");
+    let ran = place.run(&["new", "contract", "parcel", "--context", "orders"]);
+    ran.exits(2).says("seamline new context orders");
+}
+
+#[test]
 fn an_estate_with_errors_is_not_run() {
     let place = Place::example("insurer");
     place.write(

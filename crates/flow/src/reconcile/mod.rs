@@ -303,8 +303,12 @@ fn assess(
         };
         seen.extend(key.clone().ok());
         let right = kept.filter(|kept| Rehearsal::has_row(kept)).map(|kept| kept.label.clone());
-        let live = difference.live.as_ref().filter(|row| !row.ended).map(|row| live_label(intake, row));
+        let row = difference.live.as_ref().filter(|row| !row.ended);
+        let live = row.map(|row| live_label(intake, row));
+        let is_as_written =
+            row.is_some_and(|row| of_the_same_record(&wrong) && is_intact(intake, &digest.key, row));
         found.add(key, wrong, [right.unwrap_or_default(), live.unwrap_or_default()]);
+        found.as_written(is_as_written);
     }
     for (key, sequence) in table.broken.iter().filter(|(key, _)| !seen.contains(*key)) {
         found.add(Ok(key.clone()), hidden(DriftKind::Corrupt, *sequence, *sequence), Default::default());
@@ -329,6 +333,11 @@ fn assess(
     let report = |link| report(intake, link, rehearsal, table, &drifts, &reasons, &proves);
     let reports = links(intake).into_iter().map(report).collect();
     Reconciled { reports, plan: Plan { mends, by_hand, recount } }
+}
+
+/// Returns whether a row differs although it was made of the record that the log has.
+fn of_the_same_record(wrong: &compare::Wrong) -> bool {
+    wrong.kind == DriftKind::Corrupt && wrong.found.is_some() && wrong.found == wrong.expected
 }
 
 /// A difference that no row shows.
@@ -363,7 +372,17 @@ impl Found<'_> {
             cause: cause(link, wrong.kind).to_owned(),
         });
     }
+
+    /// Says of the difference that was added last, if so, that nobody changed the row: it is as an agent wrote it.
+    fn as_written(&mut self, is_so: bool) {
+        if let Some(last) = self.drifts.last_mut().filter(|last| is_so && last.link == Link::Projection) {
+            AS_WRITTEN.clone_into(&mut last.cause);
+        }
+    }
 }
+
+/// Why an intact row differs.
+const AS_WRITTEN: &str = "the row is as it was written: by another translation, or of another major";
 
 /// Returns the likely cause of a difference.
 pub(crate) fn cause(link: Link, kind: DriftKind) -> &'static str {

@@ -187,3 +187,41 @@ fn a_difference_with_what_another_pass_put_is_not_believed() {
     }
     assert!(is_of(&rehearsal, &Difference { key: None, ..difference(1, None) }), "a row without a key");
 }
+
+#[test]
+fn a_row_that_another_translation_made_is_blamed_on_nobody() {
+    let intake = intake();
+    let causes = |stored: Vec<Value>| -> Vec<String> {
+        let markers = Markers { row: Some(marker(&intake, 5)), ..Markers::default() };
+        let mut rehearsal = Rehearsal::default();
+        rehearsal.keys.insert(key(1), Kept { markers, label: "true".to_owned() });
+        let live = LiveRow {
+            key: Some(key(1)),
+            cursor: String::new(),
+            values: stored.into_iter().map(Ok).collect(),
+            marker: Some(marker(&intake, 5)),
+            ended: false,
+        };
+        let mut table = Table::default();
+        table.take(&intake, DIGEST, &live);
+        // What the log says now: the same record, read another way.
+        let mut meant = values();
+        meant[2] = Value::Integer(2);
+        let written = written_row(&intake, &DIGEST.key, &key(1), &meant);
+        let now = Marker { written, ..marker(&intake, 5) };
+        let rehearsed = Rehearsed { key: key(1), values: Some(meant), marker: now, left: false };
+        let (cursor, live, rehearsed) = (String::new(), Some(live), Some(rehearsed));
+        let difference = Difference { cursor, key: Some(key(1)), live, ended: None, rehearsed };
+        let overtaken = BTreeSet::new();
+        let read = Read { rehearsal: &rehearsal, table: &table, overtaken: &overtaken };
+        let told = assess(&intake, DIGEST, &[lane(&intake, &[5])], &read, &[difference], Vec::new());
+        told.reports.into_iter().flat_map(|report| report.drifts).map(|drift| drift.cause).collect()
+    };
+    assert_eq!(
+        causes(values()),
+        ["the row is as it was written: by another translation, or of another major"]
+    );
+    let mut edited = values();
+    edited[1] = Value::Boolean(false);
+    assert_eq!(causes(edited), ["the row was changed by hand"]);
+}

@@ -29,9 +29,9 @@ pub struct Plan {
     pub deferred: Vec<Sequence>,
     /// One for each contract, rule and path that was broken.
     pub cases: Vec<NewCase>,
-    /// How many rows stay: their contract is parked, or not served here, or only in an older major than theirs.
+    /// How many rows stay: their contract is parked, or not served here, or only in an older version than theirs.
     pub staying: u64,
-    /// Contracts of rows that no outlet serves, or none of their major yet.
+    /// Contracts of rows that no outlet serves, or none of their version yet.
     pub unserved: BTreeSet<ContractId>,
 }
 
@@ -72,7 +72,7 @@ pub fn decide(
             continue;
         }
         let key = (&row.contract, row.key.as_str());
-        if row.version.major > outlet.contract.major || newer.contains(&key) {
+        if !outlet.knows(row.version) || newer.contains(&key) {
             newer.insert(key);
             plan.unserved.insert(row.contract.clone());
             plan.staying += 1;
@@ -176,8 +176,8 @@ pub fn unserved_case(outlets: &OutletSet, contract: &ContractId) -> NewCase {
         subject: format!("{}/{contract}", outlets.context),
         owed_by: outlets.context.clone(),
         summary: format!(
-            "rows of `{contract}` wait in `{}`, and its relay does not serve it, or not yet their major: let an agent \
-             of the estate that installed it run",
+            "rows of `{contract}` wait in `{}`, and its relay does not serve it, or knows an older version than theirs: let \
+             an agent of the estate that installed it run",
             outlets.system
         ),
         details: json!({ "contract": contract.as_str() }).to_string(),

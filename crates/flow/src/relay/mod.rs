@@ -449,8 +449,9 @@ impl<'a, S: Source + Vault, L: Log, C: Clock> Relay<'a, S, L, C> {
             let mut rows = self.ports.source.waiting_within(limit, weight).await?;
             let full = is_full(&rows, limit, weight);
             let stays = |row: &OutboxRow| {
-                let served = self.outlets.get(&row.contract).map(|outlet| outlet.contract.major);
-                self.parked.contains_key(&row.contract) || served < Some(row.version.major)
+                let is_served =
+                    self.outlets.get(&row.contract).is_some_and(|outlet| outlet.knows(row.version));
+                self.parked.contains_key(&row.contract) || !is_served
             };
             if full && limit < LOOK_ROWS_MAX && rows.iter().all(stays) {
                 (limit, weight) = (limit * 2, weight * 2);

@@ -118,9 +118,9 @@ impl<'a> Declared<'a> {
             };
             for name in names(&entry.kind) {
                 let of: Vec<&Change> = changes.iter().filter(|it| is_of(it, &name)).collect();
-                match truth(&entry.kind, &name, &of) {
-                    None => {}
-                    Some(what) => say(&name, what),
+                let what = truth(&entry.kind, &name, &of);
+                if let Some(what) = what.filter(|_| !is_renamed_event(&entry.kind, &name, changes)) {
+                    say(&name, what);
                 }
             }
         }
@@ -132,7 +132,14 @@ impl<'a> Declared<'a> {
         if self.way == Way::Back {
             return Vec::new();
         }
-        let said: BTreeSet<String> = self.entries.iter().flat_map(|(_, entry)| names(&entry.kind)).collect();
+        let mut said: BTreeSet<String> =
+            self.entries.iter().flat_map(|(_, entry)| names(&entry.kind)).collect();
+        for (_, entry) in &self.entries {
+            if let ChangeKind::Renamed(names) = &entry.kind {
+                let events = names.iter().filter(|(_, new)| is_renamed_event(&entry.kind, new, changes));
+                said.extend(events.map(|(old, _)| old.clone()));
+            }
+        }
         let matters = |change: &&Change| {
             let named = said.iter().any(|name| is_of(change, name));
             change.target.has_name() && change.effect >= Effect::Additive && !named
@@ -203,6 +210,20 @@ fn names(kind: &ChangeKind) -> Vec<String> {
         | ChangeKind::Weakened(names) => names.clone(),
         ChangeKind::Renamed(names) => names.iter().map(|(_, new)| new.clone()).collect(),
     }
+}
+
+/// Returns whether a new name is that of an event which came in the place of the one that had the old name. Its readers move as
+/// from one that is gone to one that is new: the log has it under either name.
+fn is_renamed_event(kind: &ChangeKind, name: &str, changes: &[Change]) -> bool {
+    let ChangeKind::Renamed(names) = kind else { return false };
+    let event = |name: &str, is_there: fn(&Change) -> bool| {
+        changes.iter().any(|it| {
+            let is_it = matches!(&it.target, Target::Event(event) if event.as_str() == name);
+            is_it && it.facet.is_empty() && is_there(it)
+        })
+    };
+    let came = event(name, |it| it.old.is_none());
+    came && names.iter().any(|(old, new)| new == name && event(old, |it| it.new.is_none()))
 }
 
 /// Returns what is not so of one declared change, by all that happened to its target.

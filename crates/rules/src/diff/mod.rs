@@ -255,7 +255,7 @@ fn one_contract(diff: &mut Diff, sides: &Sides<'_>, (before, after): (Option<&Co
     }
     // Where a producer keeps it is no text of the contract.
     let counts = |it: &&Change| matches!(it.subject, Subject::Contract(_)) || it.effect >= Effect::Unhandled;
-    let worst = walk.changes.iter().filter(counts).map(|change| change.effect).max();
+    let worst = walk.changes.iter().filter(counts).map(on_its_readers).max();
     // What is not promised yet may change as it likes.
     let required = match before.filter(|it| promises(it.status)).and(after).and(worst) {
         Some(worst) => Bump::from(worst),
@@ -278,6 +278,14 @@ fn one_contract(diff: &mut Diff, sides: &Sides<'_>, (before, after): (Option<&Co
     diff.changes.append(&mut walk.changes);
 }
 
+/// Returns what a change does to the readers of the contract's own major: that an older one is served no more takes nothing from
+/// them.
+fn on_its_readers(change: &Change) -> Effect {
+    let is_end =
+        matches!(change.target, Target::Serves(_)) && change.facet.is_empty() && change.new.is_none();
+    if is_end { Effect::Additive } else { change.effect }
+}
+
 /// Returns whether somebody may rely on a contract.
 fn promises(status: Status) -> bool {
     matches!(status, Status::Active | Status::Deprecated)
@@ -291,6 +299,15 @@ fn given(old: Option<Version>, new: Option<Version>) -> Bump {
         () if new > old => Bump::Patch,
         () => Bump::None,
     }
+}
+
+/// Returns whether an older major is neither served nor read by anybody any more.
+fn is_retired(estate: &Estate, older: &ContractRef) -> bool {
+    let current = estate.current(&older.name);
+    let is_over = current.is_some_and(|it| {
+        it.version.major > older.major && it.serves.iter().all(|it| it.version != older.major)
+    });
+    is_over && estate.subscriptions.iter().all(|it| it.contract != *older)
 }
 
 /// The text of an older major is frozen: readers rely on it as it is. It is held against what that major said before, frozen or
@@ -312,6 +329,9 @@ fn frozen(diff: &mut Diff, sides: &Sides<'_>) {
             }
             (Some(_), None) | (None, Some(_)) => {
                 let verdict = match before {
+                    Some(before) if is_retired(new, &before.reference()) => {
+                        (Effect::Editorial, "it is served no more, and nobody reads it")
+                    }
                     Some(_) => (Effect::Breaking, "who reads that major has nothing left"),
                     None => (Effect::Additive, "nobody read it before"),
                 };

@@ -1,13 +1,13 @@
 //! Whether a change may ship: versions that cover what changed, history that is declared truly, consumers that are kept.
 
 use super::Diff;
-use super::change::{Effect, Subject};
+use super::change::{Change, Effect, Subject};
 use super::declared::What;
 use super::impact::{Fate, Impact};
 use seamline_contract::finding::{Finding, Level};
-use seamline_contract::id::ContextId;
+use seamline_contract::id::{ContextId, Version};
 use seamline_contract::path::ModelPath;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A rule that a change must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,14 +93,16 @@ pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
                     format!("`changes` say `{}: {}`, and {facet} changed as well", lie.word, lie.name)
                 }
             };
-            let mut finding = DECLARED_IS_TRUE.finding(lie.at.clone(), message).owed_by(owner);
-            if let What::More { facet, at } = &lie.what {
-                finding = finding.note(at.clone(), format!("{facet} is another here"));
-            }
-            findings
-                .push(finding.help(
-                    "declare what it did to readers: `refined` keeps them right, `redefined` does not",
-                ));
+            let finding = DECLARED_IS_TRUE.finding(lie.at.clone(), message).owed_by(owner);
+            findings.push(match &lie.what {
+                What::More { facet, at } => finding
+                    .note(at.clone(), format!("{facet} is another here"))
+                    .help("declare what it did to readers: `refined` keeps them right, `redefined` does not"),
+                What::Nothing => {
+                    let unsaid = contract.unsaid.iter().map(|idx| diff.changes[*idx].target.to_string());
+                    finding.help(nothing_of(&unsaid.collect()))
+                }
+            });
         }
         for idx in &contract.unsaid {
             let change = &diff.changes[*idx];
@@ -110,9 +112,7 @@ pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
             let level = if change.effect == Effect::Breaking { Level::Warn } else { Level::Advice };
             let finding = CHANGE_DECLARED
                 .finding(change.at().clone(), format!("`changes` do not tell: {}", change.message()));
-            findings.push(
-                finding.level(level).help("add an entry with the version and `because`").owed_by(owner),
-            );
+            findings.push(finding.level(level).help(entry_of(change, contract.new)).owed_by(owner));
         }
     }
     findings.extend(words(diff));
@@ -121,7 +121,28 @@ pub fn findings(diff: &Diff, impacts: &[Impact]) -> Vec<Finding> {
     findings
 }
 
-fn rise(old: Option<seamline_contract::id::Version>, required: super::change::Bump) -> String {
+/// Returns what is to be done about an entry of which nothing happened. `unsaid`: what happened and no entry names.
+fn nothing_of(unsaid: &BTreeSet<String>) -> String {
+    if unsaid.is_empty() {
+        return "take the entry out".to_owned();
+    }
+    let names: Vec<String> = unsaid.iter().map(|name| format!("`{name}`")).collect();
+    format!("take the entry out, or let it name what changed as it is named here: {}", names.join(", "))
+}
+
+/// Returns the entry of `changes` that tells of a change.
+fn entry_of(change: &Change, version: Option<Version>) -> String {
+    let word = match (&change.old, &change.new, change.effect) {
+        (None, _, _) => "added",
+        (_, None, _) => "removed",
+        (_, _, Effect::Breaking) => "weakened",
+        _ => "strengthened",
+    };
+    let version = version.map(|version| format!("version: {version}, ")).unwrap_or_default();
+    format!("add to `changes`: `{{ {version}{word}: {}, because: … }}`", change.target)
+}
+
+fn rise(old: Option<Version>, required: super::change::Bump) -> String {
     use super::change::Bump;
     let Some(old) = old else { return "raise the version".to_owned() };
     let (major, minor, patch) = (old.major.0, old.minor, old.patch);

@@ -10,7 +10,7 @@ use crate::relay::fixture;
 use crate::seal::sealer::SubjectKeys;
 use crate::source::{Act, OutboxRow};
 use seamline_contract::channel::DEFAULT_TOPICS;
-use seamline_contract::id::ContractId;
+use seamline_contract::id::{ContractId, Major, Version};
 use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::sequence::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,9 +196,17 @@ fn rows_of_a_parked_or_unserved_contract_stay() {
 }
 
 #[test]
-fn rows_of_a_newer_major_wait_for_its_relay_and_none_of_their_keys_passes_them() {
-    let newer = OutboxRow { version: "3.0.0".parse().unwrap(), ..fixture::state(7, 1) };
-    let made = plan(&[newer, fixture::state(8, 1), fixture::state(9, 2)], &[]);
-    assert_eq!((made.aside.len(), made.staying, made.unserved.len()), (0, 2, 1));
-    assert_eq!(made.batch.unwrap().rows, [Sequence(9)]);
+fn rows_of_a_newer_version_wait_for_its_relay_and_none_of_their_keys_passes_them() {
+    let own = fixture::state(1, 1).version;
+    // What they hold more, an attribute or a channel, would be lost by a relay that does not know it.
+    let (major, minor) =
+        (Version { major: Major(own.major.0 + 1), ..own }, Version { minor: own.minor + 1, ..own });
+    for version in [major, minor] {
+        let newer = OutboxRow { version, ..fixture::state(7, 1) };
+        let made = plan(&[newer, fixture::state(8, 1), fixture::state(9, 2)], &[]);
+        assert_eq!((made.aside.len(), made.staying, made.unserved.len()), (0, 2, 1), "{version}");
+        assert_eq!(made.batch.unwrap().rows, [Sequence(9)], "{version}");
+    }
+    let patched = OutboxRow { version: Version { patch: own.patch + 1, ..own }, ..fixture::state(7, 1) };
+    assert_eq!(plan(&[patched], &[]).batch.unwrap().rows, [Sequence(7)], "a patch changes no message");
 }
