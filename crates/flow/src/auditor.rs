@@ -231,12 +231,12 @@ impl Reading<'_> {
         read
     }
 
-    /// Returns a record as the ledger keeps it; none for what is nothing of ours.
     /// Returns whether its chains were under way when the topic was made: it is of a later generation.
-    fn begins_midway(&self) -> bool {
+    pub(crate) fn begins_midway(&self) -> bool {
         self.channel.generation > 1
     }
 
+    /// Returns a record as the ledger keeps it; none for what is nothing of ours.
     fn entry(&self, record: &Incoming) -> Option<(Entry, Envelope)> {
         let key = RecordKey::parse(record.key.as_deref()?).ok()?;
         let envelope = Envelope::from_headers(&record.headers).ok()?;

@@ -365,9 +365,12 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
                 seen = sum(&mut held.found, &mut known, &read, &mut part.sums, (from, fetch.next));
                 late(&mut held.late, &known, &read);
             }
-            ChannelKind::Events => read.retain(|(entry, envelope)| {
-                link(&mut held.found, &channel.chain, &mut known, entry, envelope, fetch.start)
-            }),
+            ChannelKind::Events => {
+                let chain = (channel.chain.as_str(), reading.begins_midway());
+                read.retain(|(entry, envelope)| {
+                    link(&mut held.found, chain, &mut known, entry, envelope, fetch.start)
+                });
+            }
         }
         raise::bound(&mut held.found, &mut held.late);
         part.position.offset = fetch.next;
