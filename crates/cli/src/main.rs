@@ -32,6 +32,7 @@ mod outbox;
 mod output;
 mod pass;
 mod proving;
+mod points;
 mod pull;
 mod quarantine;
 mod reconcile;
