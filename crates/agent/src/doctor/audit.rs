@@ -29,7 +29,8 @@ pub(super) async fn examine(
             continue;
         }
         for channel in outlet.channels_of(ChannelKind::State) {
-            let held = audits.iter().find(|it| it.topic == channel.topic && it.until.is_some_and(|at| at > now));
+            let held =
+                audits.iter().find(|it| it.topic == channel.topic && it.until.is_some_and(|at| at > now));
             match held.and_then(|it| it.holder.as_deref()) {
                 Some(holder) => checks.well("auditor", &channel.topic, format!("{holder} reads it back")),
                 None => checks.ill(

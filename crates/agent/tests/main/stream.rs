@@ -58,6 +58,9 @@ async fn a_message_that_was_lost_is_named_without_a_scan_and_mended() {
     let (drained, ()) = tokio::join!(crew::run(&insurer.agents, &metrics, &pulse, told), story);
     assert!(drained);
     let text = metrics.text();
-    assert!(text.contains("seamline_points_compared_total{") && text.contains(r#"outcome="drift""#), "{text}");
+    assert!(
+        text.contains("seamline_points_compared_total{") && text.contains(r#"outcome="drift""#),
+        "{text}"
+    );
     assert!(text.contains("seamline_points_total{"), "{text}");
 }
