@@ -1,5 +1,6 @@
 //! The doctor: looks at the log and the databases of contexts, and says what stands in the way, why, and how to mend it.
 
+mod audit;
 mod server;
 
 use crate::compiled::{Compiled, projections};
@@ -244,6 +245,7 @@ async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks:
     checks.well("installed", &subject, "all tables are there");
     columns(&database, compiled, &install, checks).await;
     leases(&database, &subject, context, compiled, checks).await;
+    audit::examine(&database, site, context, compiled, checks).await;
 }
 
 /// Reads each source view and each projection as the workers do: a column that is gone is found here.

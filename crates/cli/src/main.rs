@@ -31,6 +31,7 @@ mod opened;
 mod outbox;
 mod output;
 mod pass;
+mod points;
 mod proving;
 mod pull;
 mod quarantine;

@@ -4,6 +4,7 @@ use crate::account::{
     Keeping, LaneAccount, MajorAccount, SetAccount, SourceAccount, keeping, lanes, majors, sets, sources,
 };
 use crate::exit::Exit;
+use crate::points::{self, points};
 use crate::site::{Where, agents, block_on, contexts};
 use crate::terminal::{Format, columns, counted};
 use anyhow::Result;
@@ -35,11 +36,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     block_on(async {
         let (mut published, mut received, mut kept, mut all_sets) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut compared = Vec::new();
         let agents = agents(&site, &contexts).await?;
         let majors = majors(&agents);
         for agent in &agents {
             kept.push(keeping(agent).await?);
             all_sets.extend(sets(agent).await?);
+            compared.extend(points(agent).await?);
             published.extend(sources(agent).await?);
             received.extend(subscriptions(&lanes(agent).await?));
         }
@@ -48,12 +51,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             Format::Json => {
                 let mut document = document(&published, &received, &kept, balanced);
                 document["sets"] = json!(all_sets.iter().map(set).collect::<Vec<_>>());
+                document["points"] = points::document(&compared);
                 document["majors"] = json!(majors.iter().map(major).collect::<Vec<_>>());
                 println!("{document}");
             }
             Format::Text => {
                 text_of_majors(&majors);
                 text_of_sets(&all_sets);
+                points::print(&compared);
                 text(&published, &received, &kept, balanced, &args.place.arguments());
             }
         }

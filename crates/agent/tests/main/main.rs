@@ -15,3 +15,4 @@ mod quarantine;
 mod requests;
 #[cfg(feature = "kafka")]
 mod servers;
+mod stream;

@@ -2,11 +2,13 @@
 
 pub mod keep;
 pub mod publish;
-pub mod raise;
+mod raise;
+mod sum;
 
 use crate::audit::keep::{AuditTaken, AuditWrite, Audits, Part};
 use crate::audit::publish::{Published, producer_name, record};
-use crate::auditor::{Audit, Foreign, Reading, keys_of, link, meet};
+use crate::audit::sum::{late, only_states, sum};
+use crate::auditor::{Audit, Reading, keys_of, link};
 use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::digest_key;
@@ -14,17 +16,14 @@ use crate::hold::DigestEpoch;
 use crate::ledger::Entry;
 use crate::log::{Appended, Fence, Fetch, Fetched, Incoming, Log};
 use crate::outlet::{OutChannel, Outlet};
-use crate::points::{Change, Passed, Point, Points, Unknown, is_near, passed};
+use crate::points::{Passed, Point, Points, Unknown, is_near, passed};
 use crate::port::PortError;
 use crate::position::{Position, TopicIdentity};
 use crate::source::Source;
 use crate::store::Committed;
 use jiff::Timestamp;
 use seamline_contract::channel::ChannelKind;
-use seamline_message::digest::Digest;
-use seamline_message::envelope::{Envelope, MessageKind};
 use seamline_message::key::RecordKey;
-use seamline_message::sequence::Sequence;
 use seamline_message::sums::Sums;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,7 +35,7 @@ const STEP_RECORDS: usize = 2_048;
 pub const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// A point is told again after this time, though nothing came: it shows that somebody watches.
-pub const TOLD_AGAIN: Duration = Duration::from_secs(20);
+pub const TOLD_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often one looks whether the digest key is another.
 const KEY_LOOKED_AT: Duration = Duration::from_secs(20);
@@ -476,57 +475,4 @@ fn first(topic: &TopicIdentity, partition: u32, start: u64, (digest_epoch, near)
 
 fn leader(records: &[Incoming], before: i32) -> i32 {
     records.last().map_or(before, |last| last.leader_epoch)
-}
-
-/// Leaves only what a projector takes for the state of its key; all else is nobody's.
-fn only_states(outlet: &Outlet, read: &mut Vec<(Entry, Envelope)>, partition: u32, found: &mut Audit) {
-    read.retain(|(entry, envelope)| {
-        let is_state = envelope.kind == MessageKind::State && envelope.key_text == entry.key.as_str();
-        let is_ours = is_state && outlet.codec.decode_key(Some(entry.key.as_bytes())).is_ok();
-        if !is_ours {
-            found.foreign.push(Foreign { partition, offset: entry.offset, key: Some(entry.key.clone()) });
-        }
-        is_ours
-    });
-}
-
-/// Returns what of a key is in the sums.
-fn counted(known: &BTreeMap<RecordKey, Entry>, key: &RecordKey) -> Option<(Sequence, Digest)> {
-    let entry = known.get(key).filter(|entry| !entry.ended)?;
-    Some((entry.sequence, entry.digest))
-}
-
-/// Sums up states in their order, and returns the points that they pass.
-fn sum(
-    found: &mut Audit,
-    known: &mut BTreeMap<RecordKey, Entry>,
-    read: &[(Entry, Envelope)],
-    sums: &mut Sums,
-    (from, to): (u64, u64),
-) -> Passed {
-    let mut marks = passed(from, to).into_iter().peekable();
-    let mut seen = Passed::default();
-    for (entry, _) in read {
-        while let Some(offset) = marks.next_if(|mark| *mark <= entry.offset) {
-            seen.points.push(Point { offset, sums: sums.clone() });
-        }
-        let before = counted(known, &entry.key);
-        meet(found, known, entry);
-        let changed = sums.replace(&entry.key, before, counted(known, &entry.key));
-        let change = |(bucket, before)| Change { offset: entry.offset, bucket, before };
-        seen.changes.extend(changed.map(change));
-    }
-    seen.points.extend(marks.map(|offset| Point { offset, sums: sums.clone() }));
-    seen
-}
-
-/// Notes the keys whose last record of a batch is not their highest, and forgets those for which it is.
-fn late(late: &mut BTreeSet<RecordKey>, known: &BTreeMap<RecordKey, Entry>, read: &[(Entry, Envelope)]) {
-    for (entry, _) in read {
-        if known.get(&entry.key).is_some_and(|highest| highest.sequence > entry.sequence) {
-            late.insert(entry.key.clone());
-        } else {
-            late.remove(&entry.key);
-        }
-    }
 }

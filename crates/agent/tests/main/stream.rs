@@ -1,0 +1,66 @@
+//! A message that never came is named while agents run, without a comparison that anybody asked for, and mended as any other drift.
+
+use crate::crew::until;
+use crate::fixture::{run, settle};
+use crate::insurer::{Insurer, policy};
+use seamline_agent::crew;
+use seamline_agent::metrics::Metrics;
+use seamline_agent::pulse::Pulse;
+use seamline_flow::audit::keep::Audits;
+use seamline_flow::case::{CaseKind, Cases};
+use seamline_flow::stream::note::Notes;
+use tokio::sync::watch;
+
+const CLAIMS: &str = "claims/policy-eligibility";
+
+#[tokio::test]
+async fn a_message_that_was_lost_is_named_without_a_scan_and_mended() {
+    let mut insurer = Insurer::of(|_| {}).await;
+    insurer.bind(1..6).await;
+    settle(&insurer.agents).await;
+    let mut hand = insurer.service("claims").await;
+    run(&mut hand, "CREATE TABLE before AS SELECT * FROM seamline_lane").await;
+    insurer.bind(6..7).await;
+    settle(&insurer.agents).await;
+    // The lane is where it is, and neither row nor sums are: as if the record had never been handed over.
+    run(&mut hand, &format!("DELETE FROM policy_eligibility WHERE policy_ref = '{}'", policy(6))).await;
+    let back = "UPDATE seamline_lane SET sums = (SELECT b.sums FROM before b WHERE b.subscription = \
+        seamline_lane.subscription AND b.topic = seamline_lane.topic AND b.partition = seamline_lane.partition)";
+    run(&mut hand, back).await;
+    let claims = insurer.agent("claims");
+    let (metrics, pulse) = (Metrics::new(), Pulse::default());
+    let (stop, told) = watch::channel(false);
+    let story = async {
+        until("a case", async || !claims.database.cases(false).await.unwrap().is_empty()).await;
+        let cases = claims.database.cases(false).await.unwrap();
+        let case = &cases[0].raised;
+        assert_eq!((case.kind, case.subject.as_str()), (CaseKind::Drift, CLAIMS));
+        assert_eq!(case.owed_by.as_str(), "claims");
+        assert!(case.fingerprint.starts_with("drift/stream/"), "{}", case.fingerprint);
+        assert!(case.details.contains("missing") && case.details.contains(&policy(6)), "{}", case.details);
+        let says = async |outcome: &str| {
+            let notes = claims.database.compared().await.unwrap();
+            notes.iter().any(|note| note.lane.subscription.to_string() == CLAIMS && note.outcome == outcome)
+        };
+        until("a note", async || says("drift").await).await;
+        let producer = insurer.agent("policy-administration");
+        let audits = producer.database.audits().await.unwrap();
+        assert!(audits.iter().any(|audit| audit.holder.is_some() && !audit.parts.is_empty()), "{audits:?}");
+        let compared = claims.compare(|name| name == CLAIMS).await.unwrap();
+        claims.mend(&compared).await.unwrap();
+        let again = claims.compare(|name| name == CLAIMS).await.unwrap();
+        claims.close_mended(&again).await.unwrap();
+        assert_eq!(claims.database.cases(false).await.unwrap(), []);
+        until("all is equal", async || !says("drift").await).await;
+        assert_eq!(claims.database.cases(false).await.unwrap(), [], "and nothing is told again");
+        stop.send(true).unwrap();
+    };
+    let (drained, ()) = tokio::join!(crew::run(&insurer.agents, &metrics, &pulse, told), story);
+    assert!(drained);
+    let text = metrics.text();
+    assert!(
+        text.contains("seamline_points_compared_total{") && text.contains(r#"outcome="drift""#),
+        "{text}"
+    );
+    assert!(text.contains("seamline_points_total{"), "{text}");
+}
