@@ -38,6 +38,7 @@ def arguments():
     drive.add_argument("--pause", type=float, default=0.02)
     drive.add_argument("--aborts", type=float, default=0.1)
     drive.add_argument("--savepoints", type=float, default=0.2)
+    drive.add_argument("--salt", type=int, default=0, help="other acts of the same seed: no act may be written down twice")
     drive.add_argument("--acts", help="a file to which is added what was seen committed")
     flood = commands.add_parser("flood")
     flood.add_argument("--rows", type=int, default=200_000)

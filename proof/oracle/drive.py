@@ -274,7 +274,8 @@ def drive(world, options, stop):
     writers = []
     for idx in range(options.writers):
         context = "stock" if idx % 3 == 2 else "sales"
-        writers.append(Writer(world, f"{options.seed}/{idx}", context, options, stop))
+        seed = f"{options.seed}/{idx}" + (f"/{options.salt}" if options.salt else "")
+        writers.append(Writer(world, seed, context, options, stop))
     threads = [threading.Thread(target=writer.run) for writer in writers]
     for thread in threads:
         thread.start()
