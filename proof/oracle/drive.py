@@ -69,6 +69,7 @@ class Writer:
     def __init__(self, world, seed, context, options, stop):
         self.world, self.context, self.options, self.stop = world, context, options, stop
         self.rng = random.Random(seed)
+        self.days = options.effective.split(",")
         self.counts = dict.fromkeys(("committed", "aborted", "refused", "unknown", "resolved", "publications"), 0)
         self.known = []
         self.conn = None
@@ -163,7 +164,7 @@ class Writer:
 
     def publish(self, cur, act, sequences, contract, change, values, details=None, reason=None):
         key = key_text(values)
-        effective = "2026-01-02" if change and self.rng.random() < 0.2 else None
+        effective = self.rng.choice(self.days) if change and self.rng.random() < 0.2 else None
         given = canonical(details).decode() if details else None
         cur.execute(CALL, (contract.name, change, key, given, effective, reason))
         sequence = cur.fetchone()[0]

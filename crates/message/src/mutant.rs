@@ -41,11 +41,25 @@ pub enum Mutant {
     JobOverwritesNewer,
     /// Rows of reference data are taken for a set before its manifest came.
     ManifestIgnored,
+    /// Events name no previous one.
+    ChainUnnamed,
+    /// Records of a key go to the partition after its own.
+    PartitionOfAnother,
+    /// When a change takes effect is not published.
+    EffectiveLost,
+    /// A projector does not count what it applied.
+    AppliedUncounted,
+    /// An event that ends a key is followed by a state, and by no tombstone.
+    DeletionLost,
+    /// Of several records of a key in one batch the first is written.
+    CoalesceFirst,
+    /// Of one sequence with two contents the second wins.
+    ConflictApplied,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 19] = [
+    pub const ALL: [Mutant; 26] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -65,6 +79,13 @@ impl Mutant {
         Mutant::JobCursorBeforeRows,
         Mutant::JobOverwritesNewer,
         Mutant::ManifestIgnored,
+        Mutant::ChainUnnamed,
+        Mutant::PartitionOfAnother,
+        Mutant::EffectiveLost,
+        Mutant::AppliedUncounted,
+        Mutant::DeletionLost,
+        Mutant::CoalesceFirst,
+        Mutant::ConflictApplied,
     ];
 
     /// Returns those that the simulator must catch.
@@ -94,6 +115,13 @@ impl Mutant {
             Mutant::JobCursorBeforeRows => "job-cursor-before-rows",
             Mutant::JobOverwritesNewer => "job-overwrites-newer",
             Mutant::ManifestIgnored => "manifest-ignored",
+            Mutant::ChainUnnamed => "chain-unnamed",
+            Mutant::PartitionOfAnother => "partition-of-another",
+            Mutant::EffectiveLost => "effective-lost",
+            Mutant::AppliedUncounted => "applied-uncounted",
+            Mutant::DeletionLost => "deletion-lost",
+            Mutant::CoalesceFirst => "coalesce-first",
+            Mutant::ConflictApplied => "conflict-applied",
         }
     }
 }
