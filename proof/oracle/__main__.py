@@ -38,6 +38,8 @@ def arguments():
     drive.add_argument("--pause", type=float, default=0.02)
     drive.add_argument("--aborts", type=float, default=0.1)
     drive.add_argument("--savepoints", type=float, default=0.2)
+    drive.add_argument("--effective", default="2026-01-02", help="days on which changes take effect, with commas")
+    drive.add_argument("--salt", type=int, default=0, help="other acts of the same seed: no act may be written down twice")
     drive.add_argument("--acts", help="a file to which is added what was seen committed")
     flood = commands.add_parser("flood")
     flood.add_argument("--rows", type=int, default=200_000)
@@ -50,6 +52,7 @@ def arguments():
     poison = commands.add_parser("poison")
     poison.add_argument("kind")
     commands.add_parser("repeat")
+    commands.add_parser("contradict")
     hold = commands.add_parser("hold")
     hold.add_argument("--seconds", type=float, required=True)
     judge = commands.add_parser("judge")
@@ -138,6 +141,10 @@ def main():
         from .inject import repeat
 
         say(repeat(world))
+    elif args.command == "contradict":
+        from .inject import contradict
+
+        say(contradict(world))
     elif args.command == "hold":
         from .admin import hold
 

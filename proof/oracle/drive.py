@@ -69,6 +69,7 @@ class Writer:
     def __init__(self, world, seed, context, options, stop):
         self.world, self.context, self.options, self.stop = world, context, options, stop
         self.rng = random.Random(seed)
+        self.days = options.effective.split(",")
         self.counts = dict.fromkeys(("committed", "aborted", "refused", "unknown", "resolved", "publications"), 0)
         self.known = []
         self.conn = None
@@ -163,7 +164,7 @@ class Writer:
 
     def publish(self, cur, act, sequences, contract, change, values, details=None, reason=None):
         key = key_text(values)
-        effective = "2026-01-02" if change and self.rng.random() < 0.2 else None
+        effective = self.rng.choice(self.days) if change and self.rng.random() < 0.2 else None
         given = canonical(details).decode() if details else None
         cur.execute(CALL, (contract.name, change, key, given, effective, reason))
         sequence = cur.fetchone()[0]
@@ -274,7 +275,8 @@ def drive(world, options, stop):
     writers = []
     for idx in range(options.writers):
         context = "stock" if idx % 3 == 2 else "sales"
-        writers.append(Writer(world, f"{options.seed}/{idx}", context, options, stop))
+        seed = f"{options.seed}/{idx}" + (f"/{options.salt}" if options.salt else "")
+        writers.append(Writer(world, seed, context, options, stop))
     threads = [threading.Thread(target=writer.run) for writer in writers]
     for thread in threads:
         thread.start()

@@ -197,3 +197,17 @@ def poison(world, kind):
     else:
         raise ValueError(kind)
     return {"poison": kind, "key": None if kind == "null-key" else key, "sequence": sequence}
+
+
+def contradict(world):
+    """Puts a second content of the newest sequence of a key into the log, twice. Returns the key and what was changed."""
+    contract, channel = CONTRACTS["item"], "state"
+    name = contract.topic(world.prefix, channel)
+    topic = read_topic(world.brokers, name)
+    last = {record.key: record for record in topic.records}
+    record = next(record for record in last.values() if record.value is not None)
+    value = json.loads(record.value)
+    value["state"]["level"] = str(int(value["state"]["level"]) + 1)
+    for _ in range(2):
+        produce(world.brokers, name, topic.partitions, record.key, list(record.headers.items()), canonical(value))
+    return {"key": record.key.decode(), "level": value["state"]["level"]}

@@ -2,6 +2,7 @@
 
 use crate::canonical;
 use crate::json::Reader;
+use crate::mutant::{self, Mutant};
 use crate::violation::{Rule, Violation};
 use std::borrow::Cow;
 use std::fmt;
@@ -136,7 +137,11 @@ pub fn murmur2(bytes: &[u8]) -> u32 {
 /// # Panics
 /// When there are no partitions.
 pub fn partition(bytes: &[u8], partitions: u32) -> u32 {
-    (murmur2(bytes) & 0x7fff_ffff) % partitions
+    let hash = murmur2(bytes) & 0x7fff_ffff;
+    if mutant::is(Mutant::PartitionOfAnother) {
+        return (hash + 1) % partitions;
+    }
+    hash % partitions
 }
 
 #[cfg(test)]

@@ -47,11 +47,25 @@ pub enum Mutant {
     ManifestIgnored,
     /// A generation of topics is left as soon as the next begins, whatever was not read of it.
     GenerationLeftEarly,
+    /// Events name no previous one.
+    ChainUnnamed,
+    /// Records of a key go to the partition after its own.
+    PartitionOfAnother,
+    /// When a change takes effect is not published.
+    EffectiveLost,
+    /// A projector does not count what it applied.
+    AppliedUncounted,
+    /// An event that ends a key is followed by a state, and by no tombstone.
+    DeletionLost,
+    /// Of several records of a key in one batch the first is written.
+    CoalesceFirst,
+    /// Of one sequence with two contents the second wins.
+    ConflictApplied,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 22] = [
+    pub const ALL: [Mutant; 29] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -74,6 +88,13 @@ impl Mutant {
         Mutant::JobOverwritesNewer,
         Mutant::ManifestIgnored,
         Mutant::GenerationLeftEarly,
+        Mutant::ChainUnnamed,
+        Mutant::PartitionOfAnother,
+        Mutant::EffectiveLost,
+        Mutant::AppliedUncounted,
+        Mutant::DeletionLost,
+        Mutant::CoalesceFirst,
+        Mutant::ConflictApplied,
     ];
 
     /// Returns those that the simulator must catch.
@@ -106,6 +127,13 @@ impl Mutant {
             Mutant::JobOverwritesNewer => "job-overwrites-newer",
             Mutant::ManifestIgnored => "manifest-ignored",
             Mutant::GenerationLeftEarly => "generation-left-early",
+            Mutant::ChainUnnamed => "chain-unnamed",
+            Mutant::PartitionOfAnother => "partition-of-another",
+            Mutant::EffectiveLost => "effective-lost",
+            Mutant::AppliedUncounted => "applied-uncounted",
+            Mutant::DeletionLost => "deletion-lost",
+            Mutant::CoalesceFirst => "coalesce-first",
+            Mutant::ConflictApplied => "conflict-applied",
         }
     }
 }

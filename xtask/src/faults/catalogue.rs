@@ -1,7 +1,9 @@
 //! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
 
 use crate::faults::crash::{self, Point};
-use crate::faults::{Done, Ground, commands, content, history, jobs, load, lost, majors, servers, sets};
+use crate::faults::{
+    Done, Ground, commands, content, deploy, history, jobs, load, lost, majors, network, servers, sets,
+};
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
 
@@ -185,6 +187,57 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         holds: ASKED_AGAIN,
         run: |ground| lost::answers(ground, |it| &it.kafka, Request::KAFKA_END_TXN),
     },
+    Scenario {
+        name: "network-slow",
+        alone: Alone::Proxies,
+        fault: "Every piece comes late on its way to and from PostgreSQL, then the broker.",
+        holds: BACK,
+        run: |ground| network::bad(ground, network::slow),
+    },
+    Scenario {
+        name: "network-half-open",
+        alone: Alone::Proxies,
+        fault: "Answers, then requests, vanish on their way, from PostgreSQL and then the broker; then the connections are reset.",
+        holds: BACK,
+        run: |ground| network::bad(ground, network::half_open),
+    },
+    Scenario {
+        name: "network-resets",
+        alone: Alone::Proxies,
+        fault: "Connections to PostgreSQL and then to the broker are reset, six times each.",
+        holds: BACK,
+        run: |ground| network::bad(ground, network::reset),
+    },
+    shared(
+        "consumers-behind",
+        "Consumers are away while few keys change very often, and catch up with it at once.",
+        "Rows are those of the last state, every event is reacted to.",
+        deploy::behind,
+    ),
+    shared(
+        "agents-rolled",
+        "Agents are replaced one after another under load, three times around.",
+        "No lane is stuck or lost, and each that is told to end does.",
+        deploy::rolled,
+    ),
+    shared(
+        "projection-altered",
+        "A column, then a table of a consumer have another name for a while.",
+        "Its lanes stand still, and go on by themselves.",
+        deploy::altered,
+    ),
+    shared(
+        "effective-times",
+        "Changes take effect in the first and in the last year that there is.",
+        "They arrive as written.",
+        deploy::effective,
+    ),
+    shared(
+        "contradicting-records",
+        "A sequence comes with another content under the same id, twice.",
+        "The first stays at consumers; a case names it.",
+        content::contradicted,
+    ),
     shared(
         "writers",
         "64 writers: random pauses, aborts, savepoints, crossing keys, ids that commit out of order.",
@@ -374,6 +427,37 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "job-overwrites-newer",
         does: "A job merges over what the lane applied after it.",
         scenario: "job-beside-live",
+    },
+    Mutant { name: "chain-unnamed", does: "Events name no previous one.", scenario: "calm" },
+    Mutant {
+        name: "partition-of-another",
+        does: "Records of a key go to the partition after its own.",
+        scenario: "calm",
+    },
+    Mutant {
+        name: "applied-uncounted",
+        does: "A projector does not count what it applied.",
+        scenario: "calm",
+    },
+    Mutant {
+        name: "deletion-lost",
+        does: "An event that ends a key is followed by a state, and by no tombstone.",
+        scenario: "calm",
+    },
+    Mutant {
+        name: "effective-lost",
+        does: "When a change takes effect is not published.",
+        scenario: "effective-times",
+    },
+    Mutant {
+        name: "coalesce-first",
+        does: "Of several records of a key in one batch the first is written.",
+        scenario: "consumers-behind",
+    },
+    Mutant {
+        name: "conflict-applied",
+        does: "Of one sequence with two contents the second wins.",
+        scenario: "contradicting-records",
     },
 ];
 

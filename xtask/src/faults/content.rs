@@ -2,7 +2,7 @@
 
 use crate::faults::process::within;
 use crate::faults::stage::{Stage, last_line, lines};
-use crate::faults::verdict::{End, Outcome, blamed, drain, settle, stop_all, stop_writers};
+use crate::faults::verdict::{End, Outcome, blamed, cases, drain, settle, stop_all, stop_writers};
 use crate::faults::{Done, Ground};
 use anyhow::Result;
 use serde_json::Value;
@@ -211,6 +211,37 @@ pub(crate) fn repeated(ground: &Ground<'_>) -> Result<Done> {
         _ => Outcome::Failed(rows.tail()),
     };
     stage.done(injected, outcome)
+}
+
+/// A sequence comes with another content, under the same id, twice: the first stays at the consumer, and a case names it.
+pub(crate) fn contradicted(ground: &Ground<'_>) -> Result<Done> {
+    let (stage, failed) = settled(ground)?;
+    if let Some(outcome) = failed {
+        return stage.done(0, outcome);
+    }
+    let told = stage.oracle(&["contradict"])?;
+    if let Some(outcome) = drain(&stage)? {
+        return stage.done(1, outcome);
+    }
+    let acts = stage.path("acts").to_string_lossy().into_owned();
+    // What the log holds twice is judged by the rows.
+    let skip = "complete,order,chains,content,batches";
+    let rows = stage.oracle_said(&["judge", "--acts", &acts, "--skip", skip])?;
+    if rows.code != Some(0) {
+        return stage.done(1, Outcome::Failed(rows.tail()));
+    }
+    let counted = stage.cell("desk", "SELECT coalesce(sum(conflicts), 0)::text FROM seamline.lane")?;
+    let cases = cases(&stage)?;
+    let key = told["key"].as_str().unwrap_or_default();
+    let named =
+        cases.iter().filter(|case| case["kind"] == "conflict" && case.to_string().contains("two contents"));
+    let outcome = match (counted.as_str(), named.count()) {
+        ("2", 1) => Outcome::Passed(format!("the first content of {key} stays; one case")),
+        (counted, named) => {
+            Outcome::Failed(format!("{counted} conflicts are counted, {named} cases name one: {cases:?}"))
+        }
+    };
+    stage.done(1, outcome)
 }
 
 /// A small run without a fault: what all others are held against.

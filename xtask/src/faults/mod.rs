@@ -5,12 +5,14 @@ mod catalogue;
 mod commands;
 mod content;
 mod crash;
+mod deploy;
 mod history;
 mod jobs;
 mod kit;
 mod load;
 mod lost;
 mod majors;
+mod network;
 pub(crate) mod page;
 mod pool;
 mod process;
@@ -73,7 +75,7 @@ impl Default for Options {
 impl Options {
     /// What takes its time.
     pub(crate) fn full() -> Options {
-        Options { hold_seconds: 180, seconds: 60, rows: 200_000, ..Options::default() }
+        Options { hold_seconds: 180, seconds: 60, rows: 1_000_000, ..Options::default() }
     }
 }
 

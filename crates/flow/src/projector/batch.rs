@@ -234,10 +234,14 @@ impl<'a> Fold<'a> {
                 Write::End(marker(written))
             }
         };
-        if work.write.replace(write).is_some() {
-            self.accounting.coalesced += 1;
-        } else {
-            self.accounting.applied += 1;
+        match work.write.replace(write) {
+            None => self.accounting.applied += u64::from(!mutant::is(Mutant::AppliedUncounted)),
+            Some(overtaken) => {
+                self.accounting.coalesced += 1;
+                if mutant::is(Mutant::CoalesceFirst) {
+                    work.write = Some(overtaken);
+                }
+            }
         }
         if work.now.aside.is_some_and(|(aside, _)| aside < sequence) {
             work.now.aside = None;

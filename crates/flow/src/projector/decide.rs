@@ -32,7 +32,9 @@ pub fn decide(markers: &Markers, sequence: Sequence, digest: Digest) -> Verdict 
         Some(marker) if sequence < marker.sequence && !mutant::is(Mutant::OffsetForSequence) => {
             Verdict::Superseded
         }
-        Some(marker) if sequence == marker.sequence => same(marker.received),
+        Some(marker) if sequence == marker.sequence && !mutant::is(Mutant::ConflictApplied) => {
+            same(marker.received)
+        }
         _ => Verdict::Apply,
     }
 }

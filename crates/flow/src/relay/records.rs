@@ -217,7 +217,7 @@ impl Writer<'_> {
         let alone = if state.is_none() { Some(self.key_alone()?) } else { None };
         let told = state.as_deref().or(alone.as_deref()).expect("one of both is there");
         let effective = codec.effective(change, Some(told))?;
-        let effective = effective.as_deref();
+        let effective = effective.as_deref().filter(|_| !mutant::is(Mutant::EffectiveLost));
         for channel in outlet.channels_of(ChannelKind::Events) {
             if !codec.contract().on_channel(&change.event, &channel.id) {
                 continue;
@@ -229,7 +229,7 @@ impl Writer<'_> {
                 self.record(channel, &said, Some(event));
             }
         }
-        let left = if self.ends { None } else { state.as_deref() };
+        let left = if self.ends && !mutant::is(Mutant::DeletionLost) { None } else { state.as_deref() };
         self.states(left, effective)
     }
 
@@ -405,7 +405,7 @@ fn within(sequence: Sequence, previous: Option<Sequence>) -> Option<Sequence> {
     let is_within = |previous: &Sequence| {
         previous.incarnation() == sequence.incarnation() || mutant::is(Mutant::ChainAcrossIncarnations)
     };
-    previous.filter(is_within)
+    previous.filter(is_within).filter(|_| !mutant::is(Mutant::ChainUnnamed))
 }
 
 fn first(violations: Vec<Violation>) -> Violation {

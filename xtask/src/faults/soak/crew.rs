@@ -13,6 +13,11 @@ const REPLICAS: usize = 2;
 /// How long one that was told to end may take.
 const LEAVES: Duration = Duration::from_secs(90);
 
+/// With which code an agent ends that finds no server as it starts, and how long after its start that may be.
+const UNAVAILABLE: i32 = 4;
+const STARTS: Duration = Duration::from_secs(60);
+const NOT_STARTED: &str = "agent found no server as it started, and was started again";
+
 /// The points at which an agent can be told to die or to stand still, by what its context does.
 const PRODUCES: [&str; 4] = ["read", "produced", "committed", "removed"];
 const CONSUMES: [&str; 3] = ["polled", "applied", "stored"];
@@ -32,6 +37,7 @@ enum Fate {
 
 struct Member {
     context: &'static str,
+    born: Instant,
     running: Running,
     fate: Fate,
 }
@@ -53,7 +59,7 @@ impl Crew {
 
     fn add(&mut self, stage: &Stage<'_>, context: &'static str) -> Result<()> {
         let running = stage.agent(context, None)?;
-        self.members.push(Member { context, running, fate: Fate::Works });
+        self.members.push(Member { context, born: Instant::now(), running, fate: Fate::Works });
         Ok(())
     }
 
@@ -94,7 +100,7 @@ impl Crew {
         self.members[idx].fate = Fate::Leaves(Instant::now());
         let running = stage.agent(context, Some(&stop))?;
         let fate = if dies { Fate::Dies(point) } else { Fate::Stops(point) };
-        self.members.push(Member { context, running, fate });
+        self.members.push(Member { context, born: Instant::now(), running, fate });
         Ok(())
     }
 
@@ -150,10 +156,12 @@ impl Crew {
                 }
                 None => {}
                 Some(said) => {
-                    let Member { context, fate, .. } = self.members.swap_remove(idx);
+                    let Member { context, born, fate, .. } = self.members.swap_remove(idx);
                     match (fate, said.code) {
                         (Fate::Dies(point), None) => tally.fired(&format!("SIGKILL at `{point}`")),
                         (Fate::Leaves(_), Some(0)) => {}
+                        // One that cannot open its database as it starts says so and ends: whoever runs it starts it again.
+                        (_, Some(UNAVAILABLE)) if born.elapsed() < STARTS => tally.fired(NOT_STARTED),
                         _ => tally.fails(format!(
                             "an agent of {context} ended with {:?}: {}",
                             said.code,
@@ -190,6 +198,9 @@ impl Crew {
             match said.map(|said| (said.code, said.tail())) {
                 Some((Some(0), _)) => {}
                 Some((None, _)) if matches!(member.fate, Fate::Dies(_)) => {}
+                Some((Some(UNAVAILABLE), _)) if member.born.elapsed() < STARTS + LEAVES => {
+                    tally.fired(NOT_STARTED)
+                }
                 Some((code, tail)) => {
                     tally.fails(format!("an agent of {} ended with {code:?}: {tail}", member.context));
                 }

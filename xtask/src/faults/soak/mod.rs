@@ -216,7 +216,9 @@ impl Soak<'_> {
     fn round(&mut self, stage: &Stage<'_>, ground: &Ground<'_>, until: Instant) -> Result<()> {
         let begun = Instant::now();
         let (faults, drifts) = (self.tally.faults(), self.tally.drifts());
-        let writers = stage.writers_with(6, &["--keys", BUSY, "--pause", "0.3"])?;
+        // Whether a COMMIT without an answer happened is found by its act: each round has acts of its own.
+        let salt = (self.tally.rounds.len() + 1).to_string();
+        let writers = stage.writers_with(6, &["--keys", BUSY, "--pause", "0.3", "--salt", &salt])?;
         let mut crew = Crew::start(stage)?;
         let mut passes = Reconciling::new(stage)?;
         let mut next = Instant::now() + Duration::from_secs(1);

@@ -63,9 +63,10 @@ impl Reconciling {
         self.repair_next = true;
     }
 
-    /// Notes what was injected.
+    /// Notes what was injected. A pass under way that mends may mend it, too.
     pub(crate) fn injected(&mut self, answers: Vec<Value>) {
-        self.open.extend(answers);
+        let repairs = self.pass.as_ref().is_some_and(|pass| pass.repairs);
+        if repairs { self.perhaps.extend(answers) } else { self.open.extend(answers) }
     }
 
     /// Returns how many injected differences there are, mended or not.
