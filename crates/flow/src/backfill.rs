@@ -129,7 +129,7 @@ pub async fn repair_source<S: Source>(source: &S, plan: &SourcePlan) -> Result<u
 
 #[cfg(test)]
 mod tests {
-    use super::plan;
+    use super::{SourcePlan, plan};
     use crate::auditor::Gap;
     use crate::custody::source::SourceCheck;
     use crate::drift::{Drift, DriftKind, Link, Outcome, Report};

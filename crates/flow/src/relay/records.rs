@@ -343,7 +343,13 @@ impl Writer<'_> {
         if channels.is_empty() {
             return Err(Violation::new(Rule::Schema, "", "the contract has no such channel of events"));
         }
-        let said = Said { kind: VOID, sequence, previous: within(sequence, previous), effective: None, content_type: JSON };
+        let said = Said {
+            kind: VOID,
+            sequence,
+            previous: within(sequence, previous),
+            effective: None,
+            content_type: JSON,
+        };
         channels.into_iter().for_each(|channel| self.record(channel, &said, None));
         Ok(())
     }
