@@ -62,8 +62,8 @@ pub(crate) fn readings(intakes: &[Intake]) -> Vec<Reading<'_>> {
 
 /// Who moves a lane.
 enum Mover<'a> {
-    State(Projector<'a, Database, SiteLog, SystemClock>),
-    Events(Reactor<'a, Database, SiteLog, SystemClock>),
+    State(Box<Projector<'a, Database, SiteLog, SystemClock>>),
+    Events(Box<Reactor<'a, Database, SiteLog, SystemClock>>),
 }
 
 /// One lane, held or yet to be taken.
@@ -188,10 +188,12 @@ impl<'a> LaneWork<'a> {
         let Some(digest) = self.digest().await? else { return Ok(Some(Pace::NoTopic)) };
         let taken = match kind {
             Kind::Events => {
-                Reactor::take(self.ports, intake, self.partition, digest, false).await?.map(Mover::Events)
+                let taken = Reactor::take(self.ports, intake, self.partition, digest, false).await?;
+                taken.map(|reactor| Mover::Events(Box::new(reactor)))
             }
             Kind::State => {
-                Projector::take(self.ports, intake, self.partition, digest, false).await?.map(Mover::State)
+                let taken = Projector::take(self.ports, intake, self.partition, digest, false).await?;
+                taken.map(|projector| Mover::State(Box::new(projector)))
             }
         };
         Ok(match taken {

@@ -302,11 +302,11 @@ async fn waits<S: Store>(store: &S, lane: &Lane) -> Result<bool, PortError> {
     let mut from = 0;
     loop {
         let page = store.aside_from(&lane.subscription, Some((lane, from)), PAGE).await?;
-        let here = page.iter().filter(|record| record.lane == *lane);
+        let mut here = page.iter().filter(|record| record.lane == *lane);
         if here.clone().any(|record| record.key.is_some()) {
             return Ok(true);
         }
-        match here.last() {
+        match here.next_back() {
             Some(last) if page.len() == PAGE => from = last.offset + 1,
             _ => return Ok(false),
         }

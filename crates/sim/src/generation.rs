@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 /// Who moves a lane.
 enum Mover<'a> {
-    State(Projector<'a, SimStore, SimLog, SimClock>),
-    Events(Reactor<'a, SimStore, SimLog, SimClock>),
+    State(Box<Projector<'a, SimStore, SimLog, SimClock>>),
+    Events(Box<Reactor<'a, SimStore, SimLog, SimClock>>),
 }
 
 /// One lane of one generation.
@@ -79,10 +79,12 @@ impl<'a> LaneWork<'a> {
             let (intake, partition) = (self.intake, self.partition);
             let taken = if self.is_state {
                 let digest = scene.state_digest(intake);
-                Projector::take(ports, intake, partition, digest, false).await?.map(Mover::State)
+                let taken = Projector::take(ports, intake, partition, digest, false).await?;
+                taken.map(|projector| Mover::State(Box::new(projector)))
             } else {
                 let digest = scene.events_digest(intake);
-                Reactor::take(ports, intake, partition, digest, false).await?.map(Mover::Events)
+                let taken = Reactor::take(ports, intake, partition, digest, false).await?;
+                taken.map(|reactor| Mover::Events(Box::new(reactor)))
             };
             match taken {
                 Take::Held(mover) => self.mover = Some(mover),

@@ -140,7 +140,9 @@ pub fn compared(scene: &Scene, consumer: usize) -> Result<Vec<Compared>, String>
         .map_err(|error| error.to_string())?;
     audit(scene)?;
     let mut all = Vec::new();
-    for partition in 0..scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions) {
+    for partition in
+        0..scene.story.outlets.iter().next().map_or(1, |outlet| outlet.channels[0].spec.partitions)
+    {
         let ports = scene.ports(consumer, "rest", &clock);
         let taken = alone(Projector::take(ports, intake, partition, scene.state_digest(intake), true));
         let Take::Held(mut lane) = taken.map_err(|error| error.to_string())? else {

@@ -128,7 +128,9 @@ mod tests {
     #[test]
     fn a_lane_takes_the_newest_point_that_it_has_reached_and_once() {
         let board = Board::default();
-        [3, 5, 9].map(|offset| board.put(point(offset), Timestamp::UNIX_EPOCH));
+        for offset in [3, 5, 9] {
+            board.put(point(offset), Timestamp::UNIX_EPOCH);
+        }
         assert_eq!(board.take(1, 100), None);
         assert_eq!(board.take(2, 2), None);
         assert_eq!(board.take(2, 8), Some(point(5)));

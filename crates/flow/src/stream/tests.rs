@@ -1,3 +1,5 @@
+//! Lanes held against points.
+
 use super::{Verdict, Why, judge};
 use crate::audit::publish::Published;
 use crate::hold::{DigestEpoch, Hold};

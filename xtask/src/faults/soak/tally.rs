@@ -118,10 +118,10 @@ impl Tally {
             self.drifts()
         );
         let Passes { clean, drift, inconclusive, unfinished } = &self.passes;
-        let _ = write!(
+        let _ = writeln!(
             page,
             "Passes beside the load: {clean} clean, {drift} that named drift ({} times a change by hand), {inconclusive} \
-             inconclusive, {unfinished} cut off by a fault.\n",
+             inconclusive, {unfinished} cut off by a fault.",
             self.named
         );
         let _ =
