@@ -112,6 +112,67 @@ async fn changes_that_weak_digests_miss_are_found_by_digests_and_by_rows() {
     }
 }
 
+#[tokio::test]
+#[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
+async fn what_hides_a_difference_elsewhere_hides_none_here() {
+    let home = Home::new().await;
+    let mut conn = home.service().await;
+    let table = "(id int PRIMARY KEY, n numeric, f float8, at timestamptz, one text, two text, w json)";
+    run(&mut conn, &format!("CREATE TABLE a {table}; CREATE TABLE b {table}")).await.unwrap();
+    for (left, right, expected) in [
+        // Texts that are the same behind one another.
+        ("(1, 1, 1, NULL, 'ab', 'c', NULL)", "(1, 1, 1, NULL, 'a', 'bc', NULL)", vec!["different 1 one,two"]),
+        // No value and an empty text, no value that moved to the next column.
+        ("(1, 1, 1, NULL, NULL, 'x', NULL)", "(1, 1, 1, NULL, '', 'x', NULL)", vec!["different 1 one"]),
+        ("(1, 1, 1, NULL, NULL, 'x', NULL)", "(1, 1, 1, NULL, 'x', NULL, NULL)", vec!["different 1 one,two"]),
+        // Two changes of one kind, which cancel under an exclusive or.
+        (
+            "(1, 5, 1, NULL, 'x', 'x', NULL), (2, 5, 1, NULL, 'x', 'x', NULL)",
+            "(1, 6, 1, NULL, 'x', 'x', NULL), (2, 6, 1, NULL, 'x', 'x', NULL)",
+            vec!["different 1 n", "different 2 n"],
+        ),
+        // Digits that a formatted value would not show.
+        (
+            "(1, 1, 0.3, NULL, '', '', NULL)",
+            "(1, 1, 0.1::float8 + 0.2::float8, NULL, '', '', NULL)",
+            vec!["different 1 f"],
+        ),
+        (
+            "(1, 1, 1, '1969-12-31 23:59:59.999999Z', '', '', NULL)",
+            "(1, 1, 1, '1969-12-31 23:59:59.999998Z', '', '', NULL)",
+            vec!["different 1 at"],
+        ),
+        ("(1, 1e-30, 1, NULL, '', '', NULL)", "(1, 0, 1, NULL, '', '', NULL)", vec!["different 1 n"]),
+        // Numbers that are none.
+        (
+            "(1, 'NaN', 'Infinity', 'infinity', '', '', NULL)",
+            "(1, 1, '-Infinity', '-infinity', '', '', NULL)",
+            vec!["different 1 n,f,at"],
+        ),
+        (
+            "(1, 'NaN', 'NaN', 'infinity', '', '', NULL)",
+            "(1, 'NaN', 'NaN', 'infinity', '', '', NULL)",
+            vec![],
+        ),
+        // The same in another form.
+        ("(1, 0, 0, NULL, '', '', NULL)", "(1, 0.000, '-0', NULL, '', '', NULL)", vec![]),
+        (
+            "(1, 1, 1, NULL, '', '', '{\"a\": 1, \"b\": [1.0, 2]}')",
+            "(1, 1.00, 1, NULL, '', '', '{\"b\":[1,2e0],\"a\":1}')",
+            vec![],
+        ),
+        (
+            "(1, 1, 1, NULL, '', '', '{\"b\": [1, 2]}')",
+            "(1, 1, 1, NULL, '', '', '{\"b\": [2, 1]}')",
+            vec!["different 1 w"],
+        ),
+    ] {
+        let fill = format!("TRUNCATE a, b; INSERT INTO a VALUES {left}; INSERT INTO b VALUES {right}");
+        run(&mut conn, &fill).await.unwrap();
+        assert_eq!(keys(&home, "a", "b", &Ask::default()), expected, "{left} and {right}");
+    }
+}
+
 /// The control of the test above: the server's own hash of rows, summed up, cannot see them.
 #[tokio::test]
 #[cfg_attr(not(servers_here), ignore = "not run: needs PostgreSQL; `cargo x test` starts one")]
