@@ -170,8 +170,13 @@ impl Database {
     }
 
     /// Begins a transaction, READ COMMITTED.
+    ///
+    /// Cancel safe: dropped amid BEGIN, the client would put its connection back into the pool without knowing that a
+    /// transaction is open there, and what the next one writes would hang in it. So a task of its own waits for the answer.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, PortError> {
-        self.pool.begin().await.map_err(not_applied)
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        begun.map_err(|ended| PortError::NotApplied(Box::new(ended)))?.map_err(not_applied)
     }
 }
 

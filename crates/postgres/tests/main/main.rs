@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test falls where it goes wrong")]
 
+mod cancel;
 mod columns;
 mod commit;
 mod compare;
