@@ -5,8 +5,15 @@ use std::process::Command;
 use xtask::command::{cargo, root};
 
 /// The bugs, as `SEAMLINE_MUTANT` names them.
-const MUTANTS: [&str; 5] =
-    ["id-after-last", "position-before-rows", "lost-tombstone", "xor-for-sum", "digest-of-meant"];
+const MUTANTS: [&str; 7] = [
+    "id-after-last",
+    "position-before-rows",
+    "lost-tombstone",
+    "xor-for-sum",
+    "digest-of-meant",
+    "record-dropped",
+    "sums-unwatched",
+];
 
 const TEST: [&str; 6] = ["test", "--quiet", "--package", "seamline-sim", "--features", "mutants"];
 

@@ -472,6 +472,7 @@ mod tests {
         let outcome = RecordOutcome { context: text(), subscription: text(), outcome: "applied" };
         f.lane_records.get_or_create(&outcome).inc();
         f.lane_lag.get_or_create(&lane).set(1);
+        super::stream::count(&f.stream, &lane);
         f.lanes_held.get_or_create(&context).set(1);
         f.relays_held.get_or_create(&context).set(1);
         f.staleness.get_or_create(&OfSubscription { context: text(), subscription: text() }).observe(1.0);

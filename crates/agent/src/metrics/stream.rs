@@ -81,3 +81,16 @@ impl AgentMetrics {
         }
     }
 }
+
+/// Counts something of everything, for the test that holds the reference page against what is printed.
+#[cfg(test)]
+pub(super) fn count(families: &StreamFamilies, lane: &OfLane) {
+    let text = || "it".to_owned();
+    let topic = OfTopic { context: text(), topic: text() };
+    families.audit_records.get_or_create(&topic).inc();
+    families.audit_lag.get_or_create(&topic).set(1);
+    families.points.get_or_create(&topic).inc();
+    let outcome = OfOutcome { context: text(), subscription: text(), outcome: "clean" };
+    families.compared.get_or_create(&outcome).inc();
+    families.compared_at.get_or_create(lane).set(1);
+}

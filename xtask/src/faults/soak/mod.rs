@@ -31,9 +31,6 @@ const THERE: &str = "400";
 /// How often all is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// In how many goes all that waits is worked off.
-const DRAINS: u32 = 5;
-
 /// The kinds of what can happen, as often as each is named.
 const KINDS: &[Kind] = &[
     Kind::KilledAt,
@@ -196,7 +193,7 @@ impl Soak<'_> {
         self.compacted = false;
         let mut writers = stage.writers_with(8, &["--keys", THERE, "--pause", "0", "--seconds", "6"])?;
         writers.ended_within(Duration::from_secs(60))?;
-        if let Some(outcome) = arrived(&stage)? {
+        if let Some(outcome) = drain(&stage)? {
             bail!("the beginning does not arrive: {}", outcome.detail());
         }
         while Instant::now() < until {
@@ -261,7 +258,7 @@ impl Soak<'_> {
 
     /// Has all judged, and what was injected mended. Returns how that went.
     fn judge(&mut self, stage: &Stage<'_>, passes: Reconciling) -> Result<String> {
-        if let Some(outcome) = arrived(stage)? {
+        if let Some(outcome) = drain(stage)? {
             self.tally.fails(outcome.detail().to_owned());
             return Ok("not all arrived".to_owned());
         }
@@ -276,7 +273,7 @@ impl Soak<'_> {
             return Ok("not mended".to_owned());
         }
         // What a repair publishes arrives before the oracle reads the tables.
-        if let Some(outcome) = arrived(stage)? {
+        if let Some(outcome) = drain(stage)? {
             self.tally.fails(outcome.detail().to_owned());
             return Ok("not all arrived".to_owned());
         }
@@ -445,17 +442,6 @@ impl Soak<'_> {
         passes.injected(answers);
         Ok(())
     }
-}
-
-/// Works off what waits, in more than one go where the machine is so busy that leases end meanwhile. Returns the failure, if it
-/// does not come to an end.
-fn arrived(stage: &Stage<'_>) -> Result<Option<Outcome>> {
-    for _ in 1..DRAINS {
-        if drain(stage)?.is_none() {
-            return Ok(None);
-        }
-    }
-    drain(stage)
 }
 
 fn topics(stage: &Stage<'_>) -> Vec<String> {
