@@ -357,6 +357,8 @@ def batches_agree(seen):
         producer = seen.producers[context]
         known = {act.sequence for act in seen.journal if CONTRACTS[act.contract].context == context}
         mended = quiet_sequences(seen, context)
+        # A batch names no keys. What a repair sent of a quiet key, and a later one overtook, is gone once the topic was compacted.
+        may_be_gone = seen.compacted and seen.quiet is not None
         numbers = [batch["number"] for batch in batches]
         if any(later <= earlier for earlier, later in zip(numbers, numbers[1:])):
             found.append(violation("batch-numbers", context=context, numbers=numbers[:50]))
@@ -368,7 +370,7 @@ def batches_agree(seen):
         for row, times in rows.items():
             if times > 1:
                 found.append(violation("batch-row-twice", context=context, sequence=row, times=times))
-            if row not in known and row not in seen.forgiven and row not in mended:
+            if row not in known and row not in seen.forgiven and row not in mended and not may_be_gone:
                 found.append(violation("batch-row-phantom", context=context, sequence=row))
         if whole and batches:
             for row in sorted(known - rows.keys())[:20]:
