@@ -45,13 +45,23 @@ pub(crate) fn killed_streaming(ground: &Ground<'_>, point: Point) -> Result<Done
     killed_on(stage, point, Some(&begun))
 }
 
+/// How many agents, each living twice as long as the one before, may pass until rows leave through the slot.
+const STREAMED_BY: u32 = 5;
+
 /// `begun` says from where the slot of the context is read: it must come further.
 fn killed_on(stage: Stage<'_>, point: Point, begun: Option<&str>) -> Result<Done> {
     let writers = stage.writers(8)?;
     let others = others(&stage, point)?;
-    let mut injected = 0;
-    if let Some(outcome) = kill(&stage, point, point.passing, &mut injected)? {
-        return stage.done(injected, outcome);
+    let (mut injected, mut passing) = (0, point.passing);
+    for _ in 0..STREAMED_BY {
+        if let Some(outcome) = kill(&stage, point, passing, &mut injected)? {
+            return stage.done(injected, outcome);
+        }
+        // What waits when an agent begins is read from the table; who lives longer comes to the slot.
+        match begun {
+            Some(begun) if stage.cell(point.context, CURSOR)? == begun => passing *= 2,
+            _ => break,
+        }
     }
     thread::sleep(BACKLOG);
     stop_writers(writers)?;
