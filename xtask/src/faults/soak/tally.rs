@@ -24,7 +24,8 @@ topics of keys that no writer touches are changed by hand. At the end of each ro
 - once it is quiet, reconciliation names what was injected and nothing else; it mends that, and is clean then;
 - the oracle of [faults](faults.md) finds nothing lost, nothing added, each key in order, each effect once, all accounts balanced,
   and what was injected mended at every consumer;
-- `seamline status` balances; no agent ended that was not told to, and none failed to end when told.
+- `seamline status` balances; no agent ended that was not told to, and none failed to end when told. One that ends as it starts since a
+  server is away is started again, and counted as such below.
 ";
 
 /// How passes that ran beside the load ended.
