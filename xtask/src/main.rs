@@ -80,7 +80,7 @@ fn test() -> Result<()> {
             let corpora = corpora.as_ref().map(|folder| folder.to_string_lossy());
             let mut variables = addresses.variables().to_vec();
             variables.extend(corpora.as_deref().map(|folder| (corpora::VARIABLE, folder)));
-            run_with("cargo", &["test", "--workspace", "--features", TESTED], &variables)
+            run_with("cargo", &["test", "--workspace", "--no-fail-fast", "--features", TESTED], &variables)
         })
     })?;
     // The tests of the command left the program where it is played with here.

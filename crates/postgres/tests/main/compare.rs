@@ -288,14 +288,15 @@ async fn what_is_in_flight_settles_and_what_stands_does_not() {
     .await
     .unwrap();
     let options = home.options();
-    let ask = Ask { settle: Duration::from_millis(1500), ..rows_only() };
+    let ask = Ask { settle: Duration::from_secs(3), ..rows_only() };
     let comparing = std::thread::spawn(move || {
         let mut kept = Kept::default();
         let outcome = compare(&mut side(&options, "a"), &mut side(&options, "b"), &ask, &mut kept).unwrap();
         (outcome, kept.0)
     });
-    // It has begun when its role reads: then one of the two arrives.
-    let reads = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seamline compare' AND query LIKE 'COPY%'";
+    // It has begun when both sides of it read this database: then one of the two arrives.
+    let reads = "SELECT count(*) FROM pg_stat_activity
+         WHERE application_name = 'seamline compare' AND query LIKE 'COPY%' AND datname = current_database()";
     while sqlx::query_scalar::<_, i64>(reads).fetch_one(&mut conn).await.unwrap() < 2 {
         tokio::task::yield_now().await;
     }
