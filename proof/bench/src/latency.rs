@@ -111,7 +111,9 @@ async fn held_open(
     hold: Duration,
 ) -> Result<Stretch> {
     let mut open = connect(url).await?;
-    run(&mut open, "CREATE TABLE IF NOT EXISTS held (n int); BEGIN; INSERT INTO held VALUES (1)").await?;
+    // Not with the rest: a BEGIN takes into its transaction what is before it in the same message.
+    run(&mut open, "CREATE TABLE held (n int)").await?;
+    run(&mut open, "BEGIN; INSERT INTO held VALUES (1)").await?;
     let stretch = stretch(site, estate, agents, hold).await;
     run(&mut open, "ROLLBACK; DROP TABLE held").await?;
     stretch
