@@ -128,7 +128,7 @@ async fn read<L: Log, D: Ledger>(
         let known = ledger.ledger_get(&reading.channel.topic, &keys).await?;
         let mut known: BTreeMap<RecordKey, Entry> =
             known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
-        let chain = (&*reading.channel.chain, reading.begins_midway());
+        let chain = (&*reading.channel.chain, reading.channel.begins_midway());
         match reading.channel.id.kind {
             ChannelKind::Events => {
                 read.retain(|(entry, envelope)| link(audit, chain, &mut known, entry, envelope, sweep.start));
@@ -229,11 +229,6 @@ impl Reading<'_> {
             }
         }
         read
-    }
-
-    /// Returns whether its chains were under way when the topic was made: it is of a later generation.
-    pub(crate) fn begins_midway(&self) -> bool {
-        self.channel.generation > 1
     }
 
     /// Returns a record as the ledger keeps it; none for what is nothing of ours.

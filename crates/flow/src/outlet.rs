@@ -96,6 +96,13 @@ pub struct OutChannel {
     pub schemas: Option<Schemas>,
 }
 
+impl OutChannel {
+    /// Returns whether its chains were under way when the topic was made: it is of a later generation.
+    pub(crate) fn begins_midway(&self) -> bool {
+        self.generation > 1
+    }
+}
+
 /// What an environment says of topics.
 #[derive(Debug, Clone, Copy)]
 pub struct TopicPlan<'a> {

@@ -58,7 +58,11 @@ pub(crate) async fn get(
     keys: &[RecordKey],
 ) -> Result<Vec<Option<Entry>>, PortError> {
     let texts: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
-    let entries = format!("SELECT * FROM {table} WHERE topic = $1 AND key = ANY ($2::text[])");
+    // Key by key through the index, whatever is known of the table: right after it was filled, `= ANY` reads all of a topic.
+    let entries = format!(
+        "SELECT e.* FROM unnest($2::text[]) AS asked (key) \
+        CROSS JOIN LATERAL (SELECT * FROM {table} WHERE topic = $1 AND key = asked.key LIMIT 1) AS e"
+    );
     let rows = sqlx::query(AssertSqlSafe(entries)).bind(topic).bind(texts).fetch_all(database.pool()).await;
     let rows = rows.map_err(not_applied)?;
     let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(not_applied)?;

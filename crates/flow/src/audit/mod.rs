@@ -3,20 +3,19 @@
 pub mod keep;
 pub mod publish;
 mod raise;
+mod read;
 mod sum;
 
 use crate::audit::keep::{AuditTaken, AuditWrite, Audits, Part};
 use crate::audit::publish::{Published, producer_name, record};
-use crate::audit::sum::{late, only_states, sum};
-use crate::auditor::{Audit, Reading, keys_of, link};
+use crate::auditor::Audit;
 use crate::case::NewCase;
 use crate::clock::Clock;
 use crate::digest_key;
 use crate::hold::DigestEpoch;
-use crate::ledger::Entry;
-use crate::log::{Appended, Fence, Fetch, Fetched, Incoming, Log};
+use crate::log::{Appended, Fence, Log};
 use crate::outlet::{OutChannel, Outlet};
-use crate::points::{Passed, Point, Points, Unknown, is_near, passed};
+use crate::points::{Point, Points, Unknown, is_near, passed};
 use crate::port::PortError;
 use crate::position::{Position, TopicIdentity};
 use crate::source::Source;
@@ -25,11 +24,8 @@ use jiff::Timestamp;
 use seamline_contract::channel::ChannelKind;
 use seamline_message::key::RecordKey;
 use seamline_message::sums::Sums;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// How many records of a partition one step takes at most.
-const STEP_RECORDS: usize = 2_048;
 
 /// The shortest time between two points of a partition.
 pub const TOLD_EVERY: Duration = Duration::from_secs(1);
@@ -81,6 +77,8 @@ struct Held {
     written: Timestamp,
     key_looked_at: Timestamp,
     tracks: Vec<Track>,
+    /// The track that is read first by the next step.
+    next: usize,
     fence: Option<Fence>,
     /// What was found since it was taken.
     found: Audit,
@@ -146,7 +144,7 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
         Some(held.tracks.iter().map(|track| track.end.saturating_sub(track.part.position.offset)).sum())
     }
 
-    /// Takes the audit where it is not ours, reads each partition one batch further, and tells the points that are due.
+    /// Takes the audit where it is not ours, reads its partitions one batch further, and tells the points that are due.
     ///
     /// # Errors
     /// The ports'. It is safe to go on.
@@ -160,13 +158,7 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
             self.held = None;
             return Ok(Audited::Idle);
         }
-        let mut records = 0;
-        for partition in 0..self.held().tracks.len() {
-            match self.read(partition).await? {
-                Some(read) => records += read,
-                None => return Ok(Audited::Idle),
-            }
-        }
+        let Some(records) = self.read().await? else { return Ok(Audited::Idle) };
         self.renew().await?;
         if self.held.is_none() {
             return Ok(Audited::Idle);
@@ -241,6 +233,7 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
             written: now,
             key_looked_at: now,
             tracks: parts.into_iter().map(track).collect(),
+            next: 0,
             fence: None,
             found: Audit::default(),
             late: BTreeSet::new(),
@@ -260,42 +253,6 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
         let key = digest_key::current(log, &held.topic.name).await?;
         held.key_looked_at = now;
         Ok(there.as_ref() == Some(&held.topic) && key.is_some_and(|(epoch, _)| epoch == held.digest.epoch))
-    }
-
-    /// Reads a partition one batch further. Returns none where it must be taken again.
-    async fn read(&mut self, partition: usize) -> Result<Option<u64>, PortError> {
-        let (log, clock) = (self.ports.log, self.ports.clock);
-        let held = self.held.as_mut().expect("it was taken");
-        let track = &mut held.tracks[partition];
-        let from = track.part.position.offset;
-        track.points.begin(from, &track.part.sums);
-        let now = clock.now();
-        match log.fetch(&held.topic, track.part.position.partition, from, STEP_RECORDS).await? {
-            Fetched::Records(fetch) => {
-                track.points.near(from, fetch.end, now);
-                track.end = fetch.end;
-                track.part.near =
-                    track.points.reached().map_or(track.part.near, |at| at.max(track.part.near));
-                if !is_near(track.part.near, now) {
-                    return self.restart().await;
-                }
-                if fetch.next == from { Ok(Some(0)) } else { self.keep(partition, fetch).await }
-            }
-            Fetched::OutOfRange { start, end }
-                if start > from && self.channel.id.kind == ChannelKind::Events =>
-            {
-                // What retention removed was read, or is nobody's business any more.
-                let empty = Fetch { records: Vec::new(), next: start, start, end };
-                self.keep(partition, empty).await
-            }
-            // The log lost what was in it, or forgot it before it was read: nothing that was kept can be built upon.
-            Fetched::OutOfRange { .. } => self.restart().await,
-            Fetched::NoSchema(_) => Ok(Some(0)),
-            Fetched::NoTopic => {
-                self.held = None;
-                Ok(None)
-            }
-        }
     }
 
     /// Empties what is kept, so that it is built anew.
@@ -339,50 +296,6 @@ impl<'a, S: Source + Audits, L: Log, C: Clock> Auditor<'a, S, L, C> {
             self.write(write).await?;
         }
         Ok(())
-    }
-
-    /// Keeps what a batch says of its keys.
-    async fn keep(&mut self, partition: usize, fetch: Fetch) -> Result<Option<u64>, PortError> {
-        let (outlet, channel, ports) = (self.outlet, self.channel, self.ports);
-        let held = self.held.as_mut().expect("it was taken");
-        let number = held.tracks[partition].part.position.partition;
-        let reading = Reading { outlet, channel, key: &held.digest.key, partition: number };
-        let mut read = reading.entries(&fetch.records, &mut held.found);
-        if channel.id.kind == ChannelKind::State {
-            only_states(outlet, &mut read, number, &mut held.found);
-        }
-        let keys = keys_of(&read);
-        let known = ports.database.audit_known(&channel.topic, &keys).await?;
-        let mut known: BTreeMap<RecordKey, Entry> =
-            known.into_iter().flatten().map(|entry| (entry.key.clone(), entry)).collect();
-        let track = &held.tracks[partition];
-        let mut part = track.part.clone();
-        let from = part.position.offset;
-        let mut seen = Passed::default();
-        match channel.id.kind {
-            ChannelKind::State => {
-                seen = sum(&mut held.found, &mut known, &read, &mut part.sums, (from, fetch.next));
-                late(&mut held.late, &known, &read);
-            }
-            ChannelKind::Events => {
-                let chain = (channel.chain.as_str(), reading.begins_midway());
-                read.retain(|(entry, envelope)| {
-                    link(&mut held.found, chain, &mut known, entry, envelope, fetch.start)
-                });
-            }
-        }
-        raise::bound(&mut held.found, &mut held.late);
-        part.position.offset = fetch.next;
-        part.position.leader_epoch = leader(&fetch.records, part.position.leader_epoch);
-        let entries = read.into_iter().map(|(entry, _)| entry).collect();
-        let write = AuditWrite { parts: vec![part.clone()], entries, ..self.write_of() };
-        if !self.write(write).await? {
-            return Ok(None);
-        }
-        let track = &mut self.held().tracks[partition];
-        track.points.remember(seen, part.position.offset, &part.sums);
-        track.part = part;
-        Ok(Some(fetch.records.len() as u64))
     }
 
     /// Tells the points that are due. Returns how many, or why the topic takes none.
@@ -471,8 +384,4 @@ fn first(topic: &TopicIdentity, partition: u32, start: u64, (digest_epoch, near)
         offset: start,
     };
     Part { position, digest_epoch, sums: Sums::new(), near }
-}
-
-fn leader(records: &[Incoming], before: i32) -> i32 {
-    records.last().map_or(before, |last| last.leader_epoch)
 }

@@ -27,7 +27,7 @@ pub(crate) const AUDIT: Table = Table {
   PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50)",
         "CREATE UNLOGGED TABLE IF NOT EXISTS seamline.audit_key (
-  topic text NOT NULL,
+  topic text COLLATE \"C\" NOT NULL,
   key text COLLATE \"C\" NOT NULL,
   sequence bigint NOT NULL,
   \"offset\" bigint NOT NULL,
@@ -37,7 +37,7 @@ pub(crate) const AUDIT: Table = Table {
   digest bytea NOT NULL,
   ended boolean NOT NULL,
   PRIMARY KEY (topic, key)
-) WITH (fillfactor = 80)",
+) WITH (fillfactor = 50)",
     ],
 };
 
