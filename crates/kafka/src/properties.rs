@@ -93,8 +93,8 @@ impl Properties {
     /// Returns the configuration of a client that reads: committed records, no group, little memory for each partition.
     pub(crate) fn reading(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        // With a queue for each partition these bound each partition.
-        config.set("queued.max.messages.kbytes", "512").set("fetch.message.max.bytes", "262144");
+        // With a queue for each partition these bound each partition. What is fetched is compressed; the queue is not.
+        config.set("queued.max.messages.kbytes", "512").set("fetch.message.max.bytes", "65536");
         config
             .set("fetch.max.bytes", "4194304")
             .set("fetch.queue.backoff.ms", "2")
@@ -109,7 +109,8 @@ impl Properties {
     /// Returns the configuration of a producer of that name.
     pub(crate) fn writing(&self, producer: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("compression.type", "lz4").set("linger.ms", "5").set("batch.size", "1000000");
+        // Who reads unpacks a batch as a whole: its size is what every partition of every reader holds.
+        config.set("compression.type", "lz4").set("linger.ms", "5").set("batch.size", "250000");
         config.set("queue.buffering.max.kbytes", "32768").set("transaction.timeout.ms", "30000");
         // How large a message may be is a setting of its topic.
         config.set("message.max.bytes", "1000000000");

@@ -17,7 +17,7 @@ use seamline_message::key::RecordKey;
 use std::collections::BTreeMap;
 
 /// How many records one step takes at most.
-const STEP_RECORDS: usize = 2_048;
+const STEP_RECORDS: usize = 1_024;
 
 /// How many bytes of values are enough for one step.
 const STEP_BYTES: usize = 4 << 20;
