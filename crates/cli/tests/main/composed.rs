@@ -90,10 +90,7 @@ fn shown(place: &Place, condition: &str) -> i64 {
 fn a_contract_is_composed_from_projections_and_read_like_any_other() {
     let place = place();
     assert_eq!(shown(&place, "true"), 2);
-    assert_eq!(
-        shown(&place, "policy_id = 'P-00000001' AND payment = 'awaiting' AND notice = 'inOrder'"),
-        1
-    );
+    assert_eq!(shown(&place, "policy_id = 'P-00000001' AND payment = 'awaiting' AND notice = 'inOrder'"), 1);
     assert_eq!(shown(&place, "policy_id = 'P-00000002' AND payment IS NULL AND arrears IS NULL"), 1);
     // A receivable without a policy is no row, and its end is told to nobody.
     let ninth = "SELECT count(*) FROM seamline_key WHERE contract = 'policy-overview' AND key LIKE '%9%'";

@@ -130,7 +130,7 @@ fn selected(composition: &Composition) -> String {
             same.join(" AND ")
         ));
     }
-    columns.push(format!("  concat_ws(' ', {}) AS {LINEAGE}", lineage.join(", ")));
+    columns.push(format!("  nullif(concat_ws(' ', {}), '') AS {LINEAGE}", lineage.join(", ")));
     format!("{}\nFROM {joined}\nWHERE s0.seamline_ended IS NOT TRUE", columns.join(",\n"))
 }
 

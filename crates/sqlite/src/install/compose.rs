@@ -49,7 +49,7 @@ pub fn view(composition: &Composition) -> Vec<String> {
             same.join(" AND ")
         ));
     }
-    columns.push(format!("  rtrim({}) AS {LINEAGE}", lineage.join(" || ")));
+    columns.push(format!("  nullif(rtrim({}), '') AS {LINEAGE}", lineage.join(" || ")));
     let name = quoted(&composition.view);
     vec![
         format!("DROP VIEW IF EXISTS {name}"),
