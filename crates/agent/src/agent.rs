@@ -14,7 +14,7 @@ use crate::site::{Site, SiteError};
 use crate::workers::Workers;
 use jiff::Timestamp;
 use seamline_contract::channel::ChannelKind;
-use seamline_contract::id::{ContextId, ContractId, ContractRef, SubscriptionRef};
+use seamline_contract::id::{ContextId, ContractId, ContractName, ContractRef, SubscriptionRef};
 use seamline_contract::resolve::Unresolved;
 use seamline_contract::subscription::StartsAt;
 use seamline_flow::clock::{Clock, Entropy};
@@ -62,11 +62,17 @@ pub enum AgentError {
     /// Something cannot be installed in a PostgreSQL database.
     #[error(transparent)]
     Postgres(#[from] seamline_postgres::install::InstallError),
-    /// The publication's feed is not the outbox.
-    #[error(
-        "the publication of `{0}` has a feed other than `outbox` and `snapshot`, which this version has not"
-    )]
+    /// The publication's feed is one that is not built.
+    #[error("the publication of `{0}` has a feed of `cdc` or `store`, which this version has not")]
     Feed(ContractId),
+    /// A derived contract cannot be composed from the projections that there are.
+    #[error("`{contract}` cannot be composed from projections: {}", if .gaps.is_empty() { "it is not derived".to_owned() } else { .gaps.join("; ") })]
+    Composition {
+        /// The contract.
+        contract: ContractName,
+        /// What is missing.
+        gaps: Vec<String>,
+    },
     /// Source and log are not of one history.
     #[error("{0}")]
     Rewound(String),
@@ -83,6 +89,7 @@ impl AgentError {
             AgentError::Sqlite(error) => error.help().to_owned(),
             AgentError::Postgres(error) => error.help().to_owned(),
             AgentError::Unresolved(_)
+            | AgentError::Composition { .. }
             | AgentError::Outlet(_)
             | AgentError::Outflow(_)
             | AgentError::Intake(_) => "run `seamline check` and mend what it finds".to_owned(),
@@ -224,15 +231,23 @@ impl Agent {
         Ok(())
     }
 
-    /// Returns the contracts with a topic of state, of whatever major, that holds nothing although keys were published: a new
-    /// major's, or a new view's, is filled by a backfill.
+    /// Returns the contracts with a topic of state, of whatever major, that holds nothing although keys were published, or there
+    /// are rows of what is composed: a new major's, a new view's, or a new composition's is filled by a backfill.
     ///
     /// # Errors
     /// The ports'.
     pub async fn to_fill(&self) -> Result<Vec<ContractRef>, PortError> {
         let (mut to_fill, now) = (Vec::new(), SystemClock.now());
         for outlet in self.outlets.iter().flat_map(OutletSet::iter) {
-            if self.database.published(&outlet.contract.name.contract, None, 1).await?.is_empty() {
+            let id = &outlet.contract.name.contract;
+            // What is composed may have rows that nobody ever changed.
+            let is_composed = || {
+                let mut published = self.published.iter();
+                published.any(|it| it.contract.contract.name.contract == *id && it.composition.is_some())
+            };
+            if self.database.published(id, None, 1).await?.is_empty()
+                && (!is_composed() || self.database.scan(id, None, 1).await?.is_empty())
+            {
                 continue;
             }
             let alive = outlet.all().filter(|it| it.is_alive(now));

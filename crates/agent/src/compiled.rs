@@ -7,9 +7,10 @@ use crate::place::Place;
 use crate::reference::{outflows, taken};
 use crate::site::Site;
 use seamline_contract::channel::ChannelKind;
+use seamline_contract::composition::{Composition, compose};
 use seamline_contract::id::{ContextId, ContractRef, SystemId};
 use seamline_contract::publication::{Feed, Publication};
-use seamline_contract::resolve::{ResolvedContract, resolve};
+use seamline_contract::resolve::{ResolvedContract, resolve, resolve_all};
 use seamline_contract::subscription::Subscription;
 #[cfg(feature = "kafka")]
 use seamline_flow::audit::publish;
@@ -25,13 +26,15 @@ use seamline_flow::store::Projection;
 use seamline_kafka::access;
 use seamline_postgres::install as server;
 use seamline_postgres::logical::slot;
-use seamline_sqlite::install::{consumer, errand as file_errand, producer};
+use seamline_sqlite::install::{compose as file_compose, consumer, errand as file_errand, producer};
 
 /// What a context publishes: the contract and where its state is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Published {
     pub(crate) contract: ResolvedContract,
     pub(crate) publication: Publication,
+    /// How it is composed from projections of the same database; none: a service publishes it.
+    pub(crate) composition: Option<Composition>,
     /// No other database has rows of it.
     pub(crate) whole: bool,
 }
@@ -103,28 +106,43 @@ impl Compiled {
         let projections = projections(&self.intakes);
         match &self.place {
             Place::Sqlite(_) => {
-                for it in &self.published {
+                for it in self.published.iter().filter(|it| it.composition.is_none()) {
                     statements.extend(producer::statements(&it.contract, &it.publication)?);
                 }
                 statements.extend(consumer::statements(&projections)?);
+                for (it, composition) in self.composed() {
+                    statements.extend(file_compose::view(composition));
+                    statements.extend(producer::statements(&it.contract, &it.publication)?);
+                    statements.extend(file_compose::triggers(&it.contract, composition));
+                }
                 if !self.errands.is_empty() {
                     statements.extend(file_errand::all_statements(&self.errands.rules));
                 }
             }
             Place::Postgres(_) => {
-                for it in &self.published {
+                for it in self.published.iter().filter(|it| it.composition.is_none()) {
                     statements.extend(server::producer::statements(&it.contract, &it.publication)?);
+                }
+                statements.extend(server::consumer::statements(&projections)?);
+                for (it, composition) in self.composed() {
+                    statements.extend(server::compose::view(composition));
+                    statements.extend(server::producer::statements(&it.contract, &it.publication)?);
+                    statements.extend(server::compose::triggers(&it.contract, composition));
                 }
                 if self.replicates() {
                     statements.extend(slot::statements());
                 }
-                statements.extend(server::consumer::statements(&projections)?);
                 if let Some(context) = self.errands.context().filter(|_| !self.errands.is_empty()) {
                     statements.extend(server::errand::all_statements(context, &self.errands.rules));
                 }
             }
         }
         Ok(statements)
+    }
+
+    /// Returns what is composed from its projections.
+    fn composed(&self) -> impl Iterator<Item = (&Published, &Composition)> {
+        self.published.iter().filter_map(|it| Some((it, it.composition.as_ref()?)))
     }
 
     /// Returns whether rows of its outbox leave through logical replication.
@@ -150,6 +168,9 @@ impl Compiled {
         }
         if !self.intakes.is_empty() {
             grants.extend(server::consumer::grants(&projections(&self.intakes), service, agent));
+        }
+        for (_, composition) in self.composed() {
+            grants.extend(server::compose::grants(composition, service));
         }
         if !self.errands.is_empty() {
             grants.extend(server::errand::grants(service, agent));
@@ -254,15 +275,33 @@ fn published(
         if !publication.systems.iter().any(&holds) {
             continue;
         }
-        if !matches!(publication.feed, Feed::Outbox | Feed::Snapshot) {
+        if matches!(publication.feed, Feed::Cdc | Feed::Store) {
             return Err(AgentError::Feed(publication.contract.contract.clone()));
         }
         let Some(current) = site.estate.current(&publication.contract) else { continue };
         let contract = resolve(&site.estate, &current.reference()).map_err(AgentError::Unresolved)?;
         let whole = publication.systems.iter().all(&holds);
-        published.push(Published { contract, publication: publication.clone(), whole });
+        let composition = match publication.feed {
+            Feed::Projections => Some(composed(site, &contract, publication)?),
+            Feed::Outbox | Feed::Snapshot | Feed::Cdc | Feed::Store => None,
+        };
+        published.push(Published { contract, publication: publication.clone(), composition, whole });
     }
     Ok(published)
+}
+
+fn composed(
+    site: &Site,
+    contract: &ResolvedContract,
+    publication: &Publication,
+) -> Result<Composition, AgentError> {
+    let resolved = resolve_all(&site.estate);
+    let find = |reference: &ContractRef| resolved.get(reference).and_then(|it| it.as_ref().ok());
+    let subscriptions: Vec<&Subscription> = site.estate.subscriptions.iter().collect();
+    compose(contract, publication, &subscriptions, &find).map_err(|gaps| AgentError::Composition {
+        contract: publication.contract.clone(),
+        gaps: gaps.into_iter().map(|gap| gap.message).collect(),
+    })
 }
 
 fn outlets(

@@ -1,13 +1,10 @@
 //! A database of a context: SQLite or PostgreSQL, behind the ports.
 
-use crate::agent::AgentError;
-use crate::compiled::Published;
 use crate::errand::ErrandPlan;
 use crate::meter::Timer;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use seamline_contract::id::{ContextId, ContractId, SubscriptionRef};
-use seamline_flow::errand::ErrandRules;
+use seamline_contract::id::{ContractId, SubscriptionRef};
 use seamline_flow::intake::Intake;
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::port::PortError;
@@ -76,6 +73,7 @@ impl Needs {
 }
 
 mod exchange;
+mod install;
 mod ports;
 
 impl Database {
@@ -164,32 +162,6 @@ impl Database {
     pub async fn bytes(&self) -> Result<u64, PortError> {
         either!(self, it => it.bytes())
     }
-
-    /// Installs what is published and the projections. Repeating it brings them up to date.
-    ///
-    /// # Errors
-    /// When something is in the way; what was installed before it stays, and is no harm.
-    pub(crate) async fn install(
-        &self,
-        published: &[Published],
-        projections: &[Projection],
-    ) -> Result<(), AgentError> {
-        match &self.at {
-            At::Sqlite(file) => {
-                for it in published {
-                    file.install_producer(&it.contract, &it.publication).await?;
-                }
-                file.install_consumer(projections).await?;
-            }
-            At::Postgres(server) => {
-                for it in published {
-                    server.install_producer(&it.contract, &it.publication).await?;
-                }
-                server.install_consumer(projections).await?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Database {
@@ -203,17 +175,6 @@ impl Database {
         key: &RecordKey,
     ) -> Result<Option<Vec<u8>>, PortError> {
         either!(self, it => it.state(contract, key))
-    }
-
-    /// Makes or drops what lets rows of the outbox leave through logical replication, as its place says.
-    ///
-    /// # Errors
-    /// When the server does not do it; the outbox is as it was then.
-    pub(crate) async fn install_slot(&self) -> Result<(), AgentError> {
-        match &self.at {
-            At::Sqlite(_) => Ok(()),
-            At::Postgres(server) => Ok(server.install_slot().await?),
-        }
     }
 
     /// Returns how many bytes of its log a server keeps for the slot of the outbox; none where there is none.
@@ -230,22 +191,6 @@ impl Database {
             At::Postgres(server) if server.replicates() => Ok(server.slot().await?.wrong()),
             At::Postgres(_) | At::Sqlite(_) => Ok(None),
         }
-    }
-
-    /// Installs what is sent and received of commands.
-    ///
-    /// # Errors
-    /// When the database is another context's; nothing was changed then.
-    pub(crate) async fn install_errands(
-        &self,
-        context: &ContextId,
-        rules: &ErrandRules,
-    ) -> Result<(), AgentError> {
-        match &self.at {
-            At::Sqlite(file) => file.install_errands(rules).await?,
-            At::Postgres(server) => server.install_errands(context, rules).await?,
-        }
-        Ok(())
     }
 }
 

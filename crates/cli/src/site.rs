@@ -138,6 +138,7 @@ fn not_there(error: AgentError, context: &str) -> anyhow::Error {
 pub(crate) fn refused(error: AgentError) -> anyhow::Error {
     let exit = match &error {
         AgentError::Unresolved(_)
+        | AgentError::Composition { .. }
         | AgentError::Outlet(_)
         | AgentError::Outflow(_)
         | AgentError::Intake(_) => Exit::Findings,

@@ -2,6 +2,7 @@
 
 pub mod attribute;
 pub mod channel;
+pub mod composition;
 pub mod context;
 pub mod contract;
 pub mod entitlement;

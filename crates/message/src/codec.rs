@@ -53,10 +53,10 @@ pub enum CompileError {
     /// The key holds something that has no text of its own.
     #[error("`{0}` cannot be part of a key")]
     Key(String),
-    /// An invariant or flag cannot be compiled.
+    /// An invariant, a flag or a computed attribute cannot be compiled.
     #[error("`{name}` cannot be compiled: {reasons}")]
     Expression {
-        /// The invariant, or the event and flag.
+        /// The invariant, the event and flag, or the attribute.
         name: String,
         /// Every reason.
         reasons: String,
@@ -154,13 +154,18 @@ impl Codec {
         &self.plan.contract
     }
 
-    /// Reads a row in source form: a JSON object with members by attribute name.
+    /// Reads a row in source form: a JSON object with members by attribute name. What the contract computes is computed here,
+    /// whatever the object has of it.
     ///
     /// # Errors
-    /// Every member that has a wrong type or is not declared; or that the bytes are not JSON. Paths begin with `state`.
+    /// Every member that has a wrong type or is not declared; that the bytes are not JSON; or the first attribute that cannot be
+    /// computed. Paths begin with `state`.
     pub fn read_source(&self, json: &[u8]) -> Result<Row, Vec<Violation>> {
         let mut row = vec![Value::Null; self.plan.attributes.width];
         read::source(&self.plan.attributes, json, "state", &mut row)?;
+        for computed in &self.plan.computed {
+            computed.fill(&mut row).map_err(|violation| vec![violation])?;
+        }
         Ok(row)
     }
 

@@ -1,6 +1,7 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
 pub(crate) mod audit;
+pub mod compose;
 pub mod consumer;
 pub mod errand;
 pub(crate) mod inbox;
@@ -15,6 +16,7 @@ pub(crate) mod table_consumer;
 pub(crate) mod value;
 
 use crate::database::Database;
+use seamline_contract::composition::Composition;
 use seamline_contract::id::ContextId;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
@@ -178,6 +180,43 @@ impl Database {
         check_database(&mut transaction, &contract.contract.name.context).await?;
         producer::check(&mut transaction, contract, publication).await?;
         run_all(&mut transaction, &statements).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Installs publishing of a derived contract that is composed from projections of this database, which are there: the view
+    /// that composes it, and what publishes keys again when a projection changes. Repeating it brings them up to date.
+    ///
+    /// # Errors
+    /// When something else is there under the view's name, or the database is another context's; nothing was changed then.
+    pub async fn install_composed(
+        &self,
+        contract: &ResolvedContract,
+        publication: &Publication,
+        composition: &Composition,
+    ) -> Result<(), InstallError> {
+        let mut statements = producer::statements(contract, publication)?;
+        statements.extend(compose::triggers(contract, composition));
+        let mut transaction = self.pool().begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+        check_database(&mut transaction, &contract.contract.name.context).await?;
+        run_all(&mut transaction, &compose::view(composition)).await?;
+        producer::check(&mut transaction, contract, publication).await?;
+        run_all(&mut transaction, &statements).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes away what publishes for contracts that are not composed from these projections any more.
+    ///
+    /// # Errors
+    /// PostgreSQL's; nothing was changed then.
+    pub async fn forget_compositions(
+        &self,
+        projections: &[Projection],
+        compositions: &[Composition],
+    ) -> Result<(), InstallError> {
+        let mut transaction = self.pool().begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+        compose::forget(&mut transaction, projections, compositions, self.schema()).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -25,6 +25,14 @@ fn feed_fits_contract(review: &Review<'_>) -> Vec<Finding> {
                 "`projections` feeds a contract that is derived from others, and this one is not",
                 "leave `feed` out, or say `derived` in the contract",
             )),
+            Feed::Projections if contract.events.is_some() || contract.reference.is_some() => Some((
+                "`projections` show what is, and not what happened: they feed neither events nor sets",
+                "leave `events` and `reference` out of the contract, or let a service publish it with `feed: outbox`",
+            )),
+            Feed::Projections if contract.state.is_none() => Some((
+                "`projections` feed state, and the contract has none",
+                "add `state: {}` to the contract",
+            )),
             Feed::Snapshot if !is_reference_at_times(contract) => Some((
                 "a `snapshot` is the whole set at fixed times: it yields neither events nor state as it changes",
                 "let the contract have `reference` with a `cadence` and neither `events` nor `state`, or feed it in another way",

@@ -1,6 +1,7 @@
 //! What `install` puts into a context's database, as statements that can be printed and run again.
 
 pub(crate) mod audit;
+pub mod compose;
 pub mod consumer;
 pub mod errand;
 pub(crate) mod inbox;
@@ -13,6 +14,7 @@ pub(crate) mod table;
 
 use crate::context::Database;
 use crate::file::run_all;
+use seamline_contract::composition::Composition;
 use seamline_contract::publication::Publication;
 use seamline_contract::resolve::ResolvedContract;
 use seamline_flow::errand::ErrandRules;
@@ -62,6 +64,14 @@ pub enum InstallError {
         /// What is other than wanted.
         difference: String,
     },
+    /// Something is there under the name of the view that composes a contract.
+    #[error("`{view}` is there, and is not the view that composes `{contract}`")]
+    View {
+        /// The contract.
+        contract: String,
+        /// The view.
+        view: String,
+    },
     /// Two projections would write one table, or one has no columns or no key.
     #[error("projection `{table}` {reason}")]
     Projection {
@@ -88,6 +98,9 @@ impl InstallError {
             }
             InstallError::Source { .. } => "name the table and its columns in the publication as they are",
             InstallError::Table { .. } => "let the subscription write another table, or move this one away",
+            InstallError::View { .. } => {
+                "name in the publication's `table` a view that is not there yet: it is made here"
+            }
             InstallError::Projection { .. } => "mend the subscription's `into`",
             InstallError::Sqlite(_) => "see what SQLite says; nothing was changed",
         }
@@ -109,6 +122,43 @@ impl Database {
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         run_all(&mut transaction, &statements).await?;
         producer::check(&mut transaction, contract).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Installs publishing of a derived contract that is composed from projections of this file, which are there: the view that
+    /// composes it, and what publishes a key again when a projection changes. Repeating it brings them up to date.
+    ///
+    /// # Errors
+    /// When something else is there under the view's name; nothing was changed then.
+    pub async fn install_composed(
+        &self,
+        contract: &ResolvedContract,
+        publication: &Publication,
+        composition: &Composition,
+    ) -> Result<(), InstallError> {
+        let mut statements = compose::view(composition);
+        statements.extend(producer::statements(contract, publication)?);
+        statements.extend(compose::triggers(contract, composition));
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        compose::check(&mut transaction, composition).await?;
+        run_all(&mut transaction, &statements).await?;
+        producer::check(&mut transaction, contract).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes away what publishes for contracts that are not composed from these projections any more.
+    ///
+    /// # Errors
+    /// SQLite's; nothing was changed then.
+    pub async fn forget_compositions(
+        &self,
+        projections: &[Projection],
+        compositions: &[Composition],
+    ) -> Result<(), InstallError> {
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        compose::forget(&mut transaction, projections, compositions).await?;
         Ok(transaction.commit().await?)
     }
 

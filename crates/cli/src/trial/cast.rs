@@ -148,7 +148,11 @@ fn part(estate: &Estate, publication: &Publication) -> Result<Part, String> {
         Feed::Projections => Some("projections"),
     };
     if let Some(feed) = feed {
-        return Err(format!("its feed is `{feed}`, which this version cannot run"));
+        let cannot = match publication.feed {
+            Feed::Projections => "which a trial does not play: install the context, and let its agent run",
+            Feed::Outbox | Feed::Cdc | Feed::Store | Feed::Snapshot => "which this version cannot run",
+        };
+        return Err(format!("its feed is `{feed}`, {cannot}"));
     }
     let current = estate.current(&publication.contract).ok_or("there is no such contract")?;
     let contract = resolve(estate, &current.reference())

@@ -180,6 +180,11 @@ fn a_contract_is_sent_at_its_hour_as_the_guide_says() {
 }
 
 #[test]
+fn two_contracts_are_composed_as_the_guide_says() {
+    follow("compose.md");
+}
+
+#[test]
 fn reference_data_travels_as_the_guide_says() {
     follow("reference-data.md");
 }

@@ -8,6 +8,7 @@ mod chinook_servers;
 mod chinook_shop;
 mod ci;
 mod compare;
+mod composed;
 mod demo;
 mod doctor;
 mod erase;

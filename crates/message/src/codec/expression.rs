@@ -1,8 +1,10 @@
-//! Invariants and flags: expressions over the full state. All use of the expression language is here.
+//! Invariants, flags and computed attributes: expressions over the full state. All use of the expression language is here.
 
 use super::CompileError;
+use crate::fit::fit;
 use crate::violation::{Rule, Violation};
-use seamline_contract::id::{AttributePath, EventName, InvariantName};
+use seamline_contract::attribute::Type;
+use seamline_contract::id::{AttributeName, AttributePath, EventName, InvariantName};
 use seamline_contract::resolve::ResolvedContract;
 use seamline_contract::value::Value;
 use seamline_expr::kind::Kind;
@@ -23,6 +25,15 @@ pub(super) struct Invariant {
 #[derive(Debug)]
 pub(super) struct Flag {
     name: InvariantName,
+    program: Program,
+}
+
+/// An attribute that follows from others.
+#[derive(Debug)]
+pub(super) struct Computed {
+    slot: usize,
+    name: AttributeName,
+    ty: Type,
     program: Program,
 }
 
@@ -47,17 +58,58 @@ impl Expressions {
         Ok(Flag { name: name.clone(), program })
     }
 
+    /// Returns the computed attributes of a contract, each behind those that it reads.
+    pub(super) fn computed(&self, contract: &ResolvedContract) -> Result<Vec<Computed>, CompileError> {
+        let mut waiting = Vec::new();
+        for (slot, attribute) in contract.attributes.iter().enumerate() {
+            let Some(text) = &attribute.computed else { continue };
+            let program = self.program(attribute.name.as_str(), text)?;
+            let (name, ty) = (attribute.name.clone(), attribute.shape.ty.clone());
+            waiting.push(Computed { slot, name, ty, program });
+        }
+        let mut ordered = Vec::with_capacity(waiting.len());
+        while !waiting.is_empty() {
+            let is_ready = |it: &Computed| {
+                it.program.uses().iter().all(|path| waiting.iter().all(|other| other.name != *path.first()))
+            };
+            let Some(at) = waiting.iter().position(is_ready) else {
+                let name = waiting[0].name.to_string();
+                return Err(CompileError::Expression {
+                    name,
+                    reasons: "it is computed from itself".to_owned(),
+                });
+            };
+            ordered.push(waiting.remove(at));
+        }
+        Ok(ordered)
+    }
+
     fn boolean(&self, name: &str, text: &str) -> Result<Program, CompileError> {
-        let refuse = |reasons: String| CompileError::Expression { name: name.to_owned(), reasons };
-        let together = |errors: Vec<ExprError>| {
-            refuse(errors.iter().map(|error| error.message.as_str()).collect::<Vec<&str>>().join("; "))
-        };
-        let program = compile(text, &self.0).map_err(together)?;
+        let program = self.program(name, text)?;
         if *program.kind() == Kind::Boolean {
             Ok(program)
         } else {
-            Err(refuse("not true or false".to_owned()))
+            let reasons = "not true or false".to_owned();
+            Err(CompileError::Expression { name: name.to_owned(), reasons })
         }
+    }
+
+    fn program(&self, name: &str, text: &str) -> Result<Program, CompileError> {
+        compile(text, &self.0).map_err(|errors: Vec<ExprError>| {
+            let reasons = errors.iter().map(|error| error.message.as_str()).collect::<Vec<&str>>().join("; ");
+            CompileError::Expression { name: name.to_owned(), reasons }
+        })
+    }
+}
+
+impl Computed {
+    /// Puts its value into a row.
+    pub(super) fn fill(&self, row: &mut [Value]) -> Result<(), Violation> {
+        let broken = |what| Violation::new(Rule::Type, format!("state.{}", self.name), what);
+        let value = self.program.eval(row).map_err(|_| broken("cannot be computed"))?;
+        row[self.slot] =
+            fit(value, &self.ty).ok_or_else(|| broken("what is computed does not fit its type"))?;
+        Ok(())
     }
 }
 

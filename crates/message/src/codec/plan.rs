@@ -1,7 +1,7 @@
 //! The plan: all that is known of a contract before the first message, by channel.
 
 use super::CompileError;
-use super::expression::{Expressions, Flag, Invariant};
+use super::expression::{Computed, Expressions, Flag, Invariant};
 use super::form::{self, Field, Form, Members};
 use seamline_contract::attribute::{Shape, Type};
 use seamline_contract::channel::{Event, View};
@@ -74,6 +74,8 @@ pub(super) struct Plan {
     pub(super) partition_by: Vec<usize>,
     /// The whole key decides the partition, in its order.
     pub(super) partition_by_key: bool,
+    /// The computed attributes, each behind those that it reads.
+    pub(super) computed: Vec<Computed>,
     pub(super) invariants: Vec<Invariant>,
     pub(super) moving: Vec<Moving>,
     pub(super) events: Vec<EventPlan>,
@@ -103,6 +105,7 @@ impl Plan {
             key,
             partition_by_key: contract.partition_by == contract.key,
             partition_by,
+            computed: expressions.computed(contract)?,
             invariants: invariants?,
             moving: moving(contract),
             events: events?,

@@ -1,11 +1,11 @@
 //! Projection tables with their marker columns, and the tables of lanes, inbox and quarantine.
 
-use super::{InstallError, claim, inbox, table, table_consumer};
+use super::{InstallError, claim, compose, inbox, table, table_consumer};
 use crate::cell;
 use crate::sql::{literal, quoted};
 use seamline_flow::store::{Projection, RehearsedBy};
-use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeSet;
 
 /// The columns beside the declared ones, with their types: what is kept of the message that a row came from.
@@ -168,7 +168,7 @@ pub(crate) async fn add_columns(
     for (idx, column) in columns(projection).into_iter().enumerate() {
         if !projection.key.contains(&idx) && !has(&column.name) {
             let add = format!("ALTER TABLE {table} ADD COLUMN {} {}", quoted(&column.name), column.ty);
-            sqlx::raw_sql(sqlx::AssertSqlSafe(add)).execute(&mut *conn).await?;
+            sqlx::raw_sql(AssertSqlSafe(add)).execute(&mut *conn).await?;
         }
     }
     Ok(())
@@ -237,15 +237,19 @@ async fn check_table(
     projection: &Projection,
     oid: i64,
 ) -> Result<Option<String>, sqlx::Error> {
-    let there = "SELECT c.relkind::text, c.relrowsecurity, \
-        (SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal LIMIT 1), \
+    // Those of ours that publish a composed contract read the rows, and change nothing of them.
+    let there = format!(
+        "SELECT c.relkind::text, c.relrowsecurity, \
+        (SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND NOT {} LIMIT 1), \
         (SELECT r.rulename::text FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN' LIMIT 1), \
         (SELECT array_agg(a.attname::text ORDER BY k.place) FROM pg_index i, \
          unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) \
          JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attnum = k.attnum \
          WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts) \
-        FROM pg_class c WHERE c.oid = $1::oid";
-    let row = sqlx::query(there).bind(oid).fetch_one(conn).await?;
+        FROM pg_class c WHERE c.oid = $1::oid",
+        compose::IS_OURS
+    );
+    let row = sqlx::query(AssertSqlSafe(there)).bind(oid).fetch_one(conn).await?;
     if !matches!(row.get::<&str, _>(0), "r" | "p") {
         return Ok(Some("is no table".to_owned()));
     }

@@ -3,7 +3,7 @@
 use super::consumer::NAME_BYTES;
 use super::{InstallError, claim, publish, set, size, source_view, table, table_consumer, value};
 use crate::sql::{literal, quoted};
-use seamline_contract::publication::Publication;
+use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::ResolvedContract;
 use sqlx::postgres::PgConnection;
 
@@ -51,7 +51,7 @@ pub fn statements(
     statements.extend(publish::CHECKS.iter().map(|check| (*check).to_owned()));
     statements.push(size::CHECK.to_owned());
     statements.push(publish::state_function(contract));
-    statements.push(publish::function(contract));
+    statements.push(publish::function(contract, publication.feed == Feed::Projections));
     statements.extend(publish::strict(contract, publication.strict));
     statements.push(publish::LOCK.to_owned());
     statements.push(publish::DISPATCH.to_owned());

@@ -29,7 +29,7 @@ pub(crate) const RINGS: &str = "(current_setting('max_prepared_transactions') = 
 const PINNED: &str = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp";
 
 /// Settings by which PostgreSQL prints values inside of JSON.
-const PRINTED: &str = " SET timezone = 'UTC' SET bytea_output = 'hex' SET extra_float_digits = 1 SET intervalstyle = 'postgres' \
+pub(super) const PRINTED: &str = " SET timezone = 'UTC' SET bytea_output = 'hex' SET extra_float_digits = 1 SET intervalstyle = 'postgres' \
      SET datestyle = 'ISO, YMD'";
 
 /// Checks that need more than one expression.
@@ -140,8 +140,9 @@ fn events(contract: &ResolvedContract) -> &[Event] {
     contract.contract.events.as_ref().map_or(&[], |events| &events.events)
 }
 
-/// Returns the function that publishes one contract.
-pub(crate) fn function(contract: &ResolvedContract) -> String {
+/// Returns the function that publishes one contract. Of a composed one each row names the records that it is made of, and none is
+/// refused for its size, as where projections publish it.
+pub(crate) fn function(contract: &ResolvedContract, is_composed: bool) -> String {
     let id = &contract.contract.name.contract;
     let events_known: Vec<String> =
         events(contract).iter().map(|event| literal(event.name.as_str())).collect();
@@ -181,9 +182,9 @@ END $seamline$",
         parse = parse(contract),
         id = literal(id.as_str()),
         lock = lock(contract),
-        early = if mutant::is(Mutant::StateBeforeLock) { read(contract) } else { String::new() },
-        read = if mutant::is(Mutant::StateBeforeLock) { String::new() } else { read(contract) },
-        size = size::refusal_of(contract),
+        early = if mutant::is(Mutant::StateBeforeLock) { read(contract, is_composed) } else { String::new() },
+        read = if mutant::is(Mutant::StateBeforeLock) { String::new() } else { read(contract, is_composed) },
+        size = if is_composed { String::new() } else { size::refusal_of(contract) },
         write = write(contract),
         moved = moved(contract),
         bell = bell(),
@@ -325,8 +326,9 @@ fn lock(contract: &ResolvedContract) -> String {
 
 /// Reads the state of the key, and what the next row of the key finds as published before: the values of attributes with
 /// moves, and nothing once the key ended. A statement of its own, so that its snapshot is younger than the lock.
-fn read(contract: &ResolvedContract) -> String {
+fn read(contract: &ResolvedContract, is_composed: bool) -> String {
     let view = source_view::name(&contract.contract.name.contract);
+    let (lineage, causation) = if is_composed { (", s.lineage", ", p_causation") } else { ("", "") };
     let ends: Vec<String> = events(contract)
         .iter()
         .filter(|event| event.ends)
@@ -342,7 +344,7 @@ fn read(contract: &ResolvedContract) -> String {
     found_state := p_state;
     after := {};
   ELSIF may_be THEN
-    SELECT s.state, s.{MOVES} INTO found_state, after FROM {view} AS s WHERE {} LIMIT 1;
+    SELECT s.state, s.{MOVES}{lineage} INTO found_state, after{causation} FROM {view} AS s WHERE {} LIMIT 1;
   END IF;
 {ended}",
         source_view::moves(contract, |name| format!("(p_state::json -> {})::text", literal(name))),
@@ -361,19 +363,8 @@ fn moved(contract: &ResolvedContract) -> String {
     )
 }
 
-/// The row goes to the outbox of the minute.
-fn write(contract: &ResolvedContract) -> String {
-    let insert = |table: usize| {
-        format!(
-            "    INSERT INTO seamline.outbox_{table} (id, contract, version, key, change, details, effective, reason, state, moved, \
-previous, correlation, causation, traceparent)
-      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, found_state, before, \
-chain, p_correlation, p_causation, p_traceparent);
-",
-            literal(contract.contract.name.contract.as_str()),
-            literal(&contract.contract.version.to_string()),
-        )
-    };
+/// Returns the statement that chooses the outbox of the minute, by what goes into each.
+pub(super) fn by_minute(insert: impl Fn(usize) -> String) -> String {
     format!(
         "  CASE floor(date_part('epoch', clock_timestamp()) / 60)::bigint % 3
   WHEN 0 THEN
@@ -387,8 +378,24 @@ chain, p_correlation, p_causation, p_traceparent);
     )
 }
 
+/// The row goes to the outbox of the minute.
+fn write(contract: &ResolvedContract) -> String {
+    let insert = |table: usize| {
+        format!(
+            "    INSERT INTO seamline.outbox_{table} (id, contract, version, key, change, details, effective, reason, state, moved, \
+previous, correlation, causation, traceparent)
+      VALUES (drawn, {}, {}, p_key, p_change, p_details, p_effective, p_reason, found_state, before, \
+chain, p_correlation, p_causation, p_traceparent);
+",
+            literal(contract.contract.name.contract.as_str()),
+            literal(&contract.contract.version.to_string()),
+        )
+    };
+    by_minute(insert)
+}
+
 /// Rings while the relay sleeps.
-fn bell() -> String {
+pub(super) fn bell() -> String {
     format!(
         "  IF NOT pg_try_advisory_xact_lock_shared({BELL}) AND {RINGS} THEN
     PERFORM pg_notify('{CHANNEL}', '');

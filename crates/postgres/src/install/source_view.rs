@@ -1,10 +1,10 @@
 //! The source view of a contract: its key, and its state as JSON in source form, from the columns of the publication.
 
-use super::InstallError;
+use super::{InstallError, compose};
 use crate::sql::{literal, quoted};
 use seamline_contract::attribute::{Attribute, Shape, Type};
 use seamline_contract::id::{AttributePath, ContractId};
-use seamline_contract::publication::{Column, Publication};
+use seamline_contract::publication::{Column, Feed, Publication};
 use seamline_contract::resolve::ResolvedContract;
 use std::collections::BTreeSet;
 
@@ -60,7 +60,8 @@ pub(crate) fn source_view(
 ) -> Result<SourceView, InstallError> {
     let mut reader = Reader { contract, publication, columns: BTreeSet::new() };
     let mut members = Vec::with_capacity(contract.attributes.len());
-    for attribute in &contract.attributes {
+    // What the contract computes is computed when the row is read.
+    for attribute in contract.attributes.iter().filter(|it| it.computed.is_none()) {
         let path = AttributePath::from(attribute.name.clone());
         members.push((attribute.name.to_string(), reader.value(&path, Some(&attribute.shape))?));
     }
@@ -82,8 +83,12 @@ pub(crate) fn source_view(
         let member = members.iter().find(|(member, _)| member == name);
         member.map_or("NULL".to_owned(), |(_, value)| format!("to_json({value})::text"))
     };
+    let lineage = match publication.feed {
+        Feed::Projections => format!(",\n  t.{} AS lineage", compose::LINEAGE),
+        Feed::Outbox | Feed::Cdc | Feed::Store | Feed::Snapshot => String::new(),
+    };
     let statement = format!(
-        "CREATE OR REPLACE VIEW {} AS SELECT\n{}  '[' || {} || ']' AS key,\n  {}::text AS state,\n  {} AS {MOVES}\nFROM {} AS t\nWHERE {}",
+        "CREATE OR REPLACE VIEW {} AS SELECT\n{}  '[' || {} || ']' AS key,\n  {}::text AS state,\n  {} AS {MOVES}{lineage}\nFROM {} AS t\nWHERE {}",
         name(&contract.contract.name.contract),
         columns.concat(),
         texts.join(" || ',' || "),
@@ -198,7 +203,7 @@ fn scalar(shape: Option<&Shape>, column: &str) -> String {
 }
 
 /// Returns an expression for the canonical text of a key column.
-fn key_text(ty: &Type, column: &str) -> String {
+pub(super) fn key_text(ty: &Type, column: &str) -> String {
     let text = format!("seamline.text_of({column})");
     match ty {
         Type::Integer => format!("seamline.whole_of({text})"),

@@ -1,6 +1,6 @@
 //! The tables that Seamline keeps in schema `seamline`, with the version of each one's format.
 
-use super::table_consumer;
+use super::{compose, table_consumer};
 use crate::logical::slot::STORED_VERSION;
 
 /// A stored table: name within the schema, version of its format, statements that make it where it is missing.
@@ -184,7 +184,7 @@ pub(crate) fn known(name: &str) -> Option<i32> {
     if name == "slot" {
         return Some(STORED_VERSION);
     }
-    let sets = [table_consumer::SHARED, PRODUCER, SEALING, table_consumer::CONSUMER];
+    let sets = [table_consumer::SHARED, PRODUCER, SEALING, &[compose::TABLE], table_consumer::CONSUMER];
     sets.iter().flat_map(|set| set.iter()).find(|table| table.name == name).map(|table| table.version)
 }
 

@@ -6,6 +6,7 @@ mod cancel;
 mod columns;
 mod commit;
 mod compare;
+mod composed;
 mod conformance_source;
 mod conformance_store;
 mod fixture;

@@ -5,7 +5,7 @@ use super::{set, size, source_view, table};
 use crate::file::{literal, quoted};
 use seamline_contract::attribute::Type;
 use seamline_contract::channel::Event;
-use seamline_contract::publication::Publication;
+use seamline_contract::publication::{Feed, Publication};
 use seamline_contract::resolve::ResolvedContract;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
@@ -57,7 +57,7 @@ pub fn statements(
     statements.push(source_view::statement(contract, publication)?);
     statements.push(PUBLISH.replace("CREATE VIEW", "CREATE VIEW IF NOT EXISTS"));
     statements.push(UNKNOWN.to_owned());
-    statements.push(trigger(contract));
+    statements.push(trigger(contract, publication.feed == Feed::Projections));
     statements.extend(contract.contract.reference.as_ref().map(|_| set::statement(id)));
     Ok(statements)
 }
@@ -78,8 +78,10 @@ fn trigger_name(contract: &ResolvedContract) -> String {
     quoted(&format!("seamline_publish_{}", contract.contract.name.contract))
 }
 
-/// Returns the trigger that answers `INSERT INTO seamline_publish` for one contract.
-fn trigger(contract: &ResolvedContract) -> String {
+/// Returns the trigger that answers `INSERT INTO seamline_publish` for one contract. Of a composed one each row names the records
+/// that it is made of, and none is refused for its size: who writes it is no service that could mend it, and the relay sets it
+/// aside.
+fn trigger(contract: &ResolvedContract, is_composed: bool) -> String {
     let id = contract.contract.name.contract.as_str();
     let view = source_view::name(&contract.contract.name.contract);
     let refuse = |when: &str, why: &str| {
@@ -120,7 +122,7 @@ fn trigger(contract: &ResolvedContract) -> String {
          previous, correlation, causation, traceparent, written_at)\n  \
          SELECT {contract}, {version}, NEW.key, NEW.change, NEW.details, NEW.effective, NEW.reason, \
          (SELECT s.state FROM {view} AS s WHERE {has_key} LIMIT 1), k.moved, {previous}, \
-         NEW.correlation, NEW.causation, NEW.traceparent, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')\n  \
+         NEW.correlation, {causation}, NEW.traceparent, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')\n  \
          FROM (SELECT 1) LEFT JOIN seamline_key AS k ON k.contract = {contract} AND k.key = NEW.key;\n\
          {refusals}  \
          INSERT INTO seamline_key (contract, key, sequence, chains, moved, written)\n  \
@@ -132,7 +134,13 @@ fn trigger(contract: &ResolvedContract) -> String {
         contract = literal(id),
         version = literal(&contract.contract.version.to_string()),
         checks = checks.concat(),
-        refusals = size::refusals(contract),
+        refusals = if is_composed { String::new() } else { size::refusals(contract) },
+        causation = if is_composed {
+            let has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key");
+            format!("(SELECT s.lineage FROM {view} AS s WHERE {has_key} LIMIT 1)")
+        } else {
+            "NEW.causation".to_owned()
+        },
         has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key"),
         previous = by_event(contract, "'{}'", |chains| {
             let member =

@@ -1,10 +1,10 @@
 //! The source view of a contract: its key, and its state as JSON in source form, from the columns of the publication.
 
-use super::InstallError;
+use super::{InstallError, compose};
 use crate::file::{literal, quoted};
 use seamline_contract::attribute::{Attribute, Shape, Type};
 use seamline_contract::id::{AttributePath, ContractId};
-use seamline_contract::publication::{Column, Publication};
+use seamline_contract::publication::{Column, Feed, Publication};
 use seamline_contract::resolve::ResolvedContract;
 
 /// How many members SQLite surely takes in one call of `json_object`: 127 arguments, two for a member.
@@ -30,7 +30,8 @@ pub(crate) fn statement(
 ) -> Result<String, InstallError> {
     let reader = Reader { contract, publication };
     let mut members = Vec::with_capacity(contract.attributes.len());
-    for attribute in &contract.attributes {
+    // What the contract computes is computed when the row is read.
+    for attribute in contract.attributes.iter().filter(|it| it.computed.is_none()) {
         let path = AttributePath::from(attribute.name.clone());
         members.push((attribute.name.to_string(), reader.value(&path, Some(&attribute.shape))?));
     }
@@ -42,8 +43,12 @@ pub(crate) fn statement(
         columns.push(format!("  {column} AS {},\n", key_column(idx)));
         there.push(format!("{column} IS NOT NULL"));
     }
+    let lineage = match publication.feed {
+        Feed::Projections => format!(",\n  t.{} AS lineage", compose::LINEAGE),
+        Feed::Outbox | Feed::Cdc | Feed::Store | Feed::Snapshot => String::new(),
+    };
     Ok(format!(
-        "CREATE VIEW {} AS SELECT\n{}  json_array({}) AS key,\n  {} AS state\nFROM {} AS t\nWHERE {}",
+        "CREATE VIEW {} AS SELECT\n{}  json_array({}) AS key,\n  {} AS state{lineage}\nFROM {} AS t\nWHERE {}",
         name(&contract.contract.name.contract),
         columns.concat(),
         texts.join(", "),
@@ -210,7 +215,7 @@ fn scalar(shape: Option<&Shape>, column: &str) -> String {
 }
 
 /// Returns an expression for the canonical text of a key column.
-fn key_text(ty: &Type, column: &str) -> String {
+pub(super) fn key_text(ty: &Type, column: &str) -> String {
     match ty {
         Type::Uuid => uuid_text(column),
         Type::Boolean => format!(
