@@ -44,6 +44,7 @@ def arguments():
     flood = commands.add_parser("flood")
     flood.add_argument("--rows", type=int, default=200_000)
     flood.add_argument("--acts")
+    flood.add_argument("--table", default="item", help="what the table of items is called now")
     inject = commands.add_parser("inject")
     inject.add_argument("kinds", nargs="+")
     inject.add_argument("--quiet-from", type=int, help="only keys that writers of so many keys leave alone")
@@ -122,7 +123,7 @@ def main():
     elif args.command == "flood":
         from .drive import flood
 
-        say(flood(world, args.rows, args.acts))
+        say(flood(world, args.rows, args.acts, args.table))
     elif args.command == "work":
         from .work import work
 

@@ -18,7 +18,8 @@ from psycopg import IsolationLevel, errors
 from .estate import ITEM, ORDER, canonical, key_text
 
 LEVELS = [IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
-REFUSED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+# The last: a table has another name for a while.
+REFUSED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable, errors.UndefinedTable)
 GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 NOTE = (
     "INSERT INTO journal (sequence, act, contract, key, change, reason, details, effective, state) "
@@ -299,14 +300,14 @@ def drive(world, options, stop):
     return total | {"failures": failures}
 
 
-def flood(world, rows, acts):
+def flood(world, rows, acts, table):
     """One transaction that publishes many rows, and is written down as one act."""
     act = str(uuid.uuid4())
     counted = datetime(2026, 2, 3, tzinfo=timezone.utc)
     begun = time.monotonic()
     with world.connect("stock") as conn:
         conn.execute(
-            "INSERT INTO item SELECT 'bulk', 'B' || n, n %% 500, (n %% 1000) / 7.0, %s, n %% 2 = 0 FROM generate_series(1, %s) n "
+            f"INSERT INTO {table} AS item SELECT 'bulk', 'B' || n, n %% 500, (n %% 1000) / 7.0, %s, n %% 2 = 0 FROM generate_series(1, %s) n "
             "ON CONFLICT (site, article) DO UPDATE SET level = excluded.level + 1, locked = NOT item.locked",
             (counted, rows),
         )
@@ -314,7 +315,7 @@ def flood(world, rows, acts):
             "INSERT INTO journal (sequence, act, contract, key, change, state) SELECT seamline.publish('item', 'ItemCounted', "
             "'[\"bulk\",\"' || article || '\"]'), %s, 'item', '[\"bulk\",\"' || article || '\"]', 'ItemCounted', "
             "'{\"cost\":\"' || cost || '\",\"countedAt\":\"' || %s || '\",\"level\":\"' || level || '\",\"locked\":' || locked || '}' "
-            "FROM item WHERE site = 'bulk'",
+            f"FROM {table} AS item WHERE site = 'bulk'",
             (act, moment(counted)),
         )
     if acts:

@@ -2,6 +2,7 @@
 
 mod audit;
 mod server;
+mod tables;
 
 use crate::compiled::{Compiled, projections};
 use crate::database::{Database, Needs};
@@ -18,7 +19,6 @@ use seamline_flow::lease::Leases;
 use seamline_flow::log::{Log, TopicSpec};
 use seamline_flow::outlet::OutletSet;
 use seamline_flow::source::Source;
-use seamline_flow::store::Store;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -243,38 +243,9 @@ async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks:
         }
     }
     checks.well("installed", &subject, "all tables are there");
-    columns(&database, compiled, &install, checks).await;
+    tables::examine(&database, compiled, &install, checks).await;
     leases(&database, &subject, context, compiled, checks).await;
     audit::examine(&database, site, context, compiled, checks).await;
-}
-
-/// Reads each source view and each projection as the workers do: a column that is gone is found here.
-async fn columns(database: &Database, compiled: &Compiled, install: &str, checks: &mut Checks) {
-    for outlet in compiled.outlets.iter().flat_map(|outlets| outlets.iter()) {
-        let subject = outlet.contract.to_string();
-        match database.scan(&outlet.contract.name.contract, None, 1).await {
-            Ok(_) => checks.well("source", &subject, "can be read"),
-            Err(error) => checks.ill(
-                "source",
-                &subject,
-                format!("cannot be read: {error}"),
-                format!("let table and publication agree, then {install}"),
-            ),
-        }
-    }
-    for intake in &compiled.intakes {
-        let Some(state) = &intake.state else { continue };
-        let subject = intake.subscription.to_string();
-        match database.rows(&state.projection, None, 1).await {
-            Ok(_) => checks.well("projection", &subject, "can be read"),
-            Err(error) => checks.ill(
-                "projection",
-                &subject,
-                format!("`{}` cannot be read: {error}", state.projection.table),
-                format!("put its columns back, then {install}"),
-            ),
-        }
-    }
 }
 
 async fn leases(

@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         let (metrics, pulse) = (Arc::new(Metrics::new()), Arc::new(Pulse::default()));
         if let Some(listener) = listen(args.health, HEALTH, "--health", args.until_idle).await? {
-            eprintln!("health and metrics on http://{}", listener.local_addr()?);
+            announce(&format!("health and metrics on http://{}", listener.local_addr()?));
             tokio::spawn(health::serve(listener, Arc::clone(&metrics), Arc::clone(&pulse)));
         }
         answer_requests(args, &site, &contexts, &metrics).await?;
@@ -222,7 +222,7 @@ async fn answer_requests(
     let Some(requests) = opened.map_err(refused)? else { return Ok(()) };
     let listener = listen(args.requests, REQUESTS, "--requests", args.until_idle).await?;
     let Some(listener) = listener else { return Ok(()) };
-    eprintln!("requests for {} on http://{}", requests.offered().join(", "), listener.local_addr()?);
+    announce(&format!("requests for {} on http://{}", requests.offered().join(", "), listener.local_addr()?));
     tokio::spawn(requests::serve(listener, Arc::new(requests)));
     Ok(())
 }
@@ -318,4 +318,9 @@ impl<'a> Quiet<'a> {
         let _ = std::io::stderr().flush();
         self.told = (Instant::now(), self.moved.1);
     }
+}
+
+/// Says something to whoever started the agent. Where it can be written nowhere, such as on a full disk, the agent goes on.
+fn announce(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -20,6 +20,8 @@ pub(crate) fn start(format: Option<LogFormat>) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // What cannot be written, such as to a full disk, ends nobody.
+        .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE)
         .with_target(false);
     // Somebody in this process logs already: then that is how it is done.

@@ -61,11 +61,13 @@ pub enum Mutant {
     CoalesceFirst,
     /// Of one sequence with two contents the second wins.
     ConflictApplied,
+    /// A relay takes any log for that of its source.
+    RewindUnseen,
 }
 
 impl Mutant {
     /// All of them: first those that the simulator knows, then those that only real servers show.
-    pub const ALL: [Mutant; 29] = [
+    pub const ALL: [Mutant; 30] = [
         Mutant::IdAfterLast,
         Mutant::PositionBeforeRows,
         Mutant::LostTombstone,
@@ -95,6 +97,7 @@ impl Mutant {
         Mutant::DeletionLost,
         Mutant::CoalesceFirst,
         Mutant::ConflictApplied,
+        Mutant::RewindUnseen,
     ];
 
     /// Returns those that the simulator must catch.
@@ -134,6 +137,7 @@ impl Mutant {
             Mutant::DeletionLost => "deletion-lost",
             Mutant::CoalesceFirst => "coalesce-first",
             Mutant::ConflictApplied => "conflict-applied",
+            Mutant::RewindUnseen => "rewind-unseen",
         }
     }
 }

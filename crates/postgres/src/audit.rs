@@ -7,6 +7,7 @@ use crate::sql::{corrupt, not_applied, signed, unsigned};
 use crate::store::lane::{end_of, partition, partition_of};
 use jiff::Timestamp;
 use seamline_flow::audit::keep::{AuditGrip, AuditTaken, AuditWrite, Auditing, Audits, Part};
+use seamline_flow::lease::holds;
 use seamline_flow::ledger::Entry;
 use seamline_flow::port::PortError;
 use seamline_flow::position::Position;
@@ -79,7 +80,7 @@ async fn take(
         FROM seamline.audit WHERE topic = $1 FOR UPDATE";
     let row = sqlx::query(found).bind(topic).fetch_one(&mut *conn).await?;
     let other = row.get::<Option<&str>, _>("holder").is_some_and(|other| other != holder);
-    if let Some(until) = until(&row)?.filter(|until| other && *until > now) {
+    if let Some(until) = until(&row)?.filter(|until| other && holds(*until, now)) {
         return Ok(AuditTaken::Busy { until });
     }
     let epoch = row.get::<i64, _>("epoch") + 1;

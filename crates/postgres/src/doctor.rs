@@ -1,10 +1,13 @@
 //! Facts about a database that tell why work stands still: version, formats, rights, clocks, old and forgotten transactions.
 
 use crate::database::Database;
-use crate::install::table;
+use crate::install::consumer::{self, table_name};
+use crate::install::{InstallError, source_view, table};
 use crate::logical::slot::{self, Standing};
 use crate::sql::not_applied;
+use seamline_contract::publication::Publication;
 use seamline_flow::port::PortError;
+use seamline_flow::store::Projection;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
@@ -165,6 +168,48 @@ impl Database {
         let there: Vec<String> =
             sqlx::query_scalar(there).bind(name).fetch_all(self.pool()).await.map_err(not_applied)?;
         Ok(columns.iter().filter(|column| !there.contains(column)).cloned().collect())
+    }
+}
+
+impl Database {
+    /// Returns the rights that an agent needs on the table of a projection and this role has not, as `RIGHT ON table`, sorted; none
+    /// where there is no such table.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn projection_rights_missing(&self, projection: &Projection) -> Result<Vec<String>, PortError> {
+        let missing = "SELECT right_name || ' ON ' || $1 FROM unnest(ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']) right_name \
+            WHERE NOT has_table_privilege(to_regclass($1), right_name) ORDER BY 1";
+        let missing = sqlx::query_scalar(missing).bind(table_name(self.schema(), &projection.table));
+        missing.fetch_all(self.pool()).await.map_err(not_applied)
+    }
+
+    /// Returns what of the table of a projection is other than when it was installed, so that not every row may be written; none
+    /// where all is well, or there is no table.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn projection_differs(&self, projection: &Projection) -> Result<Option<String>, PortError> {
+        let mut conn = self.pool().acquire().await.map_err(not_applied)?;
+        match consumer::check(&mut conn, projection, self.schema()).await {
+            Ok(()) => Ok(None),
+            Err(InstallError::Postgres(error)) => Err(not_applied(error)),
+            Err(error) => Ok(Some(error.to_string())),
+        }
+    }
+
+    /// Returns the table that the source view of a contract reads, where the publication names another: a view follows a table that
+    /// is renamed, and goes on reading it when another takes its name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn source_elsewhere(&self, publication: &Publication) -> Result<Option<String>, PortError> {
+        let read = "SELECT d.refobjid::regclass::text FROM pg_rewrite r JOIN pg_depend d ON d.objid = r.oid \
+            AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n' AND d.refobjid <> r.ev_class \
+            WHERE r.ev_class = to_regclass($1) AND d.refobjid IS DISTINCT FROM to_regclass($2) LIMIT 1";
+        let read = sqlx::query_scalar(read).bind(source_view::name(&publication.contract.contract));
+        let read = read.bind(source_view::table_name(publication));
+        read.fetch_optional(self.pool()).await.map_err(not_applied)
     }
 }
 

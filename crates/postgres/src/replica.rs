@@ -3,7 +3,7 @@
 use crate::database::{Database, commit};
 use crate::sql::{corrupt, not_applied};
 use jiff::Timestamp;
-use seamline_flow::lease::{Lease, Leases};
+use seamline_flow::lease::{Lease, Leases, holds, latest};
 use seamline_flow::port::PortError;
 use seamline_flow::store::Lane;
 use sqlx::Row;
@@ -33,13 +33,18 @@ async fn attend(
     let until = now.checked_add(ttl).unwrap_or(Timestamp::MAX).to_string();
     // Who else forgets them at this moment does it for both: nobody waits for a row that another deletes.
     let forget = "DELETE FROM seamline.replica WHERE holder IN (SELECT holder FROM seamline.replica \
-                  WHERE until <= $1::timestamptz AND holder <> $2 FOR UPDATE SKIP LOCKED)";
-    sqlx::query(forget).bind(now.to_string()).bind(holder).execute(&mut *conn).await?;
+                  WHERE (until <= $1::timestamptz OR until > $3::timestamptz) AND holder <> $2 FOR UPDATE SKIP LOCKED)";
+    sqlx::query(forget)
+        .bind(now.to_string())
+        .bind(holder)
+        .bind(latest(now).to_string())
+        .execute(&mut *conn)
+        .await?;
     let note = "INSERT INTO seamline.replica (holder, until) VALUES ($1, $2::timestamptz) \
                 ON CONFLICT (holder) DO UPDATE SET until = excluded.until";
     sqlx::query(note).bind(holder).bind(until).execute(&mut *conn).await?;
-    let there = "SELECT holder FROM seamline.replica WHERE until > $1::timestamptz ORDER BY holder";
-    sqlx::query_scalar(there).bind(now.to_string()).fetch_all(conn).await
+    let there = "SELECT holder FROM seamline.replica WHERE until > $1::timestamptz AND until <= $2::timestamptz ORDER BY holder";
+    sqlx::query_scalar(there).bind(now.to_string()).bind(latest(now).to_string()).fetch_all(conn).await
 }
 
 async fn leases(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Lease>, sqlx::Error> {
@@ -67,6 +72,7 @@ async fn leases(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Lease>, s
             leases.push(Lease { lane: Some(lane), holder: row.get(0), until: moment(row.get(1))? });
         }
     }
+    leases.retain(|lease: &Lease| holds(lease.until, now));
     Ok(leases)
 }
 

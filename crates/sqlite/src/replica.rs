@@ -5,7 +5,7 @@ use crate::context::Database;
 use crate::file::{begin, commit, corrupt, not_applied};
 use crate::source::end_of;
 use jiff::Timestamp;
-use seamline_flow::lease::{Lease, Leases};
+use seamline_flow::lease::{Lease, Leases, holds};
 use seamline_flow::port::PortError;
 use seamline_flow::store::Lane;
 use sqlx::Row;
@@ -40,7 +40,7 @@ async fn attend(
     let mut present = Vec::new();
     for row in there.fetch_all(&mut *conn).await? {
         let there: String = row.get("holder");
-        if moment(row.get("until"))? > now {
+        if holds(moment(row.get("until"))?, now) {
             present.push(there);
         } else {
             sqlx::query("DELETE FROM seamline_replica WHERE holder = ?")
@@ -77,7 +77,7 @@ async fn leases(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Lease
             });
         }
     }
-    leases.retain(|lease| lease.until > now);
+    leases.retain(|lease| holds(lease.until, now));
     Ok(leases)
 }
 

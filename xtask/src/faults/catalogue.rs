@@ -1,8 +1,9 @@
-//! The scenarios and the deliberate bugs: what is injected, what must hold, and which scenario must notice which bug.
+//! The scenarios: what is injected, and what must hold.
 
 use crate::faults::crash::{self, Point};
 use crate::faults::{
-    Done, Ground, commands, content, deploy, history, jobs, load, lost, majors, network, servers, sets,
+    Done, Ground, clocks, commands, content, deploy, disks, ends, history, jobs, load, lost, majors, network,
+    servers, sets, tables,
 };
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
@@ -152,6 +153,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         holds: BACK,
         run: |ground| servers::away(ground, |it| it.kafka.stop(), |it| it.kafka.restart()),
     },
+    // librdkafka 4134: gaps under an idempotent producer whose broker went away.
     Scenario {
         name: "broker-killed",
         alone: Alone::Servers,
@@ -172,6 +174,20 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fault: "PostgreSQL gets SIGKILL under load and is started again, twice.",
         holds: BACK,
         run: |ground| servers::away(ground, |it| it.postgres.kill9(), |it| it.postgres.restart()),
+    },
+    Scenario {
+        name: "broker-lost-its-end",
+        alone: Alone::Servers,
+        fault: "The broker gets SIGKILL under load, and the last second of each topic is cut off before it is started again.",
+        holds: "A case says so for each producer; the rebase of their outboxes mends every copy.",
+        run: ends::lost,
+    },
+    Scenario {
+        name: "disk-full-broker",
+        alone: Alone::Servers,
+        fault: "The broker cannot lengthen its files, and ends; then there is room, and it is started again.",
+        holds: BACK,
+        run: disks::broker,
     },
     Scenario {
         name: "commit-answer-lost",
@@ -214,6 +230,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Rows are those of the last state, every event is reacted to.",
         deploy::behind,
     ),
+    // parallel-consumer 826 and 857: partitions are stuck or lost when they change hands.
     shared(
         "agents-rolled",
         "Agents are replaced one after another under load, three times around.",
@@ -225,6 +242,43 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "A column, then a table of a consumer have another name for a while.",
         "Its lanes stand still, and go on by themselves.",
         deploy::altered,
+    ),
+    shared(
+        "disk-full-projection",
+        "The disk of a projection's table is full for a while.",
+        "Its lanes stand still, and go on by themselves.",
+        disks::projection,
+    ),
+    shared(
+        "disk-full-agent",
+        "No agent can write to any file: neither its log nor a temporary one.",
+        "They go on: an agent keeps nothing on a disk.",
+        disks::agent,
+    ),
+    shared(
+        "clock-steps",
+        "The clock of one of two agents of each context steps by hours, back and forward; ahead, it gets SIGKILL.",
+        "The others take over, though the leases end in hours.",
+        clocks::steps,
+    ),
+    shared(
+        "grants-revoked",
+        "Rights of the agents' role on a projection, then on the outbox, are revoked.",
+        "Work stands still; the log says so, and what the doctor names mends it.",
+        tables::revoked,
+    ),
+    // debezium 7801.
+    shared(
+        "second-unique-key",
+        "A consumer makes a value unique that rows pass on to each other.",
+        "The lane stands still, log, doctor and installation name the key; it goes on when it is dropped.",
+        tables::second_key,
+    ),
+    shared(
+        "table-renamed",
+        "A producer's table gets another name; then another table takes the old one.",
+        "Publishing follows the table; the doctor names both; installing refuses a name that is gone.",
+        tables::renamed,
     ),
     shared(
         "effective-times",
@@ -336,139 +390,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// A deliberate bug, what it does, and the scenario that must fail with it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Mutant {
-    pub(crate) name: &'static str,
-    pub(crate) does: &'static str,
-    pub(crate) scenario: &'static str,
-}
-
-/// The deliberate bugs that real servers show.
-pub(crate) const MUTANTS: &[Mutant] = &[
-    Mutant {
-        name: "id-after-last",
-        does: "The relay reads rows above the last id that it saw.",
-        scenario: "writers",
-    },
-    Mutant {
-        name: "state-before-lock",
-        does: "The state is read before its key is locked.",
-        scenario: "writers",
-    },
-    Mutant {
-        name: "fence-removed",
-        does: "Each producer has a name of its own, and fences nobody.",
-        scenario: "zombie-produced",
-    },
-    Mutant {
-        name: "removal-unfenced",
-        does: "Rows leave the outbox whoever holds it.",
-        scenario: "zombie-committed",
-    },
-    Mutant { name: "order-reversed", does: "A batch enters the log from its end.", scenario: "calm" },
-    Mutant { name: "view-uncut", does: "A view holds all attributes.", scenario: "calm" },
-    Mutant {
-        name: "position-before-rows",
-        does: "The projector stores its position before its rows.",
-        scenario: "killed-applied",
-    },
-    Mutant {
-        name: "reactions-after-position",
-        does: "The reactor stores its position before its reactions.",
-        scenario: "killed-reacting",
-    },
-    Mutant {
-        name: "commands-repeat",
-        does: "A command that comes twice is put into the inbox twice.",
-        scenario: "killed-commands",
-    },
-    Mutant {
-        name: "manifest-ignored",
-        does: "Rows of reference data are taken for a set before its manifest came.",
-        scenario: "killed-reference",
-    },
-    Mutant {
-        name: "offset-for-sequence",
-        does: "The record that came last wins, whatever its sequence.",
-        scenario: "repeated-records",
-    },
-    Mutant {
-        name: "lost-tombstone",
-        does: "A deletion leaves no tombstone at the consumer.",
-        scenario: "repeated-records",
-    },
-    Mutant {
-        name: "digest-of-meant",
-        does: "The digest is taken of what was meant, not of what was read.",
-        scenario: "drift",
-    },
-    Mutant {
-        name: "chain-across-incarnations",
-        does: "Events of an incarnation name those of an older one as their previous.",
-        scenario: "outbox-rebased",
-    },
-    Mutant {
-        name: "chain-of-newest",
-        does: "Events of an older major name the previous one of the newest.",
-        scenario: "majors",
-    },
-    Mutant {
-        name: "no-breaker",
-        does: "However many messages break their contract, all of them go aside.",
-        scenario: "poison-flood",
-    },
-    Mutant {
-        name: "job-cursor-before-rows",
-        does: "A job writes how far it has read before it keeps what it read.",
-        scenario: "job-killed",
-    },
-    Mutant {
-        name: "job-overwrites-newer",
-        does: "A job merges over what the lane applied after it.",
-        scenario: "job-beside-live",
-    },
-    Mutant { name: "chain-unnamed", does: "Events name no previous one.", scenario: "calm" },
-    Mutant {
-        name: "partition-of-another",
-        does: "Records of a key go to the partition after its own.",
-        scenario: "calm",
-    },
-    Mutant {
-        name: "applied-uncounted",
-        does: "A projector does not count what it applied.",
-        scenario: "calm",
-    },
-    Mutant {
-        name: "deletion-lost",
-        does: "An event that ends a key is followed by a state, and by no tombstone.",
-        scenario: "calm",
-    },
-    Mutant {
-        name: "effective-lost",
-        does: "When a change takes effect is not published.",
-        scenario: "effective-times",
-    },
-    Mutant {
-        name: "coalesce-first",
-        does: "Of several records of a key in one batch the first is written.",
-        scenario: "consumers-behind",
-    },
-    Mutant {
-        name: "conflict-applied",
-        does: "Of one sequence with two contents the second wins.",
-        scenario: "contradicting-records",
-    },
-];
-
 /// Returns the scenario of a name.
 pub(crate) fn scenario(name: &str) -> Result<&'static Scenario> {
     let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
     found.with_context(|| format!("no scenario `{name}`; `cargo x faults --list` names them"))
-}
-
-/// Returns the deliberate bug of a name.
-pub(crate) fn mutant(name: &str) -> Result<&'static Mutant> {
-    let found = MUTANTS.iter().find(|mutant| mutant.name == name);
-    found.with_context(|| format!("no mutant `{name}`; `cargo x faults --list` names them"))
 }

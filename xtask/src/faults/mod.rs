@@ -1,11 +1,15 @@
 //! `cargo x faults`: named scenarios on real servers, each judged by an oracle that shares nothing with the product; and
 //! deliberate bugs, each of which must make a scenario fail.
 
+mod bugs;
 mod catalogue;
+mod clocks;
 mod commands;
 mod content;
 mod crash;
 mod deploy;
+mod disks;
+mod ends;
 mod history;
 mod jobs;
 mod kit;
@@ -20,10 +24,12 @@ mod servers;
 mod sets;
 pub(crate) mod soak;
 mod stage;
+mod tables;
 mod verdict;
 
 use anyhow::{Context, Result, bail};
-use catalogue::{Alone, MUTANTS, SCENARIOS, mutant, scenario};
+use bugs::{MUTANTS, Mutant, mutant};
+use catalogue::{Alone, SCENARIOS, scenario};
 use kit::Kit;
 use pool::{Job, Pace};
 use stage::{Addresses, Stage};
@@ -196,7 +202,7 @@ impl Asked {
                     asked.jobs.extend(all_mutants()?);
                     asked.pace.at_once = AT_ONCE;
                 }
-                "--mutant" => asked.jobs.push(Job::with(mutant(value()?)?)?),
+                "--mutant" => asked.jobs.extend(jobs_of(mutant(value()?)?)?),
                 "--at-once" => asked.pace.at_once = number(value()?)?.clamp(1, 16) as usize,
                 "--program" => asked.program = Some(value()?.to_owned()),
                 "--seed" => asked.pace.seed = number(value()?)?,
@@ -217,16 +223,22 @@ impl Asked {
 }
 
 fn all_mutants() -> Result<Vec<Job>> {
-    MUTANTS.iter().map(Job::with).collect()
+    Ok(MUTANTS.iter().map(jobs_of).collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Returns a job for each scenario that must notice a bug.
+fn jobs_of(mutant: &'static Mutant) -> Result<Vec<Job>> {
+    mutant.scenarios.iter().map(|name| Ok(Job::with(mutant, scenario(name)?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, MUTANTS, SCENARIOS, scenario};
+    use super::{Asked, MUTANTS, SCENARIOS, all_mutants, scenario};
 
     #[test]
     fn each_mutant_has_a_scenario_and_each_name_is_there_once() {
-        assert!(MUTANTS.iter().all(|mutant| scenario(mutant.scenario).is_ok()));
+        assert!(MUTANTS.iter().all(|mutant| !mutant.scenarios.is_empty()));
+        assert!(MUTANTS.iter().flat_map(|mutant| mutant.scenarios).all(|name| scenario(name).is_ok()));
         let mut names: Vec<&str> = SCENARIOS.iter().map(|it| it.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -248,8 +260,10 @@ mod tests {
         let jobs = |args: &[&str]| Asked::read(args).unwrap().unwrap().jobs.len();
         assert_eq!(jobs(&[]), SCENARIOS.len());
         assert_eq!(jobs(&["calm", "poison"]), 2);
-        assert_eq!(jobs(&["--mutants"]), MUTANTS.len());
-        assert_eq!(jobs(&["--everything"]), SCENARIOS.len() + MUTANTS.len());
+        let bugs = all_mutants().unwrap().len();
+        assert!(bugs >= MUTANTS.len());
+        assert_eq!(jobs(&["--mutants"]), bugs);
+        assert_eq!(jobs(&["--everything"]), SCENARIOS.len() + bugs);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The page of documentation that is made from the tables of scenarios and deliberate bugs.
 
 use crate::faults::Options;
-use crate::faults::catalogue::{Alone, MUTANTS, SCENARIOS, Scenario};
+use crate::faults::bugs::MUTANTS;
+use crate::faults::catalogue::{Alone, SCENARIOS, Scenario};
 
 /// Where the page lies, from the root.
 pub(crate) const PATH: &str = "docs/proof/faults.md";
@@ -37,7 +38,7 @@ pub(crate) fn markdown() -> String {
     for scenario in SCENARIOS {
         let noticed: Vec<String> = MUTANTS
             .iter()
-            .filter(|mutant| mutant.scenario == scenario.name)
+            .filter(|mutant| mutant.scenarios.contains(&scenario.name))
             .map(|mutant| format!("`{}`", mutant.name))
             .collect();
         let Scenario { name, fault, holds, .. } = scenario;
@@ -58,7 +59,8 @@ pub(crate) fn markdown() -> String {
     page += "\n## Deliberate bugs\n\nA proof that cannot fail proves nothing. One build holds all of these; `SEAMLINE_MUTANT` chooses one \
              at run time, and its scenario\nmust then fail, after its fault was injected.\n\n| name | what it does | noticed by |\n|---|---|---|\n";
     for mutant in MUTANTS {
-        page += &format!("| `{}` | {} | `{}` |\n", mutant.name, mutant.does, mutant.scenario);
+        let by = mutant.scenarios.join("`, `");
+        page += &format!("| `{}` | {} | `{by}` |\n", mutant.name, mutant.does);
     }
     page
 }

@@ -1,6 +1,7 @@
 //! Runs scenarios, some side by side, and says of each how it ended.
 
-use crate::faults::catalogue::{Alone, Mutant, Scenario, scenario};
+use crate::faults::bugs::Mutant;
+use crate::faults::catalogue::{Alone, Scenario};
 use crate::faults::verdict::Outcome;
 use crate::faults::{Done, Ground};
 use serde_json::{Value, json};
@@ -33,8 +34,8 @@ impl Job {
     }
 
     /// Returns the job that must notice a bug.
-    pub(crate) fn with(mutant: &'static Mutant) -> anyhow::Result<Job> {
-        Ok(Job { scenario: scenario(mutant.scenario)?, mutant: Some(mutant) })
+    pub(crate) fn with(mutant: &'static Mutant, scenario: &'static Scenario) -> Job {
+        Job { scenario, mutant: Some(mutant) }
     }
 
     pub(crate) fn mutant(&self) -> Option<&'static str> {
@@ -185,7 +186,8 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 mod tests {
     use super::{Job, Queue};
     use crate::faults::Done;
-    use crate::faults::catalogue::{MUTANTS, scenario};
+    use crate::faults::bugs::MUTANTS;
+    use crate::faults::catalogue::scenario;
     use crate::faults::verdict::Outcome;
 
     fn done(injected: u64, outcome: fn(String) -> Outcome) -> Done {
@@ -198,7 +200,7 @@ mod tests {
         assert!(plain.is_well(&done(1, Outcome::Passed)));
         assert!(!plain.is_well(&done(1, Outcome::Failed)));
         assert!(!plain.is_well(&done(1, Outcome::Inconclusive)));
-        let bug = Job::with(&MUTANTS[0]).unwrap();
+        let bug = Job::with(&MUTANTS[0], scenario("writers").unwrap());
         assert!(bug.is_well(&done(1, Outcome::Failed)));
         assert!(!bug.is_well(&done(0, Outcome::Failed)));
         assert!(!bug.is_well(&done(1, Outcome::Passed)));

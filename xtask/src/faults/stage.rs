@@ -2,7 +2,7 @@
 
 use crate::faults::Done;
 use crate::faults::kit::Kit;
-use crate::faults::process::{Running, Said, run};
+use crate::faults::process::{Running, Said, run, within};
 use crate::faults::verdict::Outcome;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -197,6 +197,45 @@ impl<'a> Stage<'a> {
             command.env("SEAMLINE_STOP", stop);
         }
         Running::start(&mut command, self.folder.path(), &self.call_name(&words))
+    }
+
+    /// Starts the agent of a context as a role that is no superuser.
+    pub(crate) fn agent_as(&self, context: &str, role: &str) -> Result<Running> {
+        let lease = LEASE.to_string();
+        let words = ["agent", context, "--lease", &lease];
+        let mut command = self.command(&words);
+        self.as_role(&mut command, role);
+        Running::start(&mut command, self.folder.path(), &self.call_name(&words))
+    }
+
+    /// Lets a call of the program reach its databases as a role.
+    pub(crate) fn as_role(&self, command: &mut Command, role: &str) {
+        for context in CONTEXTS {
+            let url = self.url(context, &self.addresses.tested_postgres);
+            let url = url.replacen("postgres@", &format!("{role}@"), 1);
+            command.env(format!("{}_URL", context.to_uppercase()), url);
+        }
+    }
+
+    /// Waits until the log of any agent says something.
+    pub(crate) fn has_logged(&self, text: &str, time: Duration) -> bool {
+        let says = |file: fs::DirEntry| {
+            let is_log = file.file_name().to_string_lossy().contains("-agent");
+            is_log && fs::read_to_string(file.path()).is_ok_and(|log| log.contains(text))
+        };
+        let any =
+            || fs::read_dir(self.folder.path()).is_ok_and(|mut files| files.any(|it| it.is_ok_and(says)));
+        within(time, || any().then_some(())).is_some()
+    }
+
+    /// Returns a name that no other stage has, for what belongs to the whole server.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("{}_{what}", self.prefix)
+    }
+
+    /// Returns whether a directory of the broker is that of a partition of one of the stage's topics.
+    pub(crate) fn has_partition(&self, directory: &str) -> bool {
+        directory.starts_with(&format!("{}.", self.prefix))
     }
 
     /// Starts one agent for each context.

@@ -99,6 +99,16 @@ impl Kafka {
         format!("127.0.0.1:{}", self.ports.clients)
     }
 
+    /// Returns the folder of its topics' files.
+    pub fn data(&self) -> PathBuf {
+        self.server.folder().join("data")
+    }
+
+    /// Returns the number of its process, if it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.server.id()
+    }
+
     /// Returns the folder of Kafka's jars.
     pub fn jars(&self) -> String {
         self.jars.display().to_string()

@@ -135,7 +135,7 @@ fn transactions(facts: &Facts, subject: &str, checks: &mut Checks) {
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

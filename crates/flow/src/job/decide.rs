@@ -1,6 +1,7 @@
 //! What may become of a job: who may take it, and what an operator's word does to it.
 
 use crate::job::{Job, JobStage};
+use crate::lease::holds;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub fn taken(job: &Job, holder: &str, now: Timestamp, ttl: Duration) -> Option<J
         JobStage::Waiting | JobStage::Working => {}
         JobStage::Paused | JobStage::Done | JobStage::Failed | JobStage::Aborted => return None,
     }
-    if job.holder.as_ref().is_some_and(|(there, until)| there != holder && *until > now) {
+    if job.holder.as_ref().is_some_and(|(there, until)| there != holder && holds(*until, now)) {
         return None;
     }
     Some(held(job, holder, now, ttl))

@@ -6,6 +6,7 @@
 use crate::relay::generation::Written;
 use crate::source::{Act, OutboxRow};
 use seamline_message::digest::{Digest, DigestKey, Domain, digest};
+use seamline_message::mutant::{self, Mutant};
 use seamline_message::sequence::Sequence;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -103,6 +104,9 @@ fn digest_from(digits: &str) -> Option<Digest> {
 /// Returns how source and log stand to one another: the number beside the lease, the last batch record, and the rows that
 /// wait, at least up to the last of that batch.
 pub fn agree(removed: u64, log: Option<&BatchRecord>, waiting: &[OutboxRow]) -> Agreement {
+    if mutant::is(Mutant::RewindUnseen) {
+        return Agreement::Agrees;
+    }
     let Some(batch) = log else {
         return if removed == 0 {
             Agreement::Agrees

@@ -245,7 +245,10 @@ async fn check_table(
         (SELECT array_agg(a.attname::text ORDER BY k.place) FROM pg_index i, \
          unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) \
          JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attnum = k.attnum \
-         WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts) \
+         WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), \
+         (SELECT n.relname::text FROM pg_index i JOIN pg_class n ON n.oid = i.indexrelid WHERE i.indrelid = c.oid \
+          AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary AND NOT i.indkey::int2[] @> \
+          (SELECT p.indkey::int2[] FROM pg_index p WHERE p.indrelid = c.oid AND p.indisprimary) LIMIT 1) \
         FROM pg_class c WHERE c.oid = $1::oid",
         compose::IS_OURS
     );
@@ -265,8 +268,17 @@ async fn check_table(
     let wanted: Vec<String> =
         projection.key.iter().map(|idx| projection.columns[*idx].name.clone()).collect();
     let found: Option<Vec<String>> = row.get(4);
-    Ok((found.as_ref() != Some(&wanted)).then(|| {
+    if found.as_ref() != Some(&wanted) {
         let found = found.map_or("none".to_owned(), |found| literal(&found.join(", ")));
-        format!("has another primary key: {found}, not {}", literal(&wanted.join(", ")))
+        let wanted = literal(&wanted.join(", "));
+        return Ok(Some(format!("has another primary key: {found}, not {wanted}")));
+    }
+    // Records of different keys arrive in no common order: two that exchange a value would wait for each other for ever.
+    let unique: Option<&str> = row.get(5);
+    Ok(unique.map(|unique| {
+        format!(
+            "has the unique index `{unique}` beside its key, so that rows that pass a value on may block each other for ever; \
+             make it an index that is not unique"
+        )
     }))
 }

@@ -7,6 +7,7 @@ use futures_util::{Stream, TryStreamExt};
 use jiff::Timestamp;
 use seamline_contract::id::{Major, Version};
 use seamline_contract::served::chain_as_written;
+use seamline_flow::lease::holds;
 use seamline_flow::source::{Act, OutboxRow, Removal, Removed, SetAside, Taken, Tenure};
 use seamline_message::codec::Change;
 use seamline_message::mutant::{self, Mutant};
@@ -44,7 +45,7 @@ pub(super) async fn take_over(
     let (there, until): (Option<String>, Option<i64>) = (lease.get(2), lease.get(3));
     if let (Some(there), Some(until)) = (there, until) {
         let until = moment(until)?;
-        if there != holder && until > now {
+        if there != holder && holds(until, now) {
             return Ok(Taken::Busy { until });
         }
     }

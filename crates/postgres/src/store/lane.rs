@@ -4,6 +4,7 @@ use super::projection::Bound;
 use crate::sql::{corrupt, signed, unsigned};
 use jiff::Timestamp;
 use seamline_contract::id::SubscriptionRef;
+use seamline_flow::lease::holds;
 use seamline_flow::position::{Accounting, Position};
 use seamline_flow::store::{Grip, Gripped, Lane, LaneState};
 use seamline_message::key::RecordKey;
@@ -55,7 +56,7 @@ pub(super) async fn grip(
     let until: Option<i64> = row.get("until_micros");
     let until = until.map(Timestamp::from_microsecond).transpose().map_err(corrupt)?;
     let other = row.get::<Option<&str>, _>("holder").is_some_and(|other| other != holder);
-    if let Some(until) = until.filter(|until| other && *until > now && !force) {
+    if let Some(until) = until.filter(|until| other && holds(*until, now) && !force) {
         return Ok(Gripped::Busy { until });
     }
     let epoch = row.get::<i64, _>("epoch") + 1;

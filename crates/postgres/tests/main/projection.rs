@@ -81,6 +81,12 @@ async fn a_table_that_does_not_return_what_was_written_is_refused() {
             ),
             "has the trigger `swallow`, so that a row may not be what was written",
         ),
+        (
+            // debezium 7801: rows of one batch collide on a second unique key.
+            format!("{}; CREATE UNIQUE INDEX one ON covers (amount)", table(&plain)),
+            "has the unique index `one` beside its key, so that rows that pass a value on may block each other for ever; make it an \
+             index that is not unique",
+        ),
         ("CREATE VIEW covers AS SELECT 1 AS id".to_owned(), "is no table"),
     ] {
         let refused = said(&before, &projection("covers")).await;
@@ -96,6 +102,8 @@ async fn columns_of_the_service_and_other_schemas_are_welcome() {
          seen integer NOT NULL DEFAULT 0, amount numeric(12,2), {MARKERS})"
     );
     assert_eq!(said(&before, &projection("Own.covers")).await, Ok(()));
+    let with_key = format!("{before}; CREATE UNIQUE INDEX ON \"Own\".covers (amount, id)");
+    assert_eq!(said(&with_key, &projection("Own.covers")).await, Ok(()), "no two keys collide on it");
     let older = before.replace("amount numeric(12,2), ", "");
     assert_eq!(said(&older, &projection("Own.covers")).await, Ok(()), "a column declared since is added");
 }

@@ -6,6 +6,7 @@ use crate::file::{corrupt, signed, unsigned};
 use jiff::Timestamp;
 use seamline_contract::id::{Major, Version};
 use seamline_contract::served::chain_as_written;
+use seamline_flow::lease::holds;
 use seamline_flow::source::{Act, OutboxRow, Removal, Removed, SetAside, Taken, Tenure};
 use seamline_message::codec::Change;
 use seamline_message::sequence::Sequence;
@@ -40,7 +41,7 @@ pub(crate) fn held_by_another(
 ) -> Result<Option<Timestamp>, sqlx::Error> {
     let (Some(there), Some(until)) = (there, until) else { return Ok(None) };
     let until = moment(until)?;
-    Ok((there != holder && until > now).then_some(until))
+    Ok((there != holder && holds(until, now)).then_some(until))
 }
 
 /// Returns the text of the moment at which a lease ends.
