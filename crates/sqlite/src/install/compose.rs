@@ -35,7 +35,11 @@ pub fn view(composition: &Composition) -> Vec<String> {
             columns.push(format!("  {} AS {}", value(&it.shape, &of_it(&it.column)), quoted(&it.name)));
         }
         let record = literal(&format!("{}/", source.contract));
-        lineage.push(format!("coalesce({record} || printf('%019d', s{idx}.seamline_sequence) || ' ', '')"));
+        // Printed, no value would be zero.
+        lineage.push(format!(
+            "CASE WHEN s{idx}.seamline_sequence IS NULL THEN '' \
+             ELSE {record} || printf('%019d', s{idx}.seamline_sequence) || ' ' END"
+        ));
         let table = quoted(&source.table);
         if idx == 0 {
             joined.push_str(&format!("{table} AS s0"));
@@ -82,7 +86,8 @@ pub fn triggers(contract: &ResolvedContract, composition: &Composition) -> Vec<S
             let name = quoted(&trigger(composition, idx, when));
             let condition =
                 if when == "update" { format!(" WHEN {}", differs(source)) } else { String::new() };
-            let body: Vec<String> = rows.iter().map(|row| publish(contract, source, row)).collect();
+            let but = |row: &str| (rows.len() > 1 && row == "OLD").then_some("NEW");
+            let body: Vec<String> = rows.iter().map(|row| publish(contract, source, row, but(row))).collect();
             statements.push(format!("DROP TRIGGER IF EXISTS {name}"));
             statements.push(format!(
                 "CREATE TRIGGER {name} AFTER {} ON {}{condition} BEGIN\n{}END",
@@ -110,8 +115,8 @@ fn differs(source: &ComposedSource) -> String {
 }
 
 /// Returns the statement that publishes the key of a row: where it has a row now, or had one when it was published last. Of an
-/// update the row as it was counts where its key was another.
-fn publish(contract: &ResolvedContract, source: &ComposedSource, row: &str) -> String {
+/// update the row as it was counts `but` where its key was another.
+fn publish(contract: &ResolvedContract, source: &ComposedSource, row: &str, but: Option<&str>) -> String {
     let id = literal(contract.contract.name.contract.as_str());
     let key = |row: &str| {
         let text = |(slot, column): (&usize, &String)| {
@@ -122,10 +127,11 @@ fn publish(contract: &ResolvedContract, source: &ComposedSource, row: &str) -> S
     };
     let view = source_view::name(&contract.contract.name.contract);
     let has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "g.key");
+    let other = but.map(|but| format!(" AND g.key <> {}", key(but))).unwrap_or_default();
     format!(
         "  INSERT INTO seamline_publish (contract, key) SELECT {id}, g.key FROM (SELECT {} AS key) AS g\n  \
-         WHERE EXISTS (SELECT 1 FROM {view} AS s WHERE {has_key})\n  \
-         OR EXISTS (SELECT 1 FROM seamline_key AS k WHERE k.contract = {id} AND k.key = g.key AND k.moved IS NOT NULL);\n",
+         WHERE (EXISTS (SELECT 1 FROM {view} AS s WHERE {has_key})\n  \
+         OR EXISTS (SELECT 1 FROM seamline_key AS k WHERE k.contract = {id} AND k.key = g.key AND k.moved IS NOT NULL)){other};\n",
         key(row)
     )
 }
