@@ -2,8 +2,8 @@
 
 use crate::faults::crash::{self, Point};
 use crate::faults::{
-    Done, Ground, clocks, commands, content, deploy, disks, ends, history, jobs, load, lost, majors, network,
-    servers, sets, tables,
+    Done, Ground, aside, clocks, commands, content, deploy, disks, ends, history, jobs, load, lost, majors,
+    network, servers, sets, tables,
 };
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
@@ -375,6 +375,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Two thousand rows of one contract break it at once.",
         "A breaker lets the rest wait; what went aside is one issue, and is given up as one.",
         content::flood_of_poison,
+    ),
+    shared(
+        "quarantine-flood",
+        "Every key of a consumer is in its quarantine, and all are released at once while some change.",
+        "They are listed as one issue, soon; the release keeps their order, and bounds its memory.",
+        aside::flood,
     ),
     shared(
         "job-killed",

@@ -53,8 +53,13 @@ pub(crate) fn steps(ground: &Ground<'_>) -> Result<Done> {
         fs::write(stage.path("clock"), format!("{step}\n"))?;
         thread::sleep(STEP);
     }
+    // Those whose clock is right take over at once: it is seen while it lasts.
     let leases = "SELECT count(*)::text FROM seamline.lease WHERE until > now() + interval '1 hour'";
-    let ahead = stage.cell("sales", leases)? != "0" || stage.cell("stock", leases)? != "0";
+    let ahead = within(TAKEN, || match stage.cell("stock", leases) {
+        Ok(count) => (count != "0").then_some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    let ahead = ahead.transpose()?.is_some();
     stepping.into_iter().for_each(Running::kill);
     let batch = "SELECT batch::text FROM seamline.lease WHERE name = 'outbox'";
     let mut still = Vec::new();
