@@ -39,8 +39,8 @@ fn agent(stage: &Stage<'_>, context: &str, clock: &str) -> Result<Running> {
     Running::start(&mut command, stage.folder.path(), &format!("clock-agent-{context}"))
 }
 
-/// One of two agents of each context has a clock that steps back and forward by hours; ahead of all others it gets SIGKILL, with
-/// leases that end in hours: the other takes over all the same.
+/// One of two agents of each context has a clock that steps back and forward by hours; alone and ahead it gets SIGKILL, with leases
+/// that end in hours: the others take over all the same.
 pub(crate) fn steps(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
     fs::write(stage.path("clock"), "+0\n")?;
@@ -53,7 +53,10 @@ pub(crate) fn steps(ground: &Ground<'_>) -> Result<Done> {
         fs::write(stage.path("clock"), format!("{step}\n"))?;
         thread::sleep(STEP);
     }
-    // Those whose clock is right take over at once: it is seen while it lasts.
+    // Beside others that are at work its leases do not last: it must be alone for a while.
+    if let Some(outcome) = stop_all(right)? {
+        return stage.done(4, outcome);
+    }
     let leases = "SELECT count(*)::text FROM seamline.lease WHERE until > now() + interval '1 hour'";
     let ahead = within(TAKEN, || match stage.cell("stock", leases) {
         Ok(count) => (count != "0").then_some(Ok(())),
@@ -61,6 +64,7 @@ pub(crate) fn steps(ground: &Ground<'_>) -> Result<Done> {
     });
     let ahead = ahead.transpose()?.is_some();
     stepping.into_iter().for_each(Running::kill);
+    let right = stage.agents()?;
     let batch = "SELECT batch::text FROM seamline.lease WHERE name = 'outbox'";
     let mut still = Vec::new();
     for context in ["sales", "stock"] {
