@@ -2,8 +2,8 @@
 
 use crate::faults::crash::{self, Point};
 use crate::faults::{
-    Done, Ground, aside, clocks, commands, content, deploy, disks, ends, history, jobs, load, lost, majors,
-    network, servers, sets, tables,
+    Done, Ground, aside, commands, content, deploy, disks, ends, history, jobs, load, lost, majors, network,
+    servers, sets, tables,
 };
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
@@ -254,12 +254,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "No agent can write to any file: neither its log nor a temporary one.",
         "They go on: an agent keeps nothing on a disk.",
         disks::agent,
-    ),
-    shared(
-        "clock-steps",
-        "The clock of one of two agents of each context steps by hours, back and forward; ahead, it gets SIGKILL.",
-        "The others take over, though the leases end in hours.",
-        clocks::steps,
     ),
     shared(
         "grants-revoked",

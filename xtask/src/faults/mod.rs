@@ -4,7 +4,6 @@
 mod aside;
 mod bugs;
 mod catalogue;
-mod clocks;
 mod commands;
 mod content;
 mod crash;
