@@ -21,10 +21,9 @@ enum Sign {
 }
 
 /// What is needed, and the Debian package of each.
-const NEEDS: [(Sign, &str); 15] = [
+const NEEDS: [(Sign, &str); 14] = [
     (Sign::Postgres, "postgresql"),
     (Sign::File("/usr/sbin/pgbouncer"), "pgbouncer"),
-    (Sign::Program("faketime"), "faketime"),
     (Sign::Program("openssl"), "openssl"),
     (Sign::File("/usr/include/openssl/ssl.h"), "libssl-dev"),
     (Sign::Program("pkg-config"), "pkg-config"),

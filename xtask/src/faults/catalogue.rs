@@ -2,7 +2,7 @@
 
 use crate::faults::crash::{self, Point};
 use crate::faults::{
-    Done, Ground, clocks, commands, content, deploy, disks, ends, history, jobs, load, lost, majors, network,
+    Done, Ground, aside, commands, content, deploy, disks, ends, history, jobs, load, lost, majors, network,
     servers, sets, tables,
 };
 use anyhow::{Context, Result};
@@ -256,12 +256,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         disks::agent,
     ),
     shared(
-        "clock-steps",
-        "The clock of one of two agents of each context steps by hours, back and forward; ahead, it gets SIGKILL.",
-        "The others take over, though the leases end in hours.",
-        clocks::steps,
-    ),
-    shared(
         "grants-revoked",
         "Rights of the agents' role on a projection, then on the outbox, are revoked.",
         "Work stands still; the log says so, and what the doctor names mends it.",
@@ -375,6 +369,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Two thousand rows of one contract break it at once.",
         "A breaker lets the rest wait; what went aside is one issue, and is given up as one.",
         content::flood_of_poison,
+    ),
+    shared(
+        "quarantine-flood",
+        "Every key of a consumer is in its quarantine, and all are released at once while some change.",
+        "They are listed as one issue, soon; the release keeps their order, and bounds its memory.",
+        aside::flood,
     ),
     shared(
         "job-killed",

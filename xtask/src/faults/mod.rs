@@ -1,9 +1,9 @@
 //! `cargo x faults`: named scenarios on real servers, each judged by an oracle that shares nothing with the product; and
 //! deliberate bugs, each of which must make a scenario fail.
 
+mod aside;
 mod bugs;
 mod catalogue;
-mod clocks;
 mod commands;
 mod content;
 mod crash;
@@ -69,19 +69,21 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     /// How many rows the one big transaction has.
     pub(crate) rows: u64,
+    /// How many keys are in quarantine at once.
+    pub(crate) keys: u64,
 }
 
 impl Default for Options {
     /// What shows the fact in little time.
     fn default() -> Options {
-        Options { seed: 1, hold_seconds: 10, seconds: 6, rows: 20_000 }
+        Options { seed: 1, hold_seconds: 10, seconds: 6, rows: 20_000, keys: 5_000 }
     }
 }
 
 impl Options {
     /// What takes its time.
     pub(crate) fn full() -> Options {
-        Options { hold_seconds: 180, seconds: 60, rows: 1_000_000, ..Options::default() }
+        Options { hold_seconds: 180, seconds: 60, rows: 1_000_000, keys: 100_000, ..Options::default() }
     }
 }
 
@@ -122,7 +124,7 @@ impl<'a> Ground<'a> {
 }
 
 const USAGE: &str = "usage: cargo x faults [NAME…] [--mutant NAME | --mutants | --everything] [--at-once N] [--json] [--seed N] \
-                     [--full] [--hold SECONDS] [--seconds N] [--rows N] [--program PATH] [--list]";
+                     [--full] [--hold SECONDS] [--seconds N] [--rows N] [--keys N] [--program PATH] [--list]";
 
 /// How many run side by side where all are asked for.
 const AT_ONCE: usize = 3;
@@ -210,6 +212,7 @@ impl Asked {
                 "--hold" => asked.options.hold_seconds = number(value()?)?,
                 "--seconds" => asked.options.seconds = number(value()?)?,
                 "--rows" => asked.options.rows = number(value()?)?,
+                "--keys" => asked.options.keys = number(value()?)?,
                 flag if flag.starts_with('-') => bail!("no flag `{flag}`; {USAGE}"),
                 name => asked.jobs.push(Job::of(scenario(name)?)),
             }

@@ -47,8 +47,15 @@ pub(crate) fn markdown() -> String {
     let (least, full) = (Options::default(), Options::full());
     page += &format!(
         "\nSizes, and in brackets those of `--full`: `writers` write for {} s ({} s); `foreign-transaction` is held for {} s ({} s); \
-         `one-big-transaction` has {} rows ({}).\n",
-        least.seconds, full.seconds, least.hold_seconds, full.hold_seconds, least.rows, full.rows
+         `one-big-transaction` has {} rows ({}); `quarantine-flood` has {} keys ({}).\n",
+        least.seconds,
+        full.seconds,
+        least.hold_seconds,
+        full.hold_seconds,
+        least.rows,
+        full.rows,
+        least.keys,
+        full.keys
     );
     let alone: Vec<String> = SCENARIOS
         .iter()

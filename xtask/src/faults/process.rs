@@ -69,6 +69,13 @@ impl Running {
         within(time, || if has_said() { Some(true) } else { (!self.runs()).then(has_said) }).unwrap_or(false)
     }
 
+    /// Returns the most memory that it ever used, in KiB; zero when it has ended.
+    pub(crate) fn memory_kb_max(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Returns whether it stands still now, stopped by a signal.
     pub(crate) fn stands_still(&self) -> bool {
         state(self.child.id()) == Some('T')
