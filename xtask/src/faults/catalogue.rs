@@ -3,6 +3,7 @@
 use crate::faults::crash::{self, Point};
 use crate::faults::{
     Done, Ground, commands, content, deploy, history, jobs, load, lost, majors, network, servers, sets,
+    stream,
 };
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
@@ -263,6 +264,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         content::drift,
     ),
     shared(
+        "stream-drift",
+        "A record is lost and another altered between the log and the desk, over 12 partitions: once while as many changes are published as \
+         arrive, up to 5,000 a second, and once at one change a second.",
+        "Link 2 names both keys and no other within 10 s of their commit, without a scan; `case repair` mends them and closes the case.",
+        stream::drift,
+    ),
+    shared(
         "poison",
         "Records that are no JSON, have no key, forged headers, another era, 2 MB; one of 2 MB that breaks nothing.",
         "The broken ones are in quarantine and hold nothing up; the other arrives.",
@@ -402,6 +410,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "digest-of-meant",
         does: "The digest is taken of what was meant, not of what was read.",
         scenario: "drift",
+    },
+    Mutant {
+        name: "sums-unwatched",
+        does: "A lane is equal to whatever point it is held against.",
+        scenario: "stream-drift",
     },
     Mutant {
         name: "chain-across-incarnations",

@@ -20,13 +20,14 @@ mod servers;
 mod sets;
 pub(crate) mod soak;
 mod stage;
+mod stream;
 mod verdict;
 
 use anyhow::{Context, Result, bail};
 use catalogue::{Alone, MUTANTS, SCENARIOS, mutant, scenario};
 use kit::Kit;
 use pool::{Job, Pace};
-use stage::{Addresses, Stage};
+use stage::{Addresses, PARTITIONS, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use verdict::Outcome;
@@ -91,7 +92,12 @@ pub(crate) struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// Returns databases and topics of its own, installed.
     pub(crate) fn stage(&self) -> Result<Stage<'a>> {
-        Stage::set(self.kit, &self.addresses(), self.mutant, self.options.seed)
+        self.stage_of(PARTITIONS)
+    }
+
+    /// The same, where each topic has so many partitions.
+    pub(crate) fn stage_of(&self, partitions: u32) -> Result<Stage<'a>> {
+        Stage::set(self.kit, &self.addresses(), self.mutant, self.options.seed, partitions)
     }
 
     /// The same, reached by the program through the proxies.
@@ -99,7 +105,7 @@ impl<'a> Ground<'a> {
         let tested_postgres = format!("127.0.0.1:{}", self.proxies.postgres.port());
         let tested_kafka = format!("127.0.0.1:{}", self.proxies.kafka.port());
         let addresses = Addresses { tested_postgres, tested_kafka, ..self.addresses() };
-        Stage::set(self.kit, &addresses, self.mutant, self.options.seed)
+        Stage::set(self.kit, &addresses, self.mutant, self.options.seed, PARTITIONS)
     }
 
     fn addresses(&self) -> Addresses {
