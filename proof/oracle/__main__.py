@@ -45,6 +45,9 @@ def arguments():
     flood.add_argument("--rows", type=int, default=200_000)
     flood.add_argument("--acts")
     flood.add_argument("--table", default="item", help="what the table of items is called now")
+    busy = commands.add_parser("busy")
+    busy.add_argument("--rate", type=float, required=True, help="changes a second, or as many as arrive")
+    busy.add_argument("--rows", type=int, default=20_000)
     inject = commands.add_parser("inject")
     inject.add_argument("kinds", nargs="+")
     inject.add_argument("--quiet-from", type=int, help="only keys that writers of so many keys leave alone")
@@ -124,6 +127,13 @@ def main():
         from .drive import flood
 
         say(flood(world, args.rows, args.acts, args.table))
+    elif args.command == "busy":
+        from .busy import busy
+
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        busy(world, args.rate, args.rows, stop, say)
     elif args.command == "work":
         from .work import work
 

@@ -113,6 +113,9 @@ const BENCHES: [(&str, &str); 3] =
 /// The bench on servers.
 const FLOW: &str = "flow";
 
+/// Of that one the part which measures reconciliation.
+const RECONCILE: &str = "reconcile";
+
 /// The bench of comparisons, on PostgreSQL.
 const COMPARE: &str = "compare";
 
@@ -122,6 +125,11 @@ fn bench(args: &[&str]) -> Result<()> {
     {
         return bench_flow(rest);
     }
+    if let [name, ..] = args
+        && *name == RECONCILE
+    {
+        return bench_flow(args);
+    }
     if let [name, rest @ ..] = args
         && *name == COMPARE
     {
@@ -130,7 +138,7 @@ fn bench(args: &[&str]) -> Result<()> {
     let (names, flags): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| !arg.starts_with("--"));
     if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|(bench, _)| bench != *name)) {
         bail!(
-            "no bench `{unknown}`; there are {}, {COMPARE} and {FLOW}",
+            "no bench `{unknown}`; there are {}, {COMPARE}, {RECONCILE} and {FLOW}",
             BENCHES.map(|(name, _)| name).join(", ")
         );
     }

@@ -1,6 +1,7 @@
 //! The doctor: looks at the log and the databases of contexts, and says what stands in the way, why, and how to mend it.
 
 mod audit;
+mod epoch;
 mod server;
 mod tables;
 
@@ -120,7 +121,7 @@ pub async fn examine(site: &Site, contexts: &[ContextId]) -> Vec<Check> {
                     if let Some(log) = &log {
                         topics(log, context, &compiled, &mut checks).await;
                     }
-                    database(site, context, &compiled, &mut checks).await;
+                    database(site, context, &compiled, log.as_ref(), &mut checks).await;
                 }
             }
             Err(error) => checks.ill("contracts", context.as_str(), error.to_string(), error.help()),
@@ -206,7 +207,13 @@ async fn topics(log: &SiteLog, context: &ContextId, compiled: &Compiled, checks:
     }
 }
 
-async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks: &mut Checks) {
+async fn database(
+    site: &Site,
+    context: &ContextId,
+    compiled: &Compiled,
+    log: Option<&SiteLog>,
+    checks: &mut Checks,
+) {
     let place = &compiled.place;
     let subject = format!("{context} at {place}");
     let opened = tokio::time::timeout(PATIENCE, site.database(place, false)).await;
@@ -246,6 +253,9 @@ async fn database(site: &Site, context: &ContextId, compiled: &Compiled, checks:
     tables::examine(&database, compiled, &install, checks).await;
     leases(&database, &subject, context, compiled, checks).await;
     audit::examine(&database, site, context, compiled, checks).await;
+    if let Some(log) = log {
+        epoch::examine(&database, log, compiled, checks).await;
+    }
 }
 
 async fn leases(

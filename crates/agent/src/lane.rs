@@ -107,6 +107,10 @@ impl<'a> LaneWork<'a> {
     /// # Errors
     /// The ports'; it is safe to go on.
     pub(crate) async fn step(&mut self) -> Result<Read, PortError> {
+        // Whoever took the lane may have marked its rows under another digest key: it is taken anew, under the key of today.
+        if self.mover.as_ref().is_some_and(|mover| hold_of(mover).grip.is_none()) {
+            self.mover = None;
+        }
         if let Some(instead) = self.take().await? {
             return Ok(resting(instead));
         }
@@ -197,6 +201,10 @@ impl<'a> LaneWork<'a> {
             }
         };
         Ok(match taken {
+            // Invariant: a lane is not moved under an older key than that of its sums. The key was read before it was rotated.
+            Take::Held(Mover::State(lane)) if lane.hold.state().digest_epoch > digest.epoch => {
+                Some(Pace::Idle)
+            }
             Take::Held(mover) => {
                 self.mover = Some(mover);
                 None

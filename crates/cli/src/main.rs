@@ -23,6 +23,7 @@ mod inbox;
 mod init;
 mod install;
 mod job;
+mod ledger;
 mod logging;
 mod manual;
 mod nearest;
@@ -93,6 +94,9 @@ enum Command {
     #[command(subcommand)]
     Outbox(outbox::Verb),
     Reconcile(reconcile::Args),
+    /// Shows the digest keys under which a contract is summed, and puts others in their place.
+    #[command(subcommand)]
+    Ledger(ledger::Verb),
     /// Shows the comparisons that agents make by themselves, what they found and cost, and pauses or resumes them.
     #[command(subcommand)]
     Pass(pass::Verb),
@@ -142,6 +146,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Backfill(args) => backfill::run(&args),
         Command::Outbox(verb) => outbox::run(&verb),
+        Command::Ledger(verb) => ledger::run(&verb),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Pass(verb) => pass::run(&verb),
         Command::Rehearse(args) => rehearse::rehearse(&args),

@@ -1,8 +1,11 @@
 //! The digest key of a topic, and how many partitions it was made with: kept in its sibling topic `<topic>.ledger`, made once by
-//! the producer, read by consumers.
+//! the producer, read by consumers. A rotation puts another in its place.
+
+pub mod rotate;
 
 use crate::clock::Entropy;
-use crate::log::{Appended, Cleanup, Log, Outgoing, TopicSpec};
+use crate::digest_key::rotate::Rotation;
+use crate::log::{Appended, Cleanup, Fence, Log, Outgoing, TopicSpec};
 use crate::port::PortError;
 use crate::sweep::Sweep;
 use seamline_message::digest::DigestKey;
@@ -64,7 +67,7 @@ pub async fn ensure<L: Log, E: Entropy>(
     topic: &str,
     partitions: u32,
 ) -> Result<(u32, DigestKey), PortError> {
-    let ledger = log.create(&ledger_spec(topic)).await?;
+    log.create(&ledger_spec(topic)).await?;
     if let Some(found) = current(log, topic).await? {
         return Ok(found);
     }
@@ -73,21 +76,28 @@ pub async fn ensure<L: Log, E: Entropy>(
     if let Some(found) = current(log, topic).await? {
         return Ok(found);
     }
-    let (epoch, key) = (1, DigestKey(entropy.bytes()));
+    let made =
+        Made { epoch: 1, key: DigestKey(entropy.bytes()), partitions: Some(partitions), rotation: None };
+    put(log, &fence, topic, &made).await?;
+    Ok((made.epoch, made.key))
+}
+
+/// Appends a digest key to the ledger topic of a topic.
+async fn put<L: Log>(log: &L, fence: &Fence, topic: &str, made: &Made) -> Result<(), PortError> {
+    let topic = ledger_topic(topic);
     let record = Outgoing {
-        topic: ledger.name.clone(),
+        topic: topic.clone(),
         partition: 0,
         key: Some(RECORD_KEY.to_vec()),
         headers: Headers::default(),
-        value: Some(encode(epoch, &key, partitions)),
+        value: Some(encode(made)),
     };
-    let reason = match log.append(&fence, vec![record]).await? {
-        Appended::Done => return Ok((epoch, key)),
+    let reason = match log.append(fence, vec![record]).await? {
+        Appended::Done => return Ok(()),
         Appended::Fenced => "another makes one".to_owned(),
         Appended::Refused { reason, .. } => reason,
     };
-    let error = DigestKeyError::NotTaken { topic: ledger.name, reason };
-    Err(PortError::NotApplied(Box::new(error)))
+    Err(PortError::NotApplied(Box::new(DigestKeyError::NotTaken { topic, reason })))
 }
 
 /// Returns the digest key of a topic and its epoch; none where the producer has not made one yet.
@@ -108,12 +118,14 @@ pub async fn partitions_made<L: Log>(log: &L, topic: &str) -> Result<Option<u32>
 }
 
 /// What the record says.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Made {
     epoch: u32,
     key: DigestKey,
     /// None in records of before this was noted.
     partitions: Option<u32>,
+    /// Why it took the place of another; none of the first.
+    rotation: Option<Rotation>,
 }
 
 async fn last<L: Log>(log: &L, topic: &str) -> Result<Option<Made>, PortError> {
@@ -130,10 +142,16 @@ async fn last<L: Log>(log: &L, topic: &str) -> Result<Option<Made>, PortError> {
     decode(&value).ok_or_else(unreadable).map(Some)
 }
 
-fn encode(epoch: u32, key: &DigestKey, partitions: u32) -> Vec<u8> {
-    let digits: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let made = json!({ "version": VERSION, "epoch": epoch, "key": digits, "partitions": partitions });
-    made.to_string().into_bytes()
+fn encode(made: &Made) -> Vec<u8> {
+    let digits: String = made.key.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut record = json!({ "version": VERSION, "epoch": made.epoch, "key": digits });
+    if let Some(partitions) = made.partitions {
+        record["partitions"] = json!(partitions);
+    }
+    if let Some(rotation) = &made.rotation {
+        record["rotation"] = json!(rotation);
+    }
+    record.to_string().into_bytes()
 }
 
 fn decode(value: &[u8]) -> Option<Made> {
@@ -151,20 +169,32 @@ fn decode(value: &[u8]) -> Option<Made> {
         *byte = u8::from_str_radix(&digits[2 * idx..2 * idx + 2], 16).ok()?;
     }
     let partitions = read.get("partitions").map(|it| u32::try_from(it.as_u64()?).ok());
-    Some(Made { epoch, key: DigestKey(key), partitions: partitions.flatten() })
+    let rotation = read.get("rotation").cloned().and_then(|it| serde_json::from_value(it).ok());
+    Some(Made { epoch, key: DigestKey(key), partitions: partitions.flatten(), rotation })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::rotate::Rotation;
     use super::{Made, decode, encode};
+    use jiff::Timestamp;
     use seamline_message::digest::DigestKey;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_digest_key_reads_as_it_was_written() {
-        let key = DigestKey([0xa7; 32]);
-        assert_eq!(decode(&encode(3, &key, 12)), Some(Made { epoch: 3, key, partitions: Some(12) }));
+        let rotation = Rotation {
+            id: "7f".to_owned(),
+            because: "somebody left".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            from: BTreeMap::from([("t".to_owned(), 2)]),
+        };
+        let first = Made { epoch: 3, key: DigestKey([0xa7; 32]), partitions: Some(12), rotation: None };
+        for made in [first.clone(), Made { rotation: Some(rotation), ..first.clone() }] {
+            assert_eq!(decode(&encode(&made)), Some(made));
+        }
         let older = format!("{{\"version\":1,\"epoch\":3,\"key\":\"{}\"}}", "a7".repeat(32));
-        assert_eq!(decode(older.as_bytes()), Some(Made { epoch: 3, key, partitions: None }));
+        assert_eq!(decode(older.as_bytes()), Some(Made { partitions: None, ..first }));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The data plane: ports, relay, projector, reactor, rehearsal, reconciliation, cases. It names no vendor.
 
+pub mod astray;
 pub mod audit;
 pub mod auditor;
 pub mod backfill;

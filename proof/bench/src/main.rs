@@ -10,6 +10,7 @@ mod model;
 mod peers;
 mod plane;
 mod publish;
+mod reconcile;
 mod scale;
 mod site;
 
@@ -32,14 +33,16 @@ const USAGE: &str = "usage: cargo x bench flow [PART ...] [--json] [--quick] [--
   latency    commit to log and to the consumer's row, with transactions held open, beside a raw round trip
   memory     the agent's peak with a million rows waiting, beside the limit
   scale      the CPU time of a change with many contracts and partitions beside one of each
+  reconcile  what link 2 and the auditor cost, and passes of links 3 and 1 beside COPY
   debezium   the agent beside Debezium's connectors with the same changes
 
   --json     one object a line
   --quick    small sizes: shows that all runs, and measures nothing
-  --rounds   how often plane and publish are measured; five times unless said
+  --rounds   how often plane, publish and reconcile are measured; five times unless said
   --hold     how long transactions are held open; ten minutes unless said";
 
-const PARTS: [&str; 7] = ["plane", "rehearsal", "publish", "latency", "memory", "scale", "debezium"];
+const PARTS: [&str; 8] =
+    ["plane", "rehearsal", "publish", "latency", "memory", "scale", "reconcile", "debezium"];
 
 /// How long transactions are held open.
 const HOLD: Duration = Duration::from_secs(600);
@@ -138,6 +141,13 @@ async fn run(ask: &Ask) -> Result<()> {
     }
     if ask.wants("scale") {
         scale::measure(&addresses, ask.size(100_000), ask.as_json).await?;
+    }
+    if ask.wants("reconcile") {
+        let mut rounds = Vec::new();
+        for round in 1..=ask.rounds() {
+            rounds.push(reconcile::round(&addresses, ask.size(200_000), round).await?);
+        }
+        reconcile::print(&rounds, ask.as_json);
     }
     if ask.wants("debezium") {
         let rounds = ask.rounds().min(3);

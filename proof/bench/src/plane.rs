@@ -25,11 +25,11 @@ use seamline_postgres::database::{Database, Options};
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
 
-const TTL: Duration = Duration::from_secs(600);
+pub(crate) const TTL: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The present moment, and bytes that need not be secret here.
-struct Wall;
+pub(crate) struct Wall;
 
 impl Clock for Wall {
     fn now(&self) -> Timestamp {
@@ -53,12 +53,18 @@ pub(crate) struct Measured {
     pub(crate) projector: Pair,
 }
 
-struct Plane<'a> {
-    model: &'a Model,
+/// The lanes of all partitions.
+pub(crate) type Lanes<'a> = Vec<Projector<'a, Database, KafkaLog, Wall>>;
+
+/// A producer and a consumer, each with a database of its own.
+pub(crate) struct Plane<'a> {
+    pub(crate) model: &'a Model,
     addresses: Addresses,
-    source: (String, PgPool, Database),
-    target: (String, PgPool, Database),
-    log: KafkaLog,
+    /// The producer's URL, connections, and the database as the agent has it.
+    pub(crate) source: (String, PgPool, Database),
+    /// The consumer's.
+    pub(crate) target: (String, PgPool, Database),
+    pub(crate) log: KafkaLog,
     rows: usize,
 }
 
@@ -127,7 +133,7 @@ async fn open(url: &str) -> Result<Database> {
 
 impl<'a> Plane<'a> {
     /// Makes and installs both databases, with so many policies.
-    async fn begin(site: &mut Site, model: &'a Model, rows: usize) -> Result<Plane<'a>> {
+    pub(crate) async fn begin(site: &mut Site, model: &'a Model, rows: usize) -> Result<Plane<'a>> {
         let (source, source_pool) = site.database("source").await?;
         let (target, target_pool) = site.database("target").await?;
         let properties = [("bootstrap.servers".to_owned(), site.addresses.kafka.clone())];
@@ -149,7 +155,7 @@ impl<'a> Plane<'a> {
     }
 
     /// Publishes an event of every policy in one transaction.
-    async fn publish(&self, event: &str) -> Result<()> {
+    pub(crate) async fn publish(&self, event: &str) -> Result<()> {
         let publish =
             "SELECT count(seamline.publish('policy', $1, '[\"' || policy_no || '\"]')) FROM policy_current";
         let published: i64 = sqlx::query_scalar(publish).bind(event).fetch_one(&self.source.1).await?;
@@ -157,11 +163,11 @@ impl<'a> Plane<'a> {
         settle(&self.source.1).await
     }
 
-    fn side(&self, value: f64, meter: &Meter<'_>) -> Side {
+    pub(crate) fn side(&self, value: f64, meter: &Meter<'_>) -> Side {
         Side { value, cpu: Some(meter.stop(self.rows)) }
     }
 
-    fn meter(&self) -> Meter<'_> {
+    pub(crate) fn meter(&self) -> Meter<'_> {
         Meter::start(&self.addresses.servers, &[std::process::id()])
     }
 
@@ -189,7 +195,7 @@ impl<'a> Plane<'a> {
     }
 
     /// Runs a relay until the outbox is empty; returns rows a second, without the take-over.
-    async fn drain(&self) -> Result<f64> {
+    pub(crate) async fn drain(&self) -> Result<f64> {
         let ports = RelayPorts {
             source: &self.source.2,
             log: &self.log,
@@ -225,7 +231,7 @@ impl<'a> Plane<'a> {
     }
 
     /// Reads topics from their beginning to their end.
-    fn read(&self, topics: &[String], mut each: impl FnMut(&BorrowedMessage<'_>)) -> Result<()> {
+    pub(crate) fn read(&self, topics: &[String], mut each: impl FnMut(&BorrowedMessage<'_>)) -> Result<()> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.addresses.kafka).set("group.id", "bench-peer");
         config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
@@ -253,11 +259,11 @@ impl<'a> Plane<'a> {
         &self.model.intake.state.as_ref().expect("it has a table").topic
     }
 
-    fn ports(&self) -> Ports<'_, Database, KafkaLog, Wall> {
+    pub(crate) fn ports(&self) -> Ports<'_, Database, KafkaLog, Wall> {
         Ports { store: &self.target.2, log: &self.log, clock: &Wall, holder: "bench", ttl: TTL }
     }
 
-    async fn digest(&self) -> Result<DigestEpoch> {
+    pub(crate) async fn digest(&self) -> Result<DigestEpoch> {
         let states = self.states();
         let (epoch, key) =
             again(async || digest_key::ensure(&self.log, &Wall, states, PARTITIONS).await).await?;
@@ -265,7 +271,7 @@ impl<'a> Plane<'a> {
     }
 
     /// Takes the lane of each partition.
-    async fn lanes(&self) -> Result<Vec<Projector<'_, Database, KafkaLog, Wall>>> {
+    pub(crate) async fn lanes(&self) -> Result<Lanes<'_>> {
         let digest = self.digest().await?;
         let mut lanes = Vec::new();
         for partition in 0..PARTITIONS {

@@ -3,7 +3,7 @@
 use crate::faults::crash::{self, Point};
 use crate::faults::{
     Done, Ground, aside, commands, content, deploy, disks, ends, history, jobs, load, lost, majors, network,
-    servers, sets, tables,
+    servers, sets, stream, tables,
 };
 use anyhow::{Context, Result};
 use xtask::proxy::Request;
@@ -309,6 +309,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Rows, sources and topics are changed by hand, in ten ways.",
         "Each is named with link, kind, key and owner, nothing else is; all is mended.",
         content::drift,
+    ),
+    shared(
+        "stream-drift",
+        "A record is lost and another altered between the log and the desk, over 12 partitions: once while as many changes are published as \
+         arrive, up to 5,000 a second, and once at one change a second.",
+        "Link 2 names both keys and no other within 10 s of their commit, without a scan; `case repair` mends them and closes the case.",
+        stream::drift,
     ),
     shared(
         "poison",

@@ -24,6 +24,7 @@ mod servers;
 mod sets;
 pub(crate) mod soak;
 mod stage;
+mod stream;
 mod tables;
 mod verdict;
 
@@ -32,7 +33,7 @@ use bugs::{MUTANTS, Mutant, mutant};
 use catalogue::{Alone, SCENARIOS, scenario};
 use kit::Kit;
 use pool::{Job, Pace};
-use stage::{Addresses, Stage};
+use stage::{Addresses, PARTITIONS, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use verdict::Outcome;
@@ -99,7 +100,12 @@ pub(crate) struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// Returns databases and topics of its own, installed.
     pub(crate) fn stage(&self) -> Result<Stage<'a>> {
-        Stage::set(self.kit, &self.addresses(), self.mutant, self.options.seed)
+        self.stage_of(PARTITIONS)
+    }
+
+    /// The same, where each topic has so many partitions.
+    pub(crate) fn stage_of(&self, partitions: u32) -> Result<Stage<'a>> {
+        Stage::set(self.kit, &self.addresses(), self.mutant, self.options.seed, partitions)
     }
 
     /// The same, reached by the program through the proxies.
@@ -107,7 +113,7 @@ impl<'a> Ground<'a> {
         let tested_postgres = format!("127.0.0.1:{}", self.proxies.postgres.port());
         let tested_kafka = format!("127.0.0.1:{}", self.proxies.kafka.port());
         let addresses = Addresses { tested_postgres, tested_kafka, ..self.addresses() };
-        Stage::set(self.kit, &addresses, self.mutant, self.options.seed)
+        Stage::set(self.kit, &addresses, self.mutant, self.options.seed, PARTITIONS)
     }
 
     fn addresses(&self) -> Addresses {

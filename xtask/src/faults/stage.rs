@@ -21,6 +21,9 @@ pub(crate) const CONTEXTS: [&str; 4] = ["sales", "stock", "dispatch", "desk"];
 /// After how many seconds another takes over.
 pub(crate) const LEASE: u64 = 2;
 
+/// How many partitions a topic of the estate has, as it is written.
+pub(crate) const PARTITIONS: u32 = 3;
+
 /// How long a command of the program or the oracle may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -57,13 +60,14 @@ impl<'a> Stage<'a> {
         addresses: &Addresses,
         mutant: Option<&'a str>,
         seed: u64,
+        partitions: u32,
     ) -> Result<Stage<'a>> {
         static STAGES: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("f{}x{}", std::process::id(), STAGES.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("seamline-faults-").tempdir()?;
         let stage =
             Stage { kit, mutant, seed, folder, addresses: addresses.clone(), prefix, calls: Cell::new(0) };
-        stage.write_estate()?;
+        stage.write_estate(partitions)?;
         let databases: serde_json::Map<String, Value> = CONTEXTS
             .iter()
             .map(|context| ((*context).to_owned(), json!(stage.url(context, &stage.addresses.postgres))))
@@ -82,8 +86,9 @@ impl<'a> Stage<'a> {
     }
 
     /// Copies the estate, with names of topics and of the systems that no other stage has.
-    fn write_estate(&self) -> Result<()> {
+    fn write_estate(&self, partitions: u32) -> Result<()> {
         let from = root().join("proof/estate");
+        let (few, many) = (format!("partitions: {PARTITIONS}\n"), format!("partitions: {partitions}\n"));
         let mut folders = vec![PathBuf::new()];
         while let Some(folder) = folders.pop() {
             fs::create_dir_all(self.estate().join(&folder))?;
@@ -96,6 +101,7 @@ impl<'a> Stage<'a> {
                 }
                 let text = fs::read_to_string(entry.path())?;
                 let text = text.replace("'proof.", &format!("'{}.", self.prefix));
+                let text = text.replace(&few, &many);
                 let text = text.replace("/store:", &format!("/{}:", self.system()));
                 let text = text.replace("  store:", &format!("  {}:", self.system()));
                 let text = text.replace("system: store", &format!("system: {}", self.system()));
@@ -143,7 +149,8 @@ impl<'a> Stage<'a> {
             let name = format!("{}_URL", context.to_uppercase());
             command.env(name, self.url(context, &self.addresses.tested_postgres));
         }
-        command.env("BROKERS", &self.addresses.tested_kafka).env_remove("SEAMLINE_STOP");
+        command.env("BROKERS", &self.addresses.tested_kafka);
+        command.env_remove("SEAMLINE_STOP").env_remove("SEAMLINE_ASTRAY");
         match self.mutant {
             Some(mutant) => command.env("SEAMLINE_MUTANT", mutant),
             None => command.env_remove("SEAMLINE_MUTANT"),
@@ -238,6 +245,15 @@ impl<'a> Stage<'a> {
         directory.starts_with(&format!("{}.", self.prefix))
     }
 
+    /// Starts the agent of a context, on whose way from the log records of some keys are lost, and others altered.
+    pub(crate) fn agent_astray(&self, context: &str, (lost, altered): (&str, &str)) -> Result<Running> {
+        let lease = LEASE.to_string();
+        let words = ["agent", context, "--lease", &lease];
+        let mut command = self.command(&words);
+        command.env("SEAMLINE_ASTRAY", format!("{lost}:{altered}"));
+        Running::start(&mut command, self.folder.path(), &self.call_name(&words))
+    }
+
     /// Starts one agent for each context.
     pub(crate) fn agents(&self) -> Result<Vec<Running>> {
         CONTEXTS.iter().map(|context| self.agent(context, None)).collect()
@@ -288,6 +304,16 @@ impl<'a> Stage<'a> {
             bail!("the writers do not begin");
         }
         Ok(writers)
+    }
+
+    /// Starts a load of so many changes a second, or of as many as arrive at the desk, until it is told to stop.
+    pub(crate) fn busy(&self, changes_per_second: u32) -> Result<Running> {
+        let rate = changes_per_second.to_string();
+        let words = ["busy", "--rate", &rate];
+        let mut load =
+            Running::start(&mut self.oracle_command(&words), self.folder.path(), &self.call_name(&words))?;
+        ensure!(load.has_said_within(BEGUN), "the load does not begin");
+        Ok(load)
     }
 
     /// Opens a writing transaction in a database that is nobody's, for so many seconds.

@@ -45,8 +45,9 @@ pub(super) async fn work(desk: &Desk<'_>, reading: Reading<'_>) {
     if reading.kind == Kind::State {
         reactions_begun(desk, reading).await;
     }
-    let board = Board::default();
-    let lanes = (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at), &board));
+    let (board, open) = (Board::default(), stream::Open::default());
+    let lanes =
+        (0..partitions).map(|at| lane(desk, LaneWork::new(desk.agent.ports(), reading, at), (&board, &open)));
     let listened = async {
         if reading.kind == Kind::State {
             stream::listen(desk, reading, &board).await;
@@ -156,7 +157,7 @@ impl Aside {
 }
 
 /// Reads one partition until told to stop.
-async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>, board: &Board) {
+async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>, points: (&Board, &stream::Open)) {
     let worker = worker(lane.reading.kind);
     let (mut backoff, mut nap, mut told) = (Backoff::default(), NAP.0, None);
     let (mut aside, mut noted) = (Aside::of(&lane), Noted::default());
@@ -195,7 +196,7 @@ async fn lane(desk: &Desk<'_>, mut lane: LaneWork<'_>, board: &Board) {
         };
         desk.recovered(worker, &mut backoff);
         desk.metrics.read(&lane, worker, &read);
-        if let Err(error) = stream::compare(desk, &mut lane, board, &mut noted).await {
+        if let Err(error) = stream::compare(desk, &mut lane, points, &mut noted).await {
             desk.failed(worker, &error, &mut backoff).await;
         }
         match read.pace {

@@ -6,11 +6,14 @@ use crate::custody::drift_case;
 use crate::lane::{LaneWork, Reading};
 use jiff::Timestamp;
 use seamline_flow::case::Cases;
+use seamline_flow::drift::Drift;
 use seamline_flow::port::PortError;
 use seamline_flow::stream::board::{Board, Heard, Listener};
 use seamline_flow::stream::note::{Note, Notes};
 use seamline_flow::stream::{Compared, Memory, Word};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// How long a listener waits between two looks.
 const LISTENS: Duration = Duration::from_millis(300);
@@ -32,6 +35,10 @@ pub(super) async fn listen(desk: &Desk<'_>, reading: Reading<'_>, board: &Board)
     }
 }
 
+/// What differs in the partitions of a topic: all of it is one case, whichever lane found it.
+#[derive(Debug, Default)]
+pub(super) struct Open(Mutex<BTreeMap<u32, Vec<Drift>>>);
+
 /// What was noted of a lane last.
 #[derive(Debug, Default)]
 pub(super) struct Noted(Option<(Word, Instant)>);
@@ -40,12 +47,12 @@ pub(super) struct Noted(Option<(Word, Instant)>);
 pub(super) async fn compare(
     desk: &Desk<'_>,
     lane: &mut LaneWork<'_>,
-    board: &Board,
+    (board, open): (&Board, &Open),
     noted: &mut Noted,
 ) -> Result<(), PortError> {
     let Some(compared) = lane.compare(board).await? else { return Ok(()) };
     desk.metrics.compared(lane, compared.word);
-    tell(desk, lane, &compared).await?;
+    tell(desk, lane, &compared, open).await?;
     let is_new = noted.0.is_none_or(|(word, at)| word != compared.word || at.elapsed() > NOTED);
     if is_new {
         noted.0 = Some((compared.word, Instant::now()));
@@ -60,12 +67,25 @@ pub(super) async fn compare(
     Ok(())
 }
 
-async fn tell(desk: &Desk<'_>, lane: &LaneWork<'_>, compared: &Compared) -> Result<(), PortError> {
+/// Raises the case of what differs, with the keys that other lanes of this agent found: a case says what is known now. The lock is
+/// kept meanwhile, so that the case that is raised last is the one that knows most.
+async fn tell(
+    desk: &Desk<'_>,
+    lane: &LaneWork<'_>,
+    compared: &Compared,
+    open: &Open,
+) -> Result<(), PortError> {
+    let mut all = open.0.lock().await;
+    if compared.word == Word::Clean {
+        all.remove(&lane.partition);
+    }
     if compared.drifts.is_empty() {
         return Ok(());
     }
+    all.insert(lane.partition, compared.drifts.clone());
     let agent = desk.agent;
-    let report = Memory::report(lane.reading.intake, compared, lane.reading.topic, lane.partition);
+    let found = Compared { drifts: all.values().flatten().cloned().collect(), ..compared.clone() };
+    let report = Memory::report(lane.reading.intake, &found, lane.reading.topic, lane.partition);
     let case = drift_case(&agent.context, &report);
     tracing::error!(
         context = %agent.context,

@@ -34,7 +34,7 @@ pub const TOLD_EVERY: Duration = Duration::from_secs(1);
 pub const TOLD_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often one looks whether the digest key is another.
-const KEY_LOOKED_AT: Duration = Duration::from_secs(20);
+pub const KEY_LOOKED_AT: Duration = Duration::from_secs(20);
 
 /// The ports of an auditor, and on whose behalf they are used.
 #[derive(Debug)]

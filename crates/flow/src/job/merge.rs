@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::drift::DriftKind;
-use crate::hold::{DigestEpoch, Hold, Ports, Step};
+use crate::hold::{DigestEpoch, Hold, NO_EPOCH, Ports, Step};
 use crate::intake::Intake;
 use crate::job::orders::{
     Merging, Phase, Reach, RehearseOrders, Rehearsing, Standing, read, read_progress, write,
@@ -262,7 +262,10 @@ impl<S: Store + Jobs, L: Log, C: Clock> Chunk<'_, S, L, C> {
 
     /// Counts the sums of the lane anew where that is needed, and lets one that stood still go on.
     async fn finish(&self, hold: &mut Hold, recount: bool) -> Result<Committed, PortError> {
-        if !recount {
+        // After a rotation the records since the rehearsal may be marked under the old key: a comparison that stands still counts anew.
+        let epoch = hold.state().digest_epoch;
+        let is_rotated = !self.stands && epoch != NO_EPOCH && epoch != self.digest.epoch;
+        if !recount || is_rotated {
             return Ok(Committed::Done);
         }
         let partitions = u32::try_from(self.at.reaches.len()).unwrap_or(u32::MAX);

@@ -5,6 +5,7 @@ pub mod decide;
 pub mod fresh;
 pub mod open;
 
+use crate::astray;
 use crate::clock::Clock;
 use crate::hold::{DigestEpoch, Hold, Moved, Ports, Start, Step, Take, out_of_range, schema_missing};
 use crate::intake::{Intake, StateLane};
@@ -93,7 +94,8 @@ impl<'a, S: Store, L: Log, C: Clock> Projector<'a, S, L, C> {
         let (topic, partition, from) = (&self.hold.topic, self.hold.lane.partition, self.hold.offset());
         self.points.begin(from, &self.hold.state().sums);
         let now = self.ports.clock.now();
-        let fetched = self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await?;
+        let mut fetched = self.ports.log.fetch(topic, partition, from, STEP_RECORDS).await?;
+        astray::on_the_way(&mut fetched);
         if let Fetched::Records(fetch) = &fetched {
             self.points.near(from, fetch.end, now);
         }

@@ -75,6 +75,19 @@ pub fn judge(
     }
 }
 
+/// Returns what marks a row anew that is as the log says, where its marker was made under another digest key; none where the row
+/// differs.
+pub fn remark(difference: &Difference) -> Option<Mend> {
+    let live = difference.live.as_ref().filter(|live| !live.ended)?;
+    let Some(Rehearsed { values: Some(values), key, marker, .. }) = &difference.rehearsed else {
+        return None;
+    };
+    let seen = live.marker.clone().filter(|seen| seen.sequence == marker.sequence)?;
+    let is_same = live.values.iter().map(Result::as_ref).eq(values.iter().map(Ok));
+    let write = RowWrite { key: key.clone(), values: values.clone(), marker: marker.clone(), had: Had::More };
+    is_same.then(|| Mend { key: key.clone(), seen: Some(seen), act: Act::Restore(write) })
+}
+
 /// A consumer tombstone that is newer than the rehearsed record explains that there is no row.
 fn ended_later(difference: &Difference, sequence: Sequence) -> bool {
     difference.ended.as_ref().is_some_and(|ended| ended.sequence > sequence)

@@ -14,7 +14,7 @@ use crate::port::PortError;
 use crate::projector::state_of;
 use crate::reconcile::blame::{Gap, Last, blame};
 use crate::reconcile::catch_up::{catch_up, claim};
-use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of};
+use crate::reconcile::compare::{Mend, held, is_intact, judge, key_text, kind_of, remark};
 use crate::rehearsal::{Kept, Rehearsal, label, rehearse};
 use crate::store::{Difference, LiveRow, Store};
 use crate::sweep::Sweep;
@@ -47,12 +47,14 @@ pub struct Plan {
     pub by_hand: Vec<Drift>,
     /// The sums are to be counted anew from rows, ends and quarantine.
     pub recount: bool,
+    /// What waits in quarantine and was received under another digest key, as it is under the one of today.
+    pub aside: Vec<(RecordKey, (Sequence, Digest))>,
 }
 
 impl Plan {
     /// Returns whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.mends.is_empty() && !self.recount
+        self.mends.is_empty() && !self.recount && self.aside.is_empty()
     }
 }
 
@@ -294,6 +296,11 @@ fn assess(
         difference.key.as_ref().is_none_or(|key| !ahead.contains(key) && !overtaken.contains(key))
     };
     for difference in differences.iter().filter(is_judged) {
+        if let Some(mend) = remark(difference).filter(|_| !comparable) {
+            seen.insert(mend.key.clone());
+            found.mends.push(mend);
+            continue;
+        }
         let kept = difference.key.as_ref().and_then(|key| rehearsal.keys.get(key));
         let Some(wrong) = judge(intake, &digest.key, difference, kept) else { continue };
         let key = match (&difference.key, &difference.live) {
@@ -310,7 +317,9 @@ fn assess(
         found.add(key, wrong, [right.unwrap_or_default(), live.unwrap_or_default()]);
         found.as_written(is_as_written);
     }
-    for (key, sequence) in table.broken.iter().filter(|(key, _)| !seen.contains(*key)) {
+    // What was written under another key cannot be read back under this one.
+    let is_broken = |key: &RecordKey| comparable && !seen.contains(key);
+    for (key, sequence) in table.broken.iter().filter(|(key, _)| is_broken(key)) {
         found.add(Ok(key.clone()), hidden(DriftKind::Corrupt, *sequence, *sequence), Default::default());
     }
     for (key, gap) in gaps.iter().filter(|(key, _)| blame.stream.contains(*key) && !seen.contains(*key)) {
@@ -332,7 +341,17 @@ fn assess(
     let proves = proves(intake, rehearsal, blame.residual.len(), ahead.len());
     let report = |link| report(intake, link, rehearsal, table, &drifts, &reasons, &proves);
     let reports = links(intake).into_iter().map(report).collect();
-    Reconciled { reports, plan: Plan { mends, by_hand, recount } }
+    let aside = if comparable { Vec::new() } else { aside_anew(rehearsal, table) };
+    Reconciled { reports, plan: Plan { mends, by_hand, recount, aside } }
+}
+
+/// Returns what waits in quarantine with another digest than the log has of the same record.
+fn aside_anew(rehearsal: &Rehearsal, table: &Table) -> Vec<(RecordKey, (Sequence, Digest))> {
+    let anew = table.aside.iter().filter_map(|(key, (sequence, digest))| {
+        let (logged, of_today) = rehearsal.keys.get(key)?.markers.aside?;
+        (logged == *sequence && of_today != *digest).then(|| (key.clone(), (logged, of_today)))
+    });
+    anew.collect()
 }
 
 /// Returns whether a row differs although it was made of the record that the log has.

@@ -10,6 +10,9 @@ use crate::reconcile::catch_up::catch_up;
 use crate::reconcile::compare::{Act, Mend};
 use crate::reconcile::{Plan, Reconciled, reconcile, scan, unseen};
 use crate::store::{Batch, Committed, Store};
+use seamline_message::digest::Digest;
+use seamline_message::key::RecordKey;
+use seamline_message::sequence::Sequence;
 use seamline_message::sums::Sums;
 
 /// Carries out a plan, and compares again: only that tells whether it is mended.
@@ -37,6 +40,11 @@ pub async fn repair<S: Store, L: Log, C: Clock>(
         if merge(ports, intake, hold, &mends).await? == Committed::Fenced {
             return Ok(unseen(intake, vec![lost(hold)]));
         }
+        let here = |key: &RecordKey| intake.codec.partition(key, topic.partitions) == partition;
+        let aside = plan.aside.iter().filter(|(key, _)| here(key));
+        if mark_aside(ports, intake, hold, aside).await? == Committed::Fenced {
+            return Ok(unseen(intake, vec![lost(hold)]));
+        }
     }
     if plan.recount
         && let Some(lost) = recount(ports, intake, digest, &mut holds, topic.partitions).await?
@@ -44,6 +52,30 @@ pub async fn repair<S: Store, L: Log, C: Clock>(
         return Ok(unseen(intake, vec![lost]));
     }
     reconcile(ports, intake, digest).await
+}
+
+/// Notes under another digest what waits in quarantine, unless something else came of its key meanwhile.
+async fn mark_aside<'p, S: Store, L: Log, C: Clock>(
+    ports: Ports<'_, S, L, C>,
+    intake: &Intake,
+    hold: &mut Hold,
+    aside: impl Iterator<Item = &'p (RecordKey, (Sequence, Digest))>,
+) -> Result<Committed, PortError> {
+    let aside: Vec<_> = aside.cloned().collect();
+    for some in aside.chunks(STEP_RECORDS) {
+        let keys: Vec<RecordKey> = some.iter().map(|(key, _)| key.clone()).collect();
+        let known = ports.store.markers(&state_of(intake).projection, &keys).await?;
+        let mut batch = hold.batch(hold.state().clone());
+        for ((key, anew), markers) in some.iter().zip(known) {
+            if markers.aside.is_some_and(|(sequence, _)| sequence == anew.0) {
+                batch.received_aside.push((key.clone(), Some(*anew)));
+            }
+        }
+        if hold.commit(ports, None, batch).await? == Committed::Fenced {
+            return Ok(Committed::Fenced);
+        }
+    }
+    Ok(Committed::Done)
 }
 
 /// Merges into the rows of a lane: first what goes, then what comes, since a row without a marker is replaced by both.
