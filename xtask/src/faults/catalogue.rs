@@ -17,6 +17,8 @@ pub(crate) enum Alone {
     Servers,
     /// The proxies.
     Proxies,
+    /// The machine: it says how fast something must be.
+    Machine,
     /// Nothing.
     Nothing,
 }
@@ -310,13 +312,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "Each is named with link, kind, key and owner, nothing else is; all is mended.",
         content::drift,
     ),
-    shared(
-        "stream-drift",
-        "A record is lost and another altered between the log and the desk, over 12 partitions: once while as many changes are published as \
+    Scenario {
+        name: "stream-drift",
+        alone: Alone::Machine,
+        fault: "A record is lost and another altered between the log and the desk, over 12 partitions: once while as many changes are published as \
          arrive, up to 5,000 a second, and once at one change a second.",
-        "Link 2 names both keys and no other within 10 s of their commit, without a scan; `case repair` mends them and closes the case.",
-        stream::drift,
-    ),
+        holds: "Link 2 names both keys and no other within 10 s of their commit, without a scan; `case repair` mends them and closes the case.",
+        run: stream::drift,
+    },
     shared(
         "poison",
         "Records that are no JSON, have no key, forged headers, another era, 2 MB; one of 2 MB that breaks nothing.",

@@ -28,17 +28,20 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts one for a server's user. An error says that this may not be done here.
-    fn mount() -> Result<SmallDisk> {
+    /// Mounts one for a server's user; why not, where this may not be done.
+    fn mount() -> Result<Result<SmallDisk, Outcome>> {
         let folder = tempfile::Builder::new().prefix("seamline-disk-").tempdir()?;
         let disk = SmallDisk { folder };
         let options = format!("{SIZE},mode=0777");
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(disk.path()).output()?;
         if !mounted.status.success() {
-            bail!("no file system can be mounted here: {}", String::from_utf8_lossy(&mounted.stderr).trim());
+            let why = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
+            return Ok(Err(Outcome::NotRun(format!(
+                "no file system can be mounted here, as root may: {why}"
+            ))));
         }
-        Ok(disk)
+        Ok(Ok(disk))
     }
 
     fn path(&self) -> &Path {
@@ -65,7 +68,10 @@ impl Drop for SmallDisk {
 /// The disk of a projection's table is full under load; then there is room again.
 pub(crate) fn projection(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
-    let disk = SmallDisk::mount()?;
+    let disk = match SmallDisk::mount()? {
+        Ok(disk) => disk,
+        Err(not_run) => return stage.done(0, not_run),
+    };
     let space = stage.name("space");
     let own = disk.path().join("space");
     fs::create_dir(&own)?;
@@ -95,7 +101,10 @@ pub(crate) fn projection(ground: &Ground<'_>) -> Result<Done> {
 /// Agents keep nothing on a disk: with their output and what is for temporary files on full ones they go on as ever.
 pub(crate) fn agent(ground: &Ground<'_>) -> Result<Done> {
     let stage = ground.stage()?;
-    let disk = SmallDisk::mount()?;
+    let disk = match SmallDisk::mount()? {
+        Ok(disk) => disk,
+        Err(not_run) => return stage.done(0, not_run),
+    };
     disk.fill()?;
     let agents = CONTEXTS.iter().map(|context| on_full_disk(&stage, context, disk.path()));
     let agents = agents.collect::<Result<Vec<_>>>()?;

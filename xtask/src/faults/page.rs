@@ -57,12 +57,16 @@ pub(crate) fn markdown() -> String {
         least.keys,
         full.keys
     );
-    let alone: Vec<String> = SCENARIOS
-        .iter()
-        .filter(|scenario| scenario.alone == Alone::Servers)
-        .map(|scenario| format!("`{}`", scenario.name))
-        .collect();
-    page += &format!("These have servers of their own, which they take away: {}.\n", alone.join(", "));
+    let alone = |what: Alone| -> String {
+        let named = SCENARIOS.iter().filter(|scenario| scenario.alone == what);
+        named.map(|scenario| format!("`{}`", scenario.name)).collect::<Vec<_>>().join(", ")
+    };
+    page += &format!("These have servers of their own, which they take away: {}.\n", alone(Alone::Servers));
+    page += &format!(
+        "These say how fast something must be, and have the machine for themselves: {}.\n",
+        alone(Alone::Machine)
+    );
+    page += "What a machine does not let be made, as a small disk where nothing may be mounted, is told as not run.\n";
     page += "\n## Deliberate bugs\n\nA proof that cannot fail proves nothing. One build holds all of these; `SEAMLINE_MUTANT` chooses one \
              at run time, and its scenario\nmust then fail, after its fault was injected.\n\n| name | what it does | noticed by |\n|---|---|---|\n";
     for mutant in MUTANTS {

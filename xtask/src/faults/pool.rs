@@ -76,9 +76,11 @@ impl Job {
         }
     }
 
-    /// A scenario must pass. A bug must make its own fail, and not before the fault was injected.
+    /// A scenario must pass. A bug must make its own fail, and not before the fault was injected. What cannot be played here is told,
+    /// and stops nobody.
     fn is_well(&self, done: &Done) -> bool {
         match self.mutant {
+            _ if matches!(done.outcome, Outcome::NotRun(_)) => true,
             Some(_) => done.injected > 0 && matches!(done.outcome, Outcome::Failed(_)),
             None => matches!(done.outcome, Outcome::Passed(_)),
         }
@@ -87,6 +89,9 @@ impl Job {
     fn line(&self, done: &Done, took: Duration) -> String {
         let (seconds, detail) = (took.as_secs_f64(), done.outcome.detail());
         let (name, word) = match self.mutant {
+            Some(mutant) if matches!(done.outcome, Outcome::NotRun(_)) => {
+                (mutant.name, done.outcome.to_string())
+            }
             Some(mutant) if self.is_well(done) => (mutant.name, "caught".to_owned()),
             Some(mutant) => (mutant.name, "NOT CAUGHT".to_owned()),
             None => (self.scenario.name, done.outcome.to_string()),
@@ -105,7 +110,7 @@ impl Job {
         });
         if let Some(mutant) = self.mutant {
             line["mutant"] = json!(mutant.name);
-            line["caught"] = json!(self.is_well(done));
+            line["caught"] = json!(matches!(done.outcome, Outcome::Failed(_)) && self.is_well(done));
         }
         line
     }
@@ -134,7 +139,7 @@ impl Queue {
     }
 }
 
-/// Runs jobs, first those that must have something for themselves. Returns the commands that run those alone that did not go
+/// Runs jobs, first those that must have something for themselves, last those that must have the machine. Returns the commands that run those alone that did not go
 /// well.
 pub(crate) fn run<'a>(
     mut jobs: Vec<Job>,
@@ -142,6 +147,7 @@ pub(crate) fn run<'a>(
     pace: Pace,
 ) -> Vec<String> {
     jobs.sort_by_key(Job::alone);
+    let timed: Vec<Job> = jobs.extract_if(.., |job| job.alone() == Alone::Machine).collect();
     let begun = Instant::now();
     let queue = Mutex::new(Queue { jobs: jobs.into(), taken: Vec::new(), left: Vec::new() });
     thread::scope(|scope| {
@@ -155,6 +161,9 @@ pub(crate) fn run<'a>(
             });
         }
     });
+    for job in timed {
+        work(&queue, job, ground, pace, begun);
+    }
     std::mem::take(&mut lock(&queue).left)
 }
 
@@ -189,6 +198,7 @@ mod tests {
     use crate::faults::bugs::MUTANTS;
     use crate::faults::catalogue::scenario;
     use crate::faults::verdict::Outcome;
+    use std::time::Duration;
 
     fn done(injected: u64, outcome: fn(String) -> Outcome) -> Done {
         Done { injected, outcome: outcome(String::new()) }
@@ -200,6 +210,9 @@ mod tests {
         assert!(plain.is_well(&done(1, Outcome::Passed)));
         assert!(!plain.is_well(&done(1, Outcome::Failed)));
         assert!(!plain.is_well(&done(1, Outcome::Inconclusive)));
+        assert!(plain.is_well(&done(0, Outcome::NotRun)));
+        let line = plain.line(&done(0, Outcome::NotRun), Duration::ZERO);
+        assert!(line.contains("not run") && !line.contains("passed"), "{line}");
         let bug = Job::with(&MUTANTS[0], scenario("writers").unwrap());
         assert!(bug.is_well(&done(1, Outcome::Failed)));
         assert!(!bug.is_well(&done(0, Outcome::Failed)));

@@ -45,15 +45,11 @@ pub(crate) fn drift(ground: &Ground<'_>) -> Result<Done> {
         let load = stage.busy(rate)?;
         let round = at_a_rate(&stage, rate, &mut injected)?;
         let reached = ended(load)?;
+        let at = |detail: String| format!("{detail}, at {reached} changes/s");
         match round {
-            Outcome::Passed(detail) => told.push(format!("{detail} at {reached} changes/s")),
-            Outcome::Failed(detail) => {
-                return stage.done(injected, Outcome::Failed(format!("{detail}, at {reached} changes/s")));
-            }
-            Outcome::Inconclusive(detail) => {
-                return stage
-                    .done(injected, Outcome::Inconclusive(format!("{detail}, at {reached} changes/s")));
-            }
+            Outcome::Passed(detail) => told.push(at(detail)),
+            Outcome::Failed(detail) => return stage.done(injected, Outcome::Failed(at(detail))),
+            other => return stage.done(injected, other),
         }
     }
     if let Some(outcome) = stop_all(agents)?.map_or_else(|| drain(&stage), |outcome| Ok(Some(outcome)))? {

@@ -15,12 +15,17 @@ pub(crate) enum Outcome {
     Failed(String),
     /// The fault did not fire, or it could not be judged.
     Inconclusive(String),
+    /// This machine does not let the fault be made.
+    NotRun(String),
 }
 
 impl Outcome {
     pub(crate) fn detail(&self) -> &str {
         match self {
-            Outcome::Passed(detail) | Outcome::Failed(detail) | Outcome::Inconclusive(detail) => detail,
+            Outcome::Passed(detail)
+            | Outcome::Failed(detail)
+            | Outcome::Inconclusive(detail)
+            | Outcome::NotRun(detail) => detail,
         }
     }
 }
@@ -31,6 +36,7 @@ impl fmt::Display for Outcome {
             Outcome::Passed(_) => "passed",
             Outcome::Failed(_) => "failed",
             Outcome::Inconclusive(_) => "inconclusive",
+            Outcome::NotRun(_) => "not run",
         })
     }
 }
