@@ -71,6 +71,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         scenarios: &["drift"],
     },
     Mutant {
+        name: "sums-unwatched",
+        does: "A lane is equal to whatever point it is held against.",
+        scenarios: &["stream-drift"],
+    },
+    Mutant {
         name: "chain-across-incarnations",
         does: "Events of an incarnation name those of an older one as their previous.",
         scenarios: &["outbox-rebased"],

@@ -69,7 +69,7 @@ fn form(all: &mut Mutants<'_>, at: At, target: &str, attribute: &Attribute, shap
     all.add("an attribute has another type", target, Some((Aspect::Shape, Effect::Breaking)), |it| {
         *at.shape(it) = Shape::of(other);
     })
-    .perhaps(&["EXPRESSIONS_TYPE_CHECK", "NAMES_RESOLVE"]);
+    .perhaps(&["EXPRESSIONS_TYPE_CHECK", "NAMES_RESOLVE", "DERIVED_IS_PROJECTED"]);
     if let Some(Unit::Fixed(_)) = &shape.unit {
         let breaking = Some((Aspect::Meaning, Effect::Breaking));
         all.add("a quantity counts in another unit", target, breaking, |it| {

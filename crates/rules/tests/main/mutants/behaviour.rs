@@ -209,7 +209,8 @@ fn channels(all: &mut Mutants<'_>, idx: usize, contract: &Contract) {
         all.add("there is no state any more", target, BREAKING(Aspect::Channel), |it| {
             it.contracts[idx].state = None
         })
-        .found_if(fills, "BOOTSTRAP_REACHABLE");
+        .found_if(fills, "BOOTSTRAP_REACHABLE")
+        .perhaps(&["FEED_FITS_CONTRACT"]);
     }
     for (at, view) in contract.views.iter().enumerate() {
         let target = format!("{target}/{}", view.id);

@@ -68,7 +68,7 @@ fn of_subscription(all: &mut Mutants<'_>, idx: usize, subscription: &Subscriptio
         it.subscriptions[idx].contract.major = Major(77);
     })
     .found_by("MAJOR_LIVES")
-    .perhaps(&["NAMES_RESOLVE"]);
+    .perhaps(&["NAMES_RESOLVE", "DERIVED_IS_PROJECTED"]);
     all.add("a subscription says no purpose", &target, NO_CHANGE, |it| it.subscriptions[idx].purpose = None)
         .found_by("PURPOSE_ALLOWED");
     all.add("a subscription has a purpose of its own", &target, NO_CHANGE, |it| {
@@ -98,7 +98,8 @@ fn of_subscription(all: &mut Mutants<'_>, idx: usize, subscription: &Subscriptio
             it.subscriptions[idx].into.as_mut().expect("it was there").system =
                 "nowhere".parse().expect("an id");
         })
-        .found_by("NAMES_RESOLVE");
+        .found_by("NAMES_RESOLVE")
+        .perhaps(&["DERIVED_IS_PROJECTED"]);
     }
 }
 
@@ -142,13 +143,15 @@ fn columns(all: &mut Mutants<'_>, idx: usize, subscription: &Subscription) {
             into(it, ColumnSource::Path(path));
         })
         .found_by("NAMES_RESOLVE")
-        .found_if(is_key, "KEY_ALWAYS_PRESENT");
+        .found_if(is_key, "KEY_ALWAYS_PRESENT")
+        .perhaps(&["DERIVED_IS_PROJECTED"]);
         all.add("a column is translated by what cannot be evaluated", &target, NO_CHANGE, |it| {
             let is = "nowhere + 1".to_owned();
             into(it, ColumnSource::Is { is, meaning: "Said by nobody.".to_owned(), ty: Some(Type::Integer) });
         })
         .found_by("EXPRESSIONS_TYPE_CHECK")
-        .found_if(is_key, "KEY_ALWAYS_PRESENT");
+        .found_if(is_key, "KEY_ALWAYS_PRESENT")
+        .perhaps(&["DERIVED_IS_PROJECTED"]);
         if let ColumnSource::Is { is, ty, .. } = &column.source {
             let (is, ty) = (is.clone(), ty.clone());
             all.add("a translated column has no meaning", &target, NO_CHANGE, |it| {
@@ -165,7 +168,8 @@ fn publication(all: &mut Mutants<'_>, idx: usize) {
     all.add("a publication reads a system that is not there", target, NO_CHANGE, |it| {
         it.publications[idx].systems[0] = "nowhere".parse().expect("an id");
     })
-    .found_by("NAMES_RESOLVE");
+    .found_by("NAMES_RESOLVE")
+    .perhaps(&["DERIVED_IS_PROJECTED"]);
     all.add("a publication reads another table", target, NO_CHANGE, |it| {
         it.publications[idx].table = "another_table".to_owned();
     });
