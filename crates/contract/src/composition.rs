@@ -140,7 +140,14 @@ impl<'e> Composer<'_, 'e> {
                 help: "leave `strict` out".to_owned(),
             });
         }
-        let mut names = BTreeSet::new();
+        gaps.extend(self.columns());
+        gaps.extend(self.attributes());
+        gaps
+    }
+
+    /// Returns the attributes that have no column of their own.
+    fn columns(&self) -> Vec<Gap> {
+        let (mut gaps, mut names) = (Vec::new(), BTreeSet::new());
         for attribute in &self.contract.attributes {
             let Column::Named(name) = self.publication.column(&AttributePath::from(attribute.name.clone()))
             else {
@@ -156,6 +163,12 @@ impl<'e> Composer<'_, 'e> {
                 });
             }
         }
+        gaps
+    }
+
+    /// Returns the attributes that come from nowhere, or promise what a copy cannot.
+    fn attributes(&self) -> Vec<Gap> {
+        let mut gaps = Vec::new();
         for (slot, attribute) in self.contract.attributes.iter().enumerate() {
             let (is_key, name) = (self.contract.key.contains(&slot), &attribute.name);
             let from = match &self.contract.contract.attributes[slot].origin {

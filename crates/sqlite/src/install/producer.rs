@@ -84,13 +84,58 @@ fn trigger_name(contract: &ResolvedContract) -> String {
 fn trigger(contract: &ResolvedContract, is_composed: bool) -> String {
     let id = contract.contract.name.contract.as_str();
     let view = source_view::name(&contract.contract.name.contract);
+    let has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key");
+    format!(
+        "CREATE TRIGGER {name} INSTEAD OF INSERT ON seamline_publish WHEN NEW.contract = {contract} BEGIN\n\
+         {checks}  INSERT INTO seamline_outbox (contract, version, key, change, details, effective, reason, state, moved, \
+         previous, correlation, causation, traceparent, written_at)\n  \
+         SELECT {contract}, {version}, NEW.key, NEW.change, NEW.details, NEW.effective, NEW.reason, \
+         (SELECT s.state FROM {view} AS s WHERE {has_key} LIMIT 1), k.moved, {previous}, \
+         NEW.correlation, {causation}, NEW.traceparent, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')\n  \
+         FROM (SELECT 1) LEFT JOIN seamline_key AS k ON k.contract = {contract} AND k.key = NEW.key;\n\
+         {refusals}  \
+         INSERT INTO seamline_key (contract, key, sequence, chains, moved, written)\n  \
+         SELECT o.contract, o.key, o.id, {first_chains}, {moved}, 1 FROM seamline_outbox AS o \
+         WHERE o.id = last_insert_rowid()\n  \
+         ON CONFLICT (contract, key) DO UPDATE SET sequence = excluded.sequence, moved = excluded.moved, \
+         written = written + 1, chains = {next_chains};\nEND",
+        name = trigger_name(contract),
+        contract = literal(id),
+        version = literal(&contract.contract.version.to_string()),
+        checks = checks(contract),
+        refusals = if is_composed { String::new() } else { size::refusals(contract) },
+        causation = if is_composed {
+            format!("(SELECT s.lineage FROM {view} AS s WHERE {has_key} LIMIT 1)")
+        } else {
+            "NEW.causation".to_owned()
+        },
+        previous = by_event(contract, "'{}'", |chains| {
+            let member =
+                |chain: &String| format!("{}, json_extract(k.chains, {})", literal(chain), json_path(chain));
+            format!("json_object({})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
+        }),
+        first_chains = by_event(contract, "'{}'", |chains| {
+            let member = |chain: &String| format!("{}, o.id", literal(chain));
+            format!("json_object({})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
+        }),
+        next_chains = by_event(contract, "chains", |chains| {
+            let member = |chain: &String| format!("{}, excluded.sequence", json_path(chain));
+            format!("json_set(chains, {})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
+        }),
+        moved = moved(contract),
+    )
+}
+
+/// Returns the statements that refuse what is no change of a key of the contract.
+fn checks(contract: &ResolvedContract) -> String {
+    let id = contract.contract.name.contract.as_str();
     let refuse = |when: &str, why: &str| {
         format!("  SELECT RAISE(ABORT, {}) WHERE {when};\n", literal(&format!("seamline: `{id}`: {why}")))
     };
     let events: Vec<String> = events(contract).iter().map(|event| literal(event.name.as_str())).collect();
     let texts: Vec<String> =
         (0..contract.key.len()).map(|idx| format!("json_extract(NEW.key, '$[{idx}]')")).collect();
-    let checks = [
+    [
         refuse(
             &format!("NEW.change IS NOT NULL AND NEW.change NOT IN ({})", events.join(", ")),
             "`change` is no event of the contract; leave it out to publish the state alone",
@@ -115,48 +160,8 @@ fn trigger(contract: &ResolvedContract, is_composed: bool) -> String {
             "NEW.details IS NOT NULL AND (NOT json_valid(NEW.details) OR json_type(NEW.details) <> 'object')",
             "`details` is not a JSON object",
         ),
-    ];
-    format!(
-        "CREATE TRIGGER {name} INSTEAD OF INSERT ON seamline_publish WHEN NEW.contract = {contract} BEGIN\n\
-         {checks}  INSERT INTO seamline_outbox (contract, version, key, change, details, effective, reason, state, moved, \
-         previous, correlation, causation, traceparent, written_at)\n  \
-         SELECT {contract}, {version}, NEW.key, NEW.change, NEW.details, NEW.effective, NEW.reason, \
-         (SELECT s.state FROM {view} AS s WHERE {has_key} LIMIT 1), k.moved, {previous}, \
-         NEW.correlation, {causation}, NEW.traceparent, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')\n  \
-         FROM (SELECT 1) LEFT JOIN seamline_key AS k ON k.contract = {contract} AND k.key = NEW.key;\n\
-         {refusals}  \
-         INSERT INTO seamline_key (contract, key, sequence, chains, moved, written)\n  \
-         SELECT o.contract, o.key, o.id, {first_chains}, {moved}, 1 FROM seamline_outbox AS o \
-         WHERE o.id = last_insert_rowid()\n  \
-         ON CONFLICT (contract, key) DO UPDATE SET sequence = excluded.sequence, moved = excluded.moved, \
-         written = written + 1, chains = {next_chains};\nEND",
-        name = trigger_name(contract),
-        contract = literal(id),
-        version = literal(&contract.contract.version.to_string()),
-        checks = checks.concat(),
-        refusals = if is_composed { String::new() } else { size::refusals(contract) },
-        causation = if is_composed {
-            let has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key");
-            format!("(SELECT s.lineage FROM {view} AS s WHERE {has_key} LIMIT 1)")
-        } else {
-            "NEW.causation".to_owned()
-        },
-        has_key = source_view::has_key(&source_view::key_kinds(contract), "s", "NEW.key"),
-        previous = by_event(contract, "'{}'", |chains| {
-            let member =
-                |chain: &String| format!("{}, json_extract(k.chains, {})", literal(chain), json_path(chain));
-            format!("json_object({})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
-        }),
-        first_chains = by_event(contract, "'{}'", |chains| {
-            let member = |chain: &String| format!("{}, o.id", literal(chain));
-            format!("json_object({})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
-        }),
-        next_chains = by_event(contract, "chains", |chains| {
-            let member = |chain: &String| format!("{}, excluded.sequence", json_path(chain));
-            format!("json_set(chains, {})", chains.iter().map(member).collect::<Vec<_>>().join(", "))
-        }),
-        moved = moved(contract),
-    )
+    ]
+    .concat()
 }
 
 fn events(contract: &ResolvedContract) -> &[Event] {
