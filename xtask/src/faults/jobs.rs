@@ -65,15 +65,16 @@ pub(crate) fn killed(ground: &Ground<'_>) -> Result<Done> {
     let writers = stage.writers(8)?;
     let first = stage.agent("desk", None)?;
     thread::sleep(Duration::from_secs(2));
-    stop_writers(writers)?;
+    let written = stop_writers(writers)?;
     if let Some(outcome) = stop_all(vec![first])? {
         return stage.done(0, outcome);
     }
     let lease = LEASE.to_string();
     stage.seamline_well(&["agent", "desk", "--until-idle", "--lease", &lease])?;
     let spoilt = stage.cell("desk", BEND)?.parse::<u64>()? + stage.cell("desk", REMOVE)?.parse::<u64>()?;
-    // Slow enough that reading takes more than one step.
-    let name = filed(&stage, "400")?;
+    // Slow enough that reading takes more than one step, however much a busy machine has written.
+    let rate = (written["committed"].as_u64().unwrap_or_default() / 3).clamp(20, 400);
+    let name = filed(&stage, &rate.to_string())?;
     let mut injected = 0;
     for step in STEPS {
         let mut victim = stage.agent("desk", Some(&format!("{step}:1:KILL")))?;
