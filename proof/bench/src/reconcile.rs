@@ -140,7 +140,7 @@ impl Bench<'_, '_> {
         let plane = self.plane;
         let change = format!("UPDATE policy_current SET claims_status = '{status}'");
         run(&mut *plane.source.1.acquire().await?, &change).await?;
-        let event = if status == "eligible" { "PolicyReinstated" } else { "PolicySuspended" };
+        let event = if status == "eligible" { "PolicyBound" } else { "PolicySuspended" };
         plane.publish(event).await?;
         plane.drain().await?;
         settle(&plane.target.1).await

@@ -50,7 +50,13 @@ pub(super) async fn compare(
     (board, open): (&Board, &Open),
     noted: &mut Noted,
 ) -> Result<(), PortError> {
-    let Some(compared) = lane.compare(board).await? else { return Ok(()) };
+    let Some(compared) = lane.compare(board).await? else {
+        if !lane.is_held() {
+            // Whoever has the lane now tells of it: what was found here may be mended there.
+            open.0.lock().await.remove(&lane.partition);
+        }
+        return Ok(());
+    };
     desk.metrics.compared(lane, compared.word);
     tell(desk, lane, &compared, open).await?;
     let is_new = noted.0.is_none_or(|(word, at)| word != compared.word || at.elapsed() > NOTED);

@@ -2,7 +2,7 @@
 
 use super::raise;
 use super::sum::{late, only_states, sum};
-use super::{AuditWrite, Auditor};
+use super::{AuditWrite, Auditor, Held};
 use crate::audit::keep::{Audits, Part};
 use crate::auditor::{Reading, keys_of, link};
 use crate::clock::Clock;
@@ -82,12 +82,11 @@ impl<S: Source + Audits, L: Log, C: Clock> Auditor<'_, S, L, C> {
     async fn fetch(&mut self, track: usize, limit: usize) -> Result<Read, PortError> {
         let (log, now) = (self.ports.log, self.ports.clock.now());
         let kind = self.channel.id.kind;
-        let held = self.held();
-        let topic = held.topic.clone();
-        let track = &mut held.tracks[track];
+        let Held { topic, tracks, .. } = self.held();
+        let track = &mut tracks[track];
         let from = track.part.position.offset;
         track.points.begin(from, &track.part.sums);
-        Ok(match log.fetch(&topic, track.part.position.partition, from, limit).await? {
+        Ok(match log.fetch(topic, track.part.position.partition, from, limit).await? {
             Fetched::Records(fetch) => {
                 track.points.near(from, fetch.end, now);
                 track.end = fetch.end;
