@@ -382,14 +382,36 @@ async fn a_stream_that_breaks_is_followed_by_the_queue_and_comes_back() {
 }
 
 /// As long as it is there, commits of the server wait for a standby that is not.
-struct Nobody(sqlx::postgres::PgConnectOptions);
+struct Nobody {
+    server: sqlx::postgres::PgConnectOptions,
+    commits: tokio::task::JoinHandle<()>,
+}
 
 impl Nobody {
+    /// The server takes the setting over some time after it was told: returns once a commit waits.
     async fn awaited(home: &Home) -> Nobody {
-        let nobody = Nobody(home.server());
-        set(&nobody.0, "SET synchronous_standby_names = 'nobody'").await;
+        let (mut service, mut watch) = (home.service().await, home.service().await);
+        run(&mut service, "CREATE TABLE committed (n int)").await.unwrap();
+        let pid = pid_of(&mut service).await;
+        let server = home.server();
+        set(&server, "SET synchronous_standby_names = 'nobody'").await;
+        let commits = tokio::spawn(async move {
+            while run(&mut service, "INSERT INTO committed VALUES (1)").await.is_ok() {}
+        });
+        let nobody = Nobody { server, commits };
+        until!(waits(&mut watch, pid).await, {}, "commits wait");
         nobody
     }
+}
+
+async fn pid_of(conn: &mut sqlx::PgConnection) -> i32 {
+    sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(conn).await.unwrap()
+}
+
+/// Returns whether the commit of a process waits for a standby.
+async fn waits(watch: &mut sqlx::PgConnection, pid: i32) -> bool {
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid = $1)";
+    sqlx::query_scalar(waits).bind(pid).fetch_one(watch).await.unwrap()
 }
 
 async fn set(server: &sqlx::postgres::PgConnectOptions, what: &str) {
@@ -400,7 +422,8 @@ async fn set(server: &sqlx::postgres::PgConnectOptions, what: &str) {
 
 impl Drop for Nobody {
     fn drop(&mut self) {
-        let server = self.0.clone();
+        self.commits.abort();
+        let server = self.server.clone();
         let reset = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(set(&server, "RESET synchronous_standby_names"));
@@ -420,12 +443,12 @@ async fn a_row_that_others_do_not_see_yet_is_not_handed_out() {
     relay.stream().await;
     // No such standby is there: the commit is in the log, and waits.
     let nobody = Nobody::awaited(&home).await;
+    let pid = pid_of(&mut service).await;
     let hung = tokio::spawn(async move {
         run(&mut service, &publish_sql("unseen")).await.unwrap();
         service
     });
-    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database())";
-    until!(sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut watch).await.unwrap(), {}, "the commit waits");
+    until!(waits(&mut watch, pid).await, {}, "the commit waits");
     until!(
         relay.database.streamed().await > Some(0),
         assert_eq!(relay.database.waiting_within(10, u64::MAX).await.unwrap(), [], "nobody sees it"),
